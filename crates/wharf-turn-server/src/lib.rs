@@ -1,0 +1,1 @@
+//! Runs the TURN core: workers, relay sockets, credential back-ends, counters.

@@ -1,0 +1,1 @@
+//! Batched datagram system calls for Linux: recvmmsg, sendmmsg, GRO, GSO, packet info, the error queue, epoll.

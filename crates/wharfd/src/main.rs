@@ -1,0 +1,2 @@
+//! The Wharf daemon.
+fn main() {}
