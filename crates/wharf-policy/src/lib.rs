@@ -1,1 +1,60 @@
-//! Verdicts from addresses, counters and time: peer rules, token buckets, quotas. No sockets, no clock.
+//! Verdicts from addresses, counters and time: which peers a relay may reach, how often a source
+//! may be answered, how many allocations a user may hold.
+//!
+//! The crate opens no socket, reads no clock and draws no entropy: the caller passes [`Instant`]s
+//! and seeds in. It knows no TURN word either; it says *refused* and why, and the caller turns that
+//! into an error code or a silent drop.
+//!
+//! | module | verdict |
+//! |---|---|
+//! | [`address`] | what kind of address this is, and how firmly that kind is refused as a peer |
+//! | [`peer`] | whether a relay may exchange data with this peer |
+//! | [`bucket`] | whether one flow is within its rate |
+//! | [`prefix`] | whether a source prefix is within its rate, in fixed memory for any number of sources |
+//! | [`quota`] | whether a user, and the server, have room for one more |
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Instant;
+//! use wharf_policy::{PeerPolicy, PeerRules, PrefixLimiter, PrefixLimits, QuotaLimits, Quotas};
+//!
+//! // The default rules are the hardened ones; a LAN peer has to be listed.
+//! let policy = PeerPolicy::new(PeerRules {
+//!     allow: vec!["10.1.0.0/16".parse().unwrap()],
+//!     ..PeerRules::default()
+//! });
+//! assert!(policy.check("8.8.8.8:4000".parse().unwrap()).is_ok());
+//! assert!(policy.check("10.1.2.3:4000".parse().unwrap()).is_ok());
+//! let refusal = policy.check("10.2.0.1:4000".parse().unwrap()).unwrap_err();
+//! assert_eq!(refusal.label(), "private");
+//! assert!(refusal.to_string().contains("peers.allow"));
+//!
+//! // The seed comes from the caller's entropy; the time is an argument.
+//! let mut limiter = PrefixLimiter::new(PrefixLimits::default(), 0x5eed);
+//! assert!(limiter.allow(Instant::now(), "198.51.100.7".parse().unwrap()));
+//!
+//! let quotas = Quotas::new(QuotaLimits { per_user: 1, total: 0 });
+//! let alice: Arc<str> = "alice".into();
+//! let permit = quotas.acquire(&alice).unwrap();
+//! assert!(quotas.acquire(&alice).is_err());
+//! drop(permit);
+//! assert_eq!(quotas.live(), 0);
+//! ```
+//!
+//! [`Instant`]: std::time::Instant
+
+pub mod address;
+pub mod bucket;
+pub mod peer;
+pub mod prefix;
+pub mod quota;
+mod ranges;
+
+pub use address::{AddressClass, Tier};
+pub use bucket::TokenBucket;
+/// An address range in CIDR notation, from the `ipnet` crate; the type of [`PeerRules::allow`] and
+/// [`PeerRules::deny`].
+pub use ipnet::IpNet;
+pub use peer::{OwnAddresses, PeerPolicy, PeerRefusal, PeerRules};
+pub use prefix::{PrefixLimiter, PrefixLimits};
+pub use quota::{QuotaLimits, QuotaPermit, QuotaRefusal, Quotas};
