@@ -1,0 +1,90 @@
+//! The daemon's configuration file for a test.
+
+use toml::{Table, Value};
+
+use crate::PortBlock;
+
+/// The realm of every test daemon.
+pub const REALM: &str = "interop.example";
+/// The static user of every test daemon.
+pub const USER: &str = "alice";
+/// The password of [`USER`].
+pub const PASSWORD: &str = "correct horse";
+
+/// A configuration that serves 127.0.0.1 and ::1 and relays between them; a test changes keys of it.
+#[derive(Debug, Clone)]
+pub struct Config {
+    root: Table,
+    port: u16,
+}
+
+impl Config {
+    /// The configuration of a daemon on ports of `ports`: one listener for each address family on
+    /// the same port, two workers, [`USER`] with [`PASSWORD`], loopback peers allowed.
+    #[must_use]
+    pub fn new(ports: &mut PortBlock) -> Self {
+        let port = ports.pair();
+        let relay = ports.relay_range();
+        let mut config = Self {
+            root: Table::new(),
+            port,
+        };
+        config
+            .set("server.realm", REALM)
+            .set("server.workers", 2)
+            .set("server.drain-deadline", "1s")
+            .set(
+                "listen.udp",
+                vec![format!("127.0.0.1:{port}"), format!("[::1]:{port}")],
+            )
+            .set("relay.addresses", vec!["127.0.0.1", "::1"])
+            .set("relay.ports", format!("{}-{}", relay.start(), relay.end()))
+            .set(
+                "auth.users",
+                Table::from_iter([(USER.to_owned(), PASSWORD.into())]),
+            )
+            .set("peers.allow-loopback", true);
+        config
+    }
+
+    /// Sets `key`, written `section.name`, to `value`.
+    pub fn set(&mut self, key: &str, value: impl Into<Value>) -> &mut Self {
+        let (section, name) = key.split_once('.').expect("a key is section.name");
+        self.root
+            .entry(section)
+            .or_insert_with(|| Table::new().into())
+            .as_table_mut()
+            .expect("a section is a table")
+            .insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The port the daemon listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The file's text.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        self.root.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_set_twice_keeps_the_last_value_and_its_neighbours() {
+        let mut config = Config::new(&mut PortBlock::claim());
+        config
+            .set("peers.allow-loopback", false)
+            .set("peers.deny", vec!["192.0.2.1"]);
+        let read: Table = config.to_toml().parse().unwrap();
+        assert_eq!(read["peers"]["allow-loopback"], Value::Boolean(false));
+        assert_eq!(read["peers"]["deny"][0].as_str(), Some("192.0.2.1"));
+        assert_eq!(read["auth"]["users"][USER].as_str(), Some(PASSWORD));
+    }
+}

@@ -1,0 +1,42 @@
+//! A daemon and the peer behind it.
+
+use crate::{Config, Daemon, PASSWORD, Peer, PortBlock, USER, Uclient};
+
+/// One daemon and one echo peer, on ports that nobody else uses.
+#[derive(Debug)]
+pub struct Site {
+    /// The daemon under test.
+    pub daemon: Daemon,
+    /// The echo peer its clients send to.
+    pub peer: Peer,
+    // After the two above: the ports are given back when their users have ended.
+    _ports: PortBlock,
+}
+
+impl Site {
+    /// Starts both with the configuration of [`Config::new`].
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with(|_| ())
+    }
+
+    /// Starts both after `change` has been at the configuration.
+    #[must_use]
+    pub fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut ports = PortBlock::claim();
+        let mut config = Config::new(&mut ports);
+        change(&mut config);
+        let peer = Peer::start(&mut ports);
+        Self {
+            daemon: Daemon::start(&config),
+            peer,
+            _ports: ports,
+        }
+    }
+
+    /// coturn's client, pointed at the daemon's IPv4 listener, as the daemon's static user.
+    #[must_use]
+    pub fn uclient(&self) -> Uclient {
+        Uclient::new(self.daemon.port(), self.peer.port()).user(USER, PASSWORD)
+    }
+}

@@ -1,0 +1,74 @@
+//! Where the programs under test and their counterparts are found.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The command for `name`, one of the tools of Debian's package coturn.
+///
+/// Panics when it is not on `PATH`.
+#[must_use]
+pub fn tool(name: &str) -> Command {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let program = env::split_paths(&path)
+        .map(|directory| directory.join(name))
+        .find(|program| program.is_file())
+        .unwrap_or_else(|| panic!("{name} is not installed: run interop/install.sh"));
+    Command::new(program)
+}
+
+/// The command for the Python of the virtual environment that `interop/install.sh` makes.
+///
+/// Panics when it is absent.
+#[must_use]
+pub fn python() -> Command {
+    let program = target_directory().join("interop-venv/bin/python");
+    assert!(
+        program.exists(),
+        "{} is absent: run interop/install.sh",
+        program.display()
+    );
+    Command::new(program)
+}
+
+/// The command for the daemon: the file named by the environment variable `WHARFD`, or the one that
+/// cargo built beside this test. Panics when it is absent.
+pub(crate) fn wharfd() -> Command {
+    let program =
+        env::var_os("WHARFD").map_or_else(|| profile_directory().join("wharfd"), PathBuf::from);
+    assert!(
+        program.is_file(),
+        "{} is absent: run cargo build -p wharfd",
+        program.display()
+    );
+    Command::new(program)
+}
+
+/// Cargo's target directory, which the running test was built into.
+#[must_use]
+pub fn target_directory() -> PathBuf {
+    let profile = profile_directory();
+    profile
+        .parent()
+        .map_or_else(|| profile.clone(), Path::to_path_buf)
+}
+
+/// `<target>/<profile>`, from the test's own path `<target>/<profile>/deps/<name>`.
+fn profile_directory() -> PathBuf {
+    let executable = env::current_exe().expect("the path of the running test");
+    let profile = executable.ancestors().nth(2);
+    profile
+        .expect("cargo runs tests from <target>/<profile>/deps")
+        .to_path_buf()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "run interop/install.sh")]
+    fn a_missing_tool_names_the_command_that_installs_it() {
+        let _ = tool("turnutils_of_no_package");
+    }
+}
