@@ -1,0 +1,53 @@
+//! ALTERNATE-SERVER: another server to turn to (RFC 8489 §14.15).
+
+use std::net::SocketAddr;
+
+use crate::attribute::address;
+use crate::{Attribute, AttributeError, AttributeType, TransactionId};
+
+/// The server that the client should try instead, of the family of the client's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlternateServer(
+    /// The transport address; flow label and scope are not carried.
+    pub SocketAddr,
+);
+
+impl Attribute<'_> for AlternateServer {
+    const TYPE: AttributeType = AttributeType::ALTERNATE_SERVER;
+
+    fn decode(value: &[u8], _: &TransactionId) -> Result<Self, AttributeError> {
+        address::decode(Self::TYPE, value).map(Self)
+    }
+
+    fn value_len(&self) -> usize {
+        address::value_len(self.0)
+    }
+
+    fn encode(&self, out: &mut [u8], _: &TransactionId) {
+        address::encode(self.0, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attribute::testing::{encoded, giant, lengths, round_trip};
+
+    #[test]
+    fn value() {
+        let v4 = AlternateServer(([192, 0, 2, 1], 32853).into());
+        assert_eq!(encoded(&v4), b"\x00\x01\x80\x55\xc0\x00\x02\x01");
+        round_trip(&v4);
+        round_trip(&AlternateServer(
+            ([0x2001, 0xdb8, 1, 2, 3, 4, 5, 6], 0).into(),
+        ));
+    }
+
+    #[test]
+    fn s10_lengths() {
+        assert_eq!(lengths::<AlternateServer>(&giant(&[0, 1])), [8]);
+        assert_eq!(lengths::<AlternateServer>(&giant(&[0, 2])), [20]);
+        assert_eq!(lengths::<AlternateServer>(&giant(&[0, 0])), []);
+        assert_eq!(lengths::<AlternateServer>(&giant(&[0, 3])), []);
+    }
+}

@@ -1,0 +1,61 @@
+//! THIRD-PARTY-AUTHORIZATION: the server name to ask an authorization server for (RFC 7635 §6.1).
+
+use crate::attribute;
+use crate::{Attribute, AttributeError, AttributeType, TransactionId};
+
+/// The name of the STUN server as its authorization server knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThirdPartyAuthorization<'a>(
+    /// The server name.
+    pub &'a str,
+);
+
+impl<'a> Attribute<'a> for ThirdPartyAuthorization<'a> {
+    const TYPE: AttributeType = AttributeType::THIRD_PARTY_AUTHORIZATION;
+
+    fn decode(value: &'a [u8], _: &TransactionId) -> Result<Self, AttributeError> {
+        attribute::text(Self::TYPE, value, usize::from(u16::MAX)).map(Self)
+    }
+
+    fn value_len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn encode(&self, out: &mut [u8], _: &TransactionId) {
+        out.copy_from_slice(self.0.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attribute::testing::ID;
+    use crate::attribute::testing::{encoded, giant, lengths, round_trip};
+
+    #[test]
+    fn value() {
+        assert_eq!(
+            encoded(&ThirdPartyAuthorization("example.org")),
+            b"example.org"
+        );
+        round_trip(&ThirdPartyAuthorization("example.org"));
+        round_trip(&ThirdPartyAuthorization(""));
+    }
+
+    #[test]
+    fn s10_lengths() {
+        assert!(
+            lengths::<ThirdPartyAuthorization<'_>>(&giant(b""))
+                .into_iter()
+                .eq(0..=65535)
+        );
+    }
+
+    #[test]
+    fn s10_not_utf8() {
+        let error = AttributeError::Utf8 {
+            ty: ThirdPartyAuthorization::TYPE,
+        };
+        assert_eq!(ThirdPartyAuthorization::decode(b"a\xff", &ID), Err(error));
+    }
+}
