@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Installs what the interop tests need: Debian's coturn for its client tools, and a Python virtual
+# environment with the packages of requirements.txt in the target directory. Does nothing when all
+# is there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { echo "interop/install.sh: $*" >&2; }
+
+# Registries fail now and then; the third failure counts.
+retry() {
+    local attempt
+    for attempt in 1 2 3; do
+        timeout -k 10 300 "$@" </dev/null && return 0
+        say "attempt $attempt of 3 failed: $*"
+    done
+    return 1
+}
+
+packages=()
+for tool in turnutils_uclient turnutils_peer turnutils_stunclient; do
+    command -v "$tool" >/dev/null || { packages+=(coturn) && break; }
+done
+python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
+
+if [ ${#packages[@]} -gt 0 ]; then
+    if ! command -v apt-get >/dev/null; then
+        say "not a Debian system: install ${packages[*]} by its own means"
+        exit 1
+    fi
+    as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    say "installing ${packages[*]}"
+    retry "${as_root[@]}" apt-get update -qq
+    retry "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${packages[@]}"
+fi
+
+venv="${CARGO_TARGET_DIR:-target}/interop-venv"
+requirements=interop/requirements.txt
+# The copy beside the packages tells which requirements they were installed for.
+if ! cmp -s "$requirements" "$venv/requirements.txt"; then
+    say "making $venv"
+    python3 -m venv --clear "$venv"
+    retry "$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: \
+        --require-hashes -r "$requirements"
+    cp "$requirements" "$venv/requirements.txt"
+fi
