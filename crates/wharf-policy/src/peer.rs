@@ -74,6 +74,8 @@ pub struct PeerPolicy {
     allow_loopback: bool,
     deny_ports_below_1024: bool,
     own: OwnAddresses,
+    /// Every IP that `own` names: the rest of the world is told apart by one look-up.
+    named: IpRanges,
 }
 
 /// What is known about an address from [`OwnAddresses`].
@@ -97,7 +99,10 @@ impl PeerPolicy {
         for socket in &mut own.sockets {
             socket.set_ip(canonical(socket.ip()));
         }
-        own.interfaces.sort_unstable();
+        let relays = own.relays.iter().map(|(ip, _)| *ip);
+        let sockets = own.sockets.iter().map(SocketAddr::ip);
+        let named = own.interfaces.iter().copied().chain(relays).chain(sockets);
+        let named: Vec<_> = named.map(IpNet::from).collect();
         Self {
             allow: IpRanges::new(&rules.allow),
             deny: IpRanges::new(&rules.deny),
@@ -105,6 +110,7 @@ impl PeerPolicy {
             allow_loopback: rules.allow_loopback,
             deny_ports_below_1024: rules.deny_ports_below_1024,
             own,
+            named: IpRanges::new(&named),
         }
     }
 
@@ -169,15 +175,11 @@ impl PeerPolicy {
         port: Option<u16>,
     ) -> Result<Ownership, PeerRefusal> {
         let loopback = class == AddressClass::Loopback;
-        let interface = self.own.interfaces.binary_search(&ip).is_ok();
-        let mut ports = self
-            .own
-            .relays
-            .iter()
-            .filter(|(relay, _)| *relay == ip)
-            .map(|(_, p)| p);
-        let first = ports.next();
-        let own = loopback || interface || first.is_some();
+        if !loopback && !self.named.contains(ip) {
+            return Ok(Ownership::Foreign);
+        }
+        let relays = || self.own.relays.iter().filter(|(relay, _)| *relay == ip);
+        let own = loopback || self.own.interfaces.contains(&ip) || relays().next().is_some();
 
         let reached = |socket: &SocketAddr| {
             Some(socket.port()) == port
@@ -189,8 +191,7 @@ impl PeerPolicy {
         if loopback || !own {
             return Ok(Ownership::Foreign);
         }
-        let mut ports = first.into_iter().chain(ports);
-        if ports.any(|range| port.is_none_or(|port| range.contains(&port))) {
+        if relays().any(|(_, range)| port.is_none_or(|port| range.contains(&port))) {
             return Ok(Ownership::Relay);
         }
         Err(PeerRefusal::OwnAddress)
