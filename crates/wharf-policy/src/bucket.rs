@@ -88,8 +88,24 @@ mod tests {
         assert!(!bucket.take(start, 1));
         let century = start + Duration::from_secs(3_200_000_000);
         assert_eq!(bucket.available(century), u32::MAX);
-        assert!(bucket.take(start, 1), "time does not run backwards");
         assert!(!TokenBucket::new(start, 5, 0).take(century, 1));
+    }
+
+    #[test]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "an origin for the test's own time"
+    )]
+    fn earlier_time_earns_nothing() {
+        let start = Instant::now();
+        let later = start + Duration::from_secs(10);
+        let mut bucket = TokenBucket::new(start, 1, 10);
+        assert!(bucket.take(later, 10));
+        assert!(!bucket.take(start, 1));
+        assert!(
+            !bucket.take(later, 1),
+            "the ten seconds are not earned twice"
+        );
     }
 
     proptest! {

@@ -45,7 +45,8 @@ pub struct OwnAddresses {
     /// Addresses of the host's interfaces.
     pub interfaces: Vec<IpAddr>,
     /// Listeners, administration and metrics: always refused, also within a relay range. An
-    /// unspecified IP stands for every own address of both families; loopback is always own.
+    /// unspecified IP stands for every own address of both families, with loopback; any other IP
+    /// counts as an own address at its other ports too.
     pub sockets: Vec<SocketAddr>,
     /// Relay addresses, as bound and as advertised, with the ports that allocations use. Peers at
     /// them are not refused for being private, so that two clients can meet on a server in a LAN;
@@ -60,11 +61,11 @@ pub struct OwnAddresses {
 /// first that applies:
 ///
 /// 1. [`Tier::Never`]: refused; only `allow_loopback` lifts loopback.
-/// 2. The server's own addresses ([`OwnAddresses`]): refused.
+/// 2. An address of the server itself ([`OwnAddresses`]), but for relay ports: refused.
 /// 3. `deny`: refused.
 /// 4. `allow`: permitted.
 /// 5. `allow_only`: refused.
-/// 6. A relay address of the server itself: permitted.
+/// 6. A relay address of the server itself, at a relay port: permitted.
 /// 7. [`Tier::DefaultDeny`]: refused; anything else: permitted.
 #[derive(Debug, Clone)]
 pub struct PeerPolicy {
@@ -73,9 +74,10 @@ pub struct PeerPolicy {
     allow_only: bool,
     allow_loopback: bool,
     deny_ports_below_1024: bool,
-    own: OwnAddresses,
-    /// Every IP that `own` names: the rest of the world is told apart by one look-up.
-    named: IpRanges,
+    /// Every IP that [`OwnAddresses`] names: the rest of the world is told apart by one look-up.
+    own: IpRanges,
+    sockets: Vec<SocketAddr>,
+    relays: Vec<(IpAddr, RangeInclusive<u16>)>,
 }
 
 /// What is known about an address from [`OwnAddresses`].
@@ -88,29 +90,30 @@ enum Ownership {
 impl PeerPolicy {
     /// Prepares the rules.
     pub fn new(rules: PeerRules) -> Self {
-        let mut own = rules.own;
-        for ip in own
-            .interfaces
-            .iter_mut()
-            .chain(own.relays.iter_mut().map(|(ip, _)| ip))
-        {
-            *ip = canonical(*ip);
-        }
-        for socket in &mut own.sockets {
+        let OwnAddresses {
+            interfaces,
+            mut sockets,
+            mut relays,
+        } = rules.own;
+        for socket in &mut sockets {
             socket.set_ip(canonical(socket.ip()));
         }
-        let relays = own.relays.iter().map(|(ip, _)| *ip);
-        let sockets = own.sockets.iter().map(SocketAddr::ip);
-        let named = own.interfaces.iter().copied().chain(relays).chain(sockets);
-        let named: Vec<_> = named.map(IpNet::from).collect();
+        for (ip, _) in &mut relays {
+            *ip = canonical(*ip);
+        }
+        let socket_ips = sockets.iter().map(SocketAddr::ip);
+        let relay_ips = relays.iter().map(|(ip, _)| *ip);
+        let own = interfaces.into_iter().chain(socket_ips).chain(relay_ips);
+        let own: Vec<_> = own.map(IpNet::from).collect();
         Self {
             allow: IpRanges::new(&rules.allow),
             deny: IpRanges::new(&rules.deny),
             allow_only: rules.allow_only,
             allow_loopback: rules.allow_loopback,
             deny_ports_below_1024: rules.deny_ports_below_1024,
-            own,
-            named: IpRanges::new(&named),
+            own: IpRanges::new(&own),
+            sockets,
+            relays,
         }
     }
 
@@ -175,23 +178,20 @@ impl PeerPolicy {
         port: Option<u16>,
     ) -> Result<Ownership, PeerRefusal> {
         let loopback = class == AddressClass::Loopback;
-        if !loopback && !self.named.contains(ip) {
+        if !loopback && !self.own.contains(ip) {
             return Ok(Ownership::Foreign);
         }
-        let relays = || self.own.relays.iter().filter(|(relay, _)| *relay == ip);
-        let own = loopback || self.own.interfaces.contains(&ip) || relays().next().is_some();
-
         let reached = |socket: &SocketAddr| {
-            Some(socket.port()) == port
-                && (socket.ip() == ip || own && socket.ip().is_unspecified())
+            Some(socket.port()) == port && (socket.ip() == ip || socket.ip().is_unspecified())
         };
-        if self.own.sockets.iter().any(reached) {
+        if self.sockets.iter().any(reached) {
             return Err(PeerRefusal::OwnSocket);
         }
-        if loopback || !own {
+        if loopback {
             return Ok(Ownership::Foreign);
         }
-        if relays().any(|(_, range)| port.is_none_or(|port| range.contains(&port))) {
+        let mut relays = self.relays.iter().filter(|(relay, _)| *relay == ip);
+        if relays.any(|(_, range)| port.is_none_or(|port| range.contains(&port))) {
             return Ok(Ownership::Relay);
         }
         Err(PeerRefusal::OwnAddress)

@@ -93,7 +93,7 @@ fn own_interfaces_are_refused_whatever_is_allowed() {
         "a wildcard listener is not everywhere"
     );
     assert_eq!(at(&rules, "203.0.113.9:443"), Err(OwnSocket));
-    assert_eq!(at(&rules, "203.0.113.9:444"), Ok(()));
+    assert_eq!(at(&rules, "203.0.113.9:444"), Err(OwnAddress));
 }
 
 #[test]
