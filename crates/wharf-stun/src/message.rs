@@ -156,7 +156,7 @@ impl<'a> Message<'a> {
         let mut walk = Walk::new(self.bytes);
         // `parse` walked the same bytes to their end.
         let entries = std::iter::from_fn(move || walk.next_entry().ok().flatten());
-        entries.map(|entry| (entry.ty, self.value(&entry)))
+        entries.map(|entry| (entry.ty, self.value(entry)))
     }
 
     /// The comprehension-required types that are not in `understood`, each once, in order: what
@@ -212,11 +212,11 @@ impl<'a> Message<'a> {
         &self.entries[..usize::from(self.count)]
     }
 
-    fn find(&self, ty: AttributeType) -> Option<&Entry> {
-        self.entries().iter().find(|entry| entry.ty == ty)
+    fn find(&self, ty: AttributeType) -> Option<Entry> {
+        self.entries().iter().copied().find(|entry| entry.ty == ty)
     }
 
-    fn value(&self, entry: &Entry) -> &'a [u8] {
+    fn value(&self, entry: Entry) -> &'a [u8] {
         &self.bytes[entry.start()..][..usize::from(entry.len)]
     }
 }

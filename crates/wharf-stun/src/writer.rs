@@ -1,5 +1,8 @@
 //! Writing one message into a caller's buffer.
 
+#[cfg(test)]
+mod tests;
+
 use thiserror::Error;
 
 use crate::integrity::{Sha1Key, Sha256Key};

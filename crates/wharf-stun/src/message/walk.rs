@@ -22,7 +22,7 @@ impl Entry {
     };
 
     /// Where the value begins, from the start of the message.
-    pub(super) fn start(&self) -> usize {
+    pub(super) fn start(self) -> usize {
         HEADER_LEN + usize::from(self.offset)
     }
 }
