@@ -82,7 +82,7 @@ impl<'a> Writer<'a> {
         unsafe {
             room.as_mut_ptr()
                 .cast::<libc::cmsghdr>()
-                .write_unaligned(header)
+                .write_unaligned(header);
         };
         room[offset as usize..length as usize].copy_from_slice(data);
         self.used += space as usize;
@@ -127,7 +127,7 @@ mod tests {
             header.msg_controllen = used as _;
             let mut seen = Vec::new();
             read(&header, |level, kind, data| {
-                seen.push((level, kind, data.to_vec()))
+                seen.push((level, kind, data.to_vec()));
             });
             seen
         };

@@ -229,3 +229,47 @@ fn send_one(fd: RawFd, header: &libc::msghdr) -> Result<(), i32> {
     let sent = unsafe { libc::sendmsg(fd, header, flags) };
     if sent < 0 { Err(errno::last()) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// UDP over loopback never fills a send buffer, as the receiver is charged at once. A pair of
+    /// `SOCK_SEQPACKET` sockets does, and ignores the address.
+    #[test]
+    fn what_does_not_fit_is_dropped_and_counted() {
+        let (ours, theirs) =
+            socket2::Socket::pair(socket2::Domain::UNIX, socket2::Type::SEQPACKET, None).unwrap();
+        ours.set_nonblocking(true).unwrap();
+        ours.set_send_buffer_size(8192).unwrap();
+        let to = "127.0.0.1:9".parse().unwrap();
+        let socket = Socket::from_parts(ours.into(), to);
+        let none = ReceiveBatch::new(0);
+        let mut batch = SendBatch::new(64, 64);
+        for length in 1000..1064 {
+            // Growing lengths are not joined: 64 messages.
+            batch.push_bytes(to, None, 0, &[1; 2048][..length]).unwrap();
+        }
+        let report = batch.flush(&socket, &none);
+        assert!(report.sent > 0 && report.would_block > 0, "{report:?}");
+        assert_eq!((report.sent + report.would_block, report.failed), (64, 0));
+        let bytes: u64 = (1000..1000 + report.sent).sum();
+        assert_eq!(report.sent_bytes, bytes);
+        assert!(batch.is_empty());
+
+        // A single message takes the other way into the kernel, and ends the same.
+        batch.push_bytes(to, None, 0, b"late").unwrap();
+        let expected = SendReport {
+            would_block: 1,
+            ..SendReport::default()
+        };
+        assert_eq!(batch.flush(&socket, &none), expected);
+        drop(theirs);
+        batch.push_bytes(to, None, 0, b"gone").unwrap();
+        let report = batch.flush(&socket, &none);
+        assert_eq!(
+            (report.failed, report.last_error),
+            (1, Some(libc::ECONNRESET))
+        );
+    }
+}

@@ -1,6 +1,6 @@
 //! Socket addresses as the kernel spells them: `sockaddr_in` and `sockaddr_in6`, by hand and in place.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
 /// Size of `sockaddr_in` and of `sockaddr_in6` in bytes.
 pub(crate) const V4_LENGTH: usize = size_of::<libc::sockaddr_in>();
@@ -55,16 +55,6 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<SocketAddr> {
         }
         _ => None,
     }
-}
-
-/// The wildcard address of the same family, port 0: what stands where the kernel named no sender.
-pub(crate) fn unspecified(v6: bool) -> SocketAddr {
-    let ip = if v6 {
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
-    } else {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
-    };
-    SocketAddr::new(ip, 0)
 }
 
 #[cfg(test)]

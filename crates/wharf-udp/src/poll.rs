@@ -86,7 +86,7 @@ impl Poller {
                 libc::SYS_epoll_pwait2,
                 self.fd.as_raw_fd(),
                 events.list.as_mut_ptr(),
-                events.list.len() as libc::c_int,
+                events.room(),
                 timeout.as_ptr(),
                 std::ptr::null::<libc::sigset_t>(),
                 0_usize,
@@ -100,7 +100,7 @@ impl Poller {
             None => -1,
             Some(time) => i32::try_from(time.as_micros().div_ceil(1000)).unwrap_or(i32::MAX),
         };
-        let (list, room) = (events.list.as_mut_ptr(), events.list.len() as libc::c_int);
+        let (list, room) = (events.list.as_mut_ptr(), events.room());
         // SAFETY: the kernel writes at most `room` events, the length of the list.
         let found = unsafe { libc::epoll_wait(self.fd.as_raw_fd(), list, room, timeout) };
         usize::try_from(found).map_err(|_| io::Error::last_os_error())
@@ -116,17 +116,21 @@ pub struct Events {
 impl Events {
     /// Room for this many events, at least one; what does not fit is reported by the next wait.
     pub fn new(capacity: usize) -> Events {
-        let capacity = capacity.clamp(1, i32::MAX as usize);
+        let capacity = capacity.max(1);
         Events {
             list: vec![libc::epoll_event { events: 0, u64: 0 }; capacity],
             ready: 0,
         }
     }
 
+    fn room(&self) -> libc::c_int {
+        libc::c_int::try_from(self.list.len()).unwrap_or(libc::c_int::MAX)
+    }
+
     /// The events of the last wait.
     pub fn iter(&self) -> impl Iterator<Item = Event> + '_ {
         self.list[..self.ready].iter().map(|event| {
-            let flags = event.events as i32;
+            let flags = event.events.cast_signed();
             Event {
                 token: event.u64,
                 readable: flags & libc::EPOLLIN != 0,
@@ -165,7 +169,7 @@ impl Waker {
     }
 
     /// Sets the waker: the poller reports it until [`drain`](Waker::drain). Setting it twice is as
-    /// good as once. Async-signal-safe.
+    /// good as once.
     pub fn wake(&self) {
         let one = 1_u64.to_ne_bytes();
         // SAFETY: eight bytes are read from an array of eight. The only failure possible, a counter

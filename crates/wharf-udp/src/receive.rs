@@ -28,8 +28,8 @@ const ERRORS_SKIPPED: usize = 16;
 pub struct ReceiveBatch {
     data: Fixed<u8>,
     names: Fixed<Name>,
-    controls: Fixed<Control>,
-    // Read by the kernel through the message headers.
+    // Reached only through the message headers.
+    _controls: Fixed<Control>,
     _iovecs: Fixed<libc::iovec>,
     headers: Fixed<libc::mmsghdr>,
     filled: usize,
@@ -65,7 +65,7 @@ impl ReceiveBatch {
         ReceiveBatch {
             data,
             names,
-            controls,
+            _controls: controls,
             _iovecs: iovecs,
             headers,
             filled: 0,
@@ -106,18 +106,17 @@ impl ReceiveBatch {
         let named = (header.msg_hdr.msg_namelen as usize).min(V6_LENGTH);
         let mut received = Received {
             data,
-            from: name::parse(&name[..named]).unwrap_or(name::unspecified(false)),
+            from: name::parse(&name[..named]).unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
             local: None,
             segment: data.len(),
             tos: 0,
             truncated: header.msg_hdr.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0,
         };
-        debug_assert_eq!(header.msg_hdr.msg_control, self.controls.at(index).cast());
         // SAFETY: the kernel filled this slot's control buffer, as `filled` covers the slot.
         unsafe {
             control::read(&header.msg_hdr, |level, kind, data| {
-                received.note(level, kind, data)
-            })
+                received.note(level, kind, data);
+            });
         };
         received
     }
@@ -185,7 +184,7 @@ impl Received<'_> {
             (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
                 let class = data
                     .first_chunk()
-                    .map_or(0, |bytes| i32::from_ne_bytes(*bytes));
+                    .map_or(0, |bytes| u32::from_ne_bytes(*bytes));
                 self.tos = class as u8;
             }
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {

@@ -9,6 +9,10 @@ use crate::errno;
 
 /// How a [`Socket`] is bound. The default has every option off and the system's buffer sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a socket option of its own"
+)]
 pub struct SocketOptions {
     /// Shares the port with other sockets of this user; the kernel spreads senders over them by a
     /// hash of the addresses (`SO_REUSEPORT`). Default: off.
@@ -52,7 +56,6 @@ impl Socket {
     /// Errors are the kernel's: `AddrInUse`, `AddrNotAvailable`, `PermissionDenied`, and
     /// `InvalidInput` for a buffer size that does not fit a C `int`.
     pub fn bind(address: SocketAddr, options: &SocketOptions) -> io::Result<Socket> {
-        // socket2 sets CLOEXEC and nothing else here.
         let kind = socket2::Type::DGRAM.nonblocking();
         let domain = socket2::Domain::for_address(address);
         let socket = socket2::Socket::new(domain, kind, Some(socket2::Protocol::UDP))?;
@@ -91,11 +94,15 @@ impl Socket {
         discover_mtu(fd, v6, false)?;
         socket.bind(&address.into())?;
         let local = socket.local_addr()?.as_socket().unwrap_or(address);
-        Ok(Socket {
-            fd: socket.into(),
+        Ok(Socket::from_parts(socket.into(), local))
+    }
+
+    pub(crate) fn from_parts(fd: OwnedFd, local: SocketAddr) -> Socket {
+        Socket {
+            fd,
             local,
             dont_fragment: Cell::new(false),
-        })
+        }
     }
 
     /// The bound address and port. No system call.

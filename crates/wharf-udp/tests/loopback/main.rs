@@ -1,0 +1,9 @@
+//! The crate against the kernel, over the loopback interface.
+
+mod bursts;
+mod common;
+mod datagrams;
+mod errors;
+mod host;
+mod mtu;
+mod no_allocation;
