@@ -192,7 +192,7 @@ impl SendBatch {
             return Ok(());
         }
         let header_end = self.staged_end + header.len();
-        if header_end > self.staged.len() || self.parts.len() + 3 > self.parts.capacity() {
+        if header_end > self.staged.len() || self.parts.len() + 3 > self.iovecs.len() {
             return Err(Full);
         }
         let length = (header.len() + range.len() + padding) as u32;

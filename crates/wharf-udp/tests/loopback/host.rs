@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::common::{V4, bind, plain, send, wait};
 use wharf_udp::{
-    Event, Events, Poller, Waker, allowed_cpus, interface_addresses, pin_current_thread,
+    Event, Events, Poller, ReceiveBatch, SendBatch, Waker, allowed_cpus, interface_addresses,
+    pin_current_thread,
 };
 
 #[test]
@@ -92,4 +93,22 @@ fn a_thread_stays_on_the_processor_it_is_pinned_to() {
     assert_eq!(allowed_cpus(), allowed);
     assert!(pin_current_thread(8191).is_err());
     assert!(pin_current_thread(usize::MAX).is_err());
+}
+
+#[test]
+fn a_worker_can_take_its_sockets_and_batches_along() {
+    let (server, client) = (bind(V4, &plain()), bind(V4, &plain()));
+    let to = server.local_addr();
+    let (mut batch, none) = (SendBatch::new(4, 4), ReceiveBatch::new(1));
+    batch
+        .push_bytes(to, None, 0, b"staged before the move")
+        .unwrap();
+    let worker = std::thread::spawn(move || batch.flush(&client, &none).sent);
+    assert_eq!(worker.join().unwrap(), 1);
+
+    let mut batch = ReceiveBatch::new(1);
+    wait(&server);
+    server.receive(&mut batch, 1).unwrap();
+    let worker = std::thread::spawn(move || batch.get(0).data.to_vec());
+    assert_eq!(worker.join().unwrap(), b"staged before the move");
 }
