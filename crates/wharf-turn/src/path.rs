@@ -1,0 +1,85 @@
+//! Addresses by role: the client's side of the server and the relay's.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+/// The transport between client and server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Transport {
+    /// Plain UDP.
+    Udp,
+}
+
+/// The five-tuple of a client (RFC 8656 §2): the same client address on two listeners is two paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientPath {
+    /// The transport between client and server.
+    pub transport: Transport,
+    /// The client's address as the server sees it (its server-reflexive address).
+    pub client: SocketAddr,
+    /// The server's address that the client sent to.
+    pub server: SocketAddr,
+    /// The driver's own number for the socket; not part of the identity.
+    pub listener: u16,
+}
+
+impl fmt::Display for ClientPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} -> {} ({:?})",
+            self.client, self.server, self.transport
+        )
+    }
+}
+
+/// A relay socket, named by the core and bound by the driver. The generation tells a reused index from
+/// the socket that had it before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RelayId {
+    /// Index, dense from 0: a driver may keep its sockets in a vector.
+    pub index: u32,
+    /// How many relays had this index before.
+    pub generation: u32,
+}
+
+/// A five-tuple, with a channel number or zero, as five words that hash and compare fast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PathKey([u64; 5]);
+
+impl PathKey {
+    pub(crate) fn new(path: &ClientPath, channel: u16) -> Self {
+        let [c0, c1] = words(path.client.ip());
+        let [s0, s1] = words(path.server.ip());
+        let ports = u64::from(path.client.port()) << 48
+            | u64::from(path.server.port()) << 32
+            | u64::from(channel) << 16
+            | path.transport as u64;
+        Self([c0, c1, s0, s1, ports])
+    }
+}
+
+/// A peer of a relay: its index and the peer's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PeerKey([u64; 3]);
+
+impl PeerKey {
+    pub(crate) fn new(index: u32, peer: SocketAddr) -> Self {
+        let [a, b] = words(peer.ip());
+        Self([a, b, u64::from(index) << 16 | u64::from(peer.port())])
+    }
+
+    /// The key of a permission: any port (RFC 8656 §9).
+    pub(crate) fn any_port(index: u32, peer: IpAddr) -> Self {
+        Self::new(index, SocketAddr::new(peer, 0))
+    }
+}
+
+fn words(ip: IpAddr) -> [u64; 2] {
+    let bits = match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(ip) => ip.to_bits(),
+    };
+    [(bits >> 64) as u64, bits as u64]
+}
