@@ -1,0 +1,70 @@
+//! The configuration file: TOML in, [`Settings`] or every [`Problem`] out.
+//!
+//! Raw values become checked ones once, here. `docs/configuration.md` describes each key.
+
+mod changes;
+mod checks;
+mod leaf;
+mod read;
+mod section;
+mod settings;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod units;
+
+pub use changes::{Changes, changes};
+pub use settings::*;
+pub use units::duration;
+
+use crate::problem::{Problem, Problems};
+use section::Reader;
+use std::path::Path;
+use toml::Table;
+
+impl Settings {
+    /// Reads the settings from a parsed document.
+    pub fn from_table(table: &Table) -> Result<Self, Problems> {
+        let mut reader = Reader::default();
+        let settings = reader.document(table, read::settings);
+        checks::all(&settings, &mut reader);
+        reader.finish().map(|()| settings)
+    }
+
+    /// Reads the settings from a file's content.
+    pub fn parse(text: &str) -> Result<Self, Problems> {
+        Self::from_table(&table("configuration", text)?)
+    }
+}
+
+/// Reads the settings from a file, and keeps what the file said to compare it with a later reading.
+pub fn load(path: &Path) -> Result<(Settings, Source), Problems> {
+    let shown = path.display().to_string();
+    let unreadable = |error| Problem::new(&shown, format!("cannot be read: {error}"));
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let table = table(&shown, &text)?;
+    let settings = Settings::from_table(&table)?;
+    Ok((
+        settings,
+        Source {
+            path: path.to_owned(),
+            table,
+        },
+    ))
+}
+
+/// Every key that a configuration file may have, as a full path.
+pub fn keys() -> Vec<String> {
+    let mut reader = Reader::default();
+    reader.document(&Table::new(), read::settings);
+    reader.into_known()
+}
+
+fn table(name: &str, text: &str) -> Result<Table, Problem> {
+    text.parse().map_err(|error: toml::de::Error| {
+        let line = error
+            .span()
+            .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+        Problem::new(format!("{name}:{line}"), error.message())
+    })
+}

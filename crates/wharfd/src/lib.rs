@@ -1,0 +1,18 @@
+//! The Wharf daemon: configuration, command line, logs and metrics around the TURN server.
+//!
+//! It decides nothing about packets: that is `wharf-turn-server`'s work. The daemon turns a file
+//! into checked settings, starts the server with them, and says what it does.
+//!
+//! ```
+//! let settings = wharfd::config::Settings::parse(
+//!     "[listen]
+//!      udp = ['127.0.0.1:3478']
+//!      [auth]
+//!      users = { alice = 'wonderland' }",
+//! )?;
+//! assert_eq!(settings.relay.ports, 49152..=65535);
+//! # Ok::<(), wharfd::problem::Problems>(())
+//! ```
+
+pub mod config;
+pub mod problem;
