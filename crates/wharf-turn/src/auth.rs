@@ -83,11 +83,6 @@ impl Server {
         datagram: &[u8],
         answer: CredentialAnswer,
     ) -> Output<'_> {
-        if let CredentialAnswer::Found(credential) = &answer {
-            let until = now + self.config.credential_ttl;
-            let name = UserRef::Name(credential.name()).to_owned();
-            self.credentials.insert(name, Arc::clone(credential), until);
-        }
         match Message::parse(datagram) {
             Ok(message) => self.handle_request(now, path, &message, Some(answer)),
             Err(_) => Output::Dropped(DropReason::Malformed),
@@ -102,13 +97,24 @@ impl Server {
         answer: Option<CredentialAnswer>,
     ) -> Result<Authenticated, Unproven<'m>> {
         let claim = self.claim(message).map_err(Unproven::Refused)?;
-        let (credential, own) = match self.credential(now, path, claim.user, answer) {
-            Known::Yes(credential, own) => (credential, own),
+        let mut own = false;
+        let verified = match self.credential(now, path, claim.user, answer) {
+            Known::One(credential, of_allocation) => {
+                own = of_allocation;
+                Some(credential).filter(|credential| verify(message, credential, &claim))
+            }
+            Known::Several(credentials) => {
+                let found = credentials.into_iter().find(|known| verify(message, known, &claim));
+                if let Some(credential) = &found {
+                    let until = now + self.config.credential_ttl;
+                    let (user, credential) = (claim.user.to_owned(), Arc::clone(credential));
+                    self.credentials.insert(user, credential, until);
+                }
+                found
+            }
             Known::No => {
                 let _ = verify(message, &self.nobody, &claim);
-                return Err(Unproven::Refused(Refusal::Unauthorized(
-                    AuthFailure::UnknownUser,
-                )));
+                return Err(Unproven::Refused(Refusal::Unauthorized(AuthFailure::UnknownUser)));
             }
             Known::Never => return Err(Unproven::Refused(Refusal::ServerError)),
             Known::Ask => {
@@ -116,16 +122,14 @@ impl Server {
                 return Err(Unproven::LookUp(claim.user, fresh));
             }
         };
-        if !verify(message, &credential, &claim) {
+        let Some(credential) = verified else {
             // The password may have changed since the allocation was made.
             if own {
                 let fresh = self.nonces.is_valid(now, path.client, claim.nonce);
                 return Err(Unproven::LookUp(claim.user, fresh));
             }
-            return Err(Unproven::Refused(Refusal::Unauthorized(
-                AuthFailure::WrongPassword,
-            )));
-        }
+            return Err(Unproven::Refused(Refusal::Unauthorized(AuthFailure::WrongPassword)));
+        };
         // RFC 8489 looks at the nonce's age only after the integrity.
         if !self.nonces.is_valid(now, path.client, claim.nonce) {
             return Err(Unproven::Refused(Refusal::StaleNonce));
@@ -192,11 +196,11 @@ impl Server {
         answer: Option<CredentialAnswer>,
     ) -> Known {
         match answer {
-            Some(CredentialAnswer::Found(credential)) => {
-                return if credential.is_valid(now) && credential.is_of(user) {
-                    Known::Yes(credential, false)
-                } else {
-                    Known::No
+            Some(CredentialAnswer::Found(mut credentials)) => {
+                credentials.retain(|known| known.is_valid(now) && known.is_of(user));
+                return match credentials.is_empty() {
+                    true => Known::No,
+                    false => Known::Several(credentials),
                 };
             }
             Some(CredentialAnswer::Unknown) => return Known::No,
@@ -211,10 +215,10 @@ impl Server {
             if self.config.strict_expiry && !credential.is_valid(now) {
                 return Known::No;
             }
-            return Known::Yes(Arc::clone(credential), true);
+            return Known::One(Arc::clone(credential), true);
         }
         match self.credentials.get(now, user) {
-            Some(credential) => Known::Yes(Arc::clone(credential), false),
+            Some(credential) => Known::One(Arc::clone(credential), false),
             None => Known::Ask,
         }
     }
@@ -277,7 +281,9 @@ impl Server {
 /// What is known of a user.
 enum Known {
     /// The keys, and whether they are those of the allocation on this five-tuple.
-    Yes(Arc<Credential>, bool),
+    One(Arc<Credential>, bool),
+    /// What the back-end found.
+    Several(Vec<Arc<Credential>>),
     /// There is no such user.
     No,
     /// The back-end can't say.

@@ -75,8 +75,9 @@ pub enum Done {
 /// What a credential back-end found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialAnswer {
-    /// The user's keys.
-    Found(Arc<Credential>),
+    /// The user's keys: several while a shared secret is rotated, and the first that verifies the
+    /// request counts.
+    Found(Vec<Arc<Credential>>),
     /// There is no such user, or the credential has expired: the client gets a 401.
     Unknown,
     /// The back-end can't say: the client gets a 500.
