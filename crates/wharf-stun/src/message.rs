@@ -29,6 +29,9 @@ pub struct Message<'a> {
     /// The first occurrence of each type, in the order of the message.
     entries: [Entry; MAX_TYPES],
     count: u8,
+    /// The bits of [`seen_bit`] of all entries: most types that are absent are known to be without
+    /// a search.
+    seen: u64,
 }
 
 /// Why bytes are not a message. None of these deserves a reply, except `NoCookie` over DTLS.
@@ -92,6 +95,7 @@ impl<'a> Message<'a> {
             ty,
             entries: [Entry::NONE; MAX_TYPES],
             count: 0,
+            seen: 0,
         };
         let mut walk = Walk::new(bytes);
         while let Some(entry) = walk.next_entry()? {
@@ -101,6 +105,7 @@ impl<'a> Message<'a> {
             let free = message.entries.get_mut(usize::from(message.count));
             *free.ok_or(ParseError::TooManyAttributes)? = entry;
             message.count += 1;
+            message.seen |= seen_bit(entry.ty);
         }
         Ok(message)
     }
@@ -213,12 +218,20 @@ impl<'a> Message<'a> {
     }
 
     fn find(&self, ty: AttributeType) -> Option<Entry> {
+        if self.seen & seen_bit(ty) == 0 {
+            return None;
+        }
         self.entries().iter().copied().find(|entry| entry.ty == ty)
     }
 
     fn value(&self, entry: Entry) -> &'a [u8] {
         &self.bytes[entry.start()..][..usize::from(entry.len)]
     }
+}
+
+/// A bit that differs between the types that are often seen in one message.
+fn seen_bit(AttributeType(ty): AttributeType) -> u64 {
+    1 << ((ty ^ (ty >> 11)) & 63)
 }
 
 impl std::fmt::Debug for Message<'_> {

@@ -15,6 +15,7 @@ pub(crate) enum Order {
 
 impl Order {
     /// Whether an attribute of this type counts here; moves on if it does.
+    #[inline]
     pub(crate) fn admit(&mut self, ty: AttributeType) -> bool {
         *self = match (*self, ty) {
             // RFC 8489 §14.7: FINGERPRINT is the last attribute.

@@ -3,7 +3,8 @@
 use crate::attribute;
 use crate::{Attribute, AttributeError, AttributeType, TransactionId};
 
-/// The name of the STUN server as its authorization server knows it.
+/// The name of the STUN server as its authorization server knows it: UTF-8, up to 763 bytes as
+/// for the other texts (RFC 7635 gives no limit).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThirdPartyAuthorization<'a>(
     /// The server name.
@@ -14,7 +15,7 @@ impl<'a> Attribute<'a> for ThirdPartyAuthorization<'a> {
     const TYPE: AttributeType = AttributeType::THIRD_PARTY_AUTHORIZATION;
 
     fn decode(value: &'a [u8], _: &TransactionId) -> Result<Self, AttributeError> {
-        attribute::text(Self::TYPE, value, usize::from(u16::MAX)).map(Self)
+        attribute::text(Self::TYPE, value, attribute::MAX_TEXT).map(Self)
     }
 
     fn value_len(&self) -> usize {
@@ -43,11 +44,11 @@ mod tests {
     }
 
     #[test]
-    fn s10_lengths() {
+    fn s11_lengths() {
         assert!(
             lengths::<ThirdPartyAuthorization<'_>>(&giant(b""))
                 .into_iter()
-                .eq(0..=65535)
+                .eq(0..=763)
         );
     }
 

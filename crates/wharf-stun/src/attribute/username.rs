@@ -3,8 +3,8 @@
 use crate::attribute;
 use crate::{Attribute, AttributeError, AttributeType, TransactionId};
 
-/// The user name, prepared as the usage asks; UTF-8, up to 763 bytes (RFC 8489 says below 509,
-/// RFC 5389 below 513; no more is asked of a receiver than to survive).
+/// The user name: UTF-8, up to 763 bytes. RFC 8489 has a sender stay below 509 bytes and RFC 5389
+/// below 513; older senders may exceed both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Username<'a>(
     /// The user name.
