@@ -1,7 +1,6 @@
 //! ADDITIONAL-ADDRESS-FAMILY: a second relayed transport address (RFC 8656 §18.11).
 
-use crate::attribute;
-use crate::attribute::AddressFamily;
+use crate::attribute::{self, AddressFamily};
 use crate::{Attribute, AttributeError, AttributeType, TransactionId};
 
 /// The family of a second relayed transport address. Only IPv6 makes sense; the answer to IPv4 is
@@ -33,7 +32,7 @@ impl Attribute<'_> for AdditionalAddressFamily {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribute::testing::{encoded, giant, lengths, round_trip};
+    use crate::attribute::testing::{ID, encoded, giant, lengths, round_trip};
 
     #[test]
     fn value() {
@@ -46,12 +45,28 @@ mod tests {
             [2, 0, 0, 0]
         );
         round_trip(&AdditionalAddressFamily(AddressFamily::V6));
-        assert_eq!(lengths::<AdditionalAddressFamily>(&giant(&[0])), []);
-        assert_eq!(lengths::<AdditionalAddressFamily>(&giant(&[3])), []);
     }
 
     #[test]
     fn s10_lengths() {
         assert_eq!(lengths::<AdditionalAddressFamily>(&giant(&[1])), [4]);
+    }
+
+    #[test]
+    fn t17_families() {
+        for code in 0..=u8::MAX {
+            let expected = match code {
+                1 => Ok(AdditionalAddressFamily(AddressFamily::V4)),
+                2 => Ok(AdditionalAddressFamily(AddressFamily::V6)),
+                _ => Err(AttributeError::Value {
+                    ty: AdditionalAddressFamily::TYPE,
+                }),
+            };
+            // The reserved bytes are ignored.
+            assert_eq!(
+                AdditionalAddressFamily::decode(&[code, 0xff, 0xff, 0xff], &ID),
+                expected
+            );
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! ADDRESS-ERROR-CODE: why one of two families could not be allocated (RFC 8656 §18.12).
 
-use crate::attribute::AddressFamily;
-use crate::attribute::error_value;
+use crate::attribute::{AddressFamily, error_value};
 use crate::{Attribute, AttributeError, AttributeType, TransactionId};
 
 /// The error of one family in a success response.

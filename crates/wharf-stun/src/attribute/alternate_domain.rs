@@ -29,8 +29,7 @@ impl<'a> Attribute<'a> for AlternateDomain<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribute::testing::ID;
-    use crate::attribute::testing::{encoded, giant, lengths, round_trip};
+    use crate::attribute::testing::{ID, encoded, giant, lengths, round_trip};
 
     #[test]
     fn value() {

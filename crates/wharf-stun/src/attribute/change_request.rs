@@ -35,7 +35,7 @@ impl Attribute<'_> for ChangeRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribute::testing::{encoded, giant, lengths, round_trip};
+    use crate::attribute::testing::{ID, encoded, giant, lengths, round_trip};
 
     #[test]
     fn value() {
@@ -58,5 +58,17 @@ mod tests {
     #[test]
     fn s10_lengths() {
         assert_eq!(lengths::<ChangeRequest>(&giant(&[1])), [4]);
+    }
+
+    #[test]
+    fn n2_other_bits_are_ignored() {
+        let decoded = ChangeRequest::decode(&[0xff, 0xff, 0xff, 0xfb], &ID);
+        assert_eq!(
+            decoded,
+            Ok(ChangeRequest {
+                ip: false,
+                port: true
+            })
+        );
     }
 }

@@ -31,7 +31,7 @@ impl Attribute<'_> for ChannelNumber {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribute::testing::{encoded, giant, lengths, round_trip};
+    use crate::attribute::testing::{ID, encoded, giant, lengths, round_trip};
 
     #[test]
     fn value() {
@@ -42,5 +42,11 @@ mod tests {
     #[test]
     fn s10_lengths() {
         assert_eq!(lengths::<ChannelNumber>(&giant(&[1])), [4]);
+    }
+
+    #[test]
+    fn t60_reserved_bits_are_ignored() {
+        let decoded = ChannelNumber::decode(&[0x40, 1, 0xff, 0xff], &ID);
+        assert_eq!(decoded, Ok(ChannelNumber(0x4001)));
     }
 }

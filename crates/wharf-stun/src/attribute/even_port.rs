@@ -32,7 +32,7 @@ impl Attribute<'_> for EvenPort {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribute::testing::{encoded, giant, lengths, round_trip};
+    use crate::attribute::testing::{ID, encoded, giant, lengths, round_trip};
 
     #[test]
     fn value() {
@@ -49,5 +49,16 @@ mod tests {
     #[test]
     fn s10_lengths() {
         assert_eq!(lengths::<EvenPort>(&giant(&[1])), [1]);
+    }
+
+    #[test]
+    fn t18_reserved_bits_are_ignored() {
+        for bits in 0..=u8::MAX {
+            let reserve_next = bits >= 0x80;
+            assert_eq!(
+                EvenPort::decode(&[bits], &ID),
+                Ok(EvenPort { reserve_next })
+            );
+        }
     }
 }

@@ -43,7 +43,7 @@ impl Attribute<'_> for Icmp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribute::testing::{encoded, giant, lengths, round_trip};
+    use crate::attribute::testing::{ID, encoded, giant, lengths, round_trip};
 
     #[test]
     fn value() {
@@ -59,5 +59,16 @@ mod tests {
     #[test]
     fn s10_lengths() {
         assert_eq!(lengths::<Icmp>(&giant(&[1])), [8]);
+    }
+
+    #[test]
+    fn t55_reserved_bits_are_ignored() {
+        let decoded = Icmp::decode(&[0xff, 0xff, 11, 1, 0, 0, 0, 0], &ID);
+        let expired = Icmp {
+            icmp_type: 11,
+            code: 1,
+            data: [0; 4],
+        };
+        assert_eq!(decoded, Ok(expired));
     }
 }

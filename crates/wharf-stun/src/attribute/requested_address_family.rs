@@ -1,7 +1,6 @@
 //! REQUESTED-ADDRESS-FAMILY: the family of the relayed transport address (RFC 8656 §18.6).
 
-use crate::attribute;
-use crate::attribute::AddressFamily;
+use crate::attribute::{self, AddressFamily};
 use crate::{Attribute, AttributeError, AttributeType, TransactionId};
 
 /// The family that an Allocate request asks for, or that a Refresh request is about.
@@ -32,7 +31,7 @@ impl Attribute<'_> for RequestedAddressFamily {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribute::testing::{encoded, giant, lengths, round_trip};
+    use crate::attribute::testing::{ID, encoded, giant, lengths, round_trip};
 
     #[test]
     fn value() {
@@ -45,12 +44,28 @@ mod tests {
             [2, 0, 0, 0]
         );
         round_trip(&RequestedAddressFamily(AddressFamily::V6));
-        assert_eq!(lengths::<RequestedAddressFamily>(&giant(&[0])), []);
-        assert_eq!(lengths::<RequestedAddressFamily>(&giant(&[3])), []);
     }
 
     #[test]
     fn s10_lengths() {
         assert_eq!(lengths::<RequestedAddressFamily>(&giant(&[1])), [4]);
+    }
+
+    #[test]
+    fn t17_families() {
+        for code in 0..=u8::MAX {
+            let expected = match code {
+                1 => Ok(RequestedAddressFamily(AddressFamily::V4)),
+                2 => Ok(RequestedAddressFamily(AddressFamily::V6)),
+                _ => Err(AttributeError::Value {
+                    ty: RequestedAddressFamily::TYPE,
+                }),
+            };
+            // The reserved bytes are ignored.
+            assert_eq!(
+                RequestedAddressFamily::decode(&[code, 0xff, 0xff, 0xff], &ID),
+                expected
+            );
+        }
     }
 }

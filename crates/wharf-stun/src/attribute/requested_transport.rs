@@ -37,7 +37,7 @@ impl Attribute<'_> for RequestedTransport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribute::testing::{encoded, giant, lengths, round_trip};
+    use crate::attribute::testing::{ID, encoded, giant, lengths, round_trip};
 
     #[test]
     fn value() {
@@ -49,5 +49,11 @@ mod tests {
     #[test]
     fn s10_lengths() {
         assert_eq!(lengths::<RequestedTransport>(&giant(&[1])), [4]);
+    }
+
+    #[test]
+    fn t13_reserved_bits_are_ignored() {
+        let decoded = RequestedTransport::decode(&[17, 0xff, 0xff, 0xff], &ID);
+        assert_eq!(decoded, Ok(RequestedTransport::UDP));
     }
 }

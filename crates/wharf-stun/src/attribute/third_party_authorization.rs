@@ -30,8 +30,7 @@ impl<'a> Attribute<'a> for ThirdPartyAuthorization<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribute::testing::ID;
-    use crate::attribute::testing::{encoded, giant, lengths, round_trip};
+    use crate::attribute::testing::{ID, encoded, giant, lengths, round_trip};
 
     #[test]
     fn value() {
