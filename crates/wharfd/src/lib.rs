@@ -14,5 +14,8 @@
 //! # Ok::<(), wharfd::problem::Problems>(())
 //! ```
 
+pub mod cli;
 pub mod config;
+pub mod credentials;
+pub mod logs;
 pub mod problem;
