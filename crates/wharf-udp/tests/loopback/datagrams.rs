@@ -70,14 +70,16 @@ fn the_largest_datagram_is_neither_cut_nor_refused() {
 fn header_payload_and_padding_are_put_together() {
     let (server, client) = (bind(V4, &plain()), bind(V4, &plain()));
     let feeder = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut arena = ReceiveBatch::new(4);
     for text in [&b"abcdefgh"[..], b"ijklmnop"] {
         feeder.send_to(text, client.local_addr()).unwrap();
         wait(&client);
+        assert_eq!(client.receive(&mut arena, 4).unwrap(), 1);
     }
-    let mut arena = ReceiveBatch::new(4);
-    while arena.len() < 2 {
-        client.receive(&mut arena, 4).unwrap();
-    }
+    assert_eq!(
+        (arena.get(0).data, arena.get(1).data),
+        (&b"abcdefgh"[..], &b"ijklmnop"[..])
+    );
     let to = server.local_addr();
     let mut batch = SendBatch::new(8, 8);
     batch
@@ -88,15 +90,25 @@ fn header_payload_and_padding_are_put_together() {
         .unwrap();
     batch.push(to, None, 0, b"", Some((1, 3..8)), 3).unwrap();
     batch.push(to, None, 0, b"only", None, 0).unwrap();
+    // These ranges follow on from each other, but in different slots.
+    batch.push(to, None, 0, b"", Some((0, 0..4)), 0).unwrap();
+    batch.push(to, None, 0, b"", Some((1, 4..8)), 0).unwrap();
     let report = batch.flush(&client, &arena);
     assert_eq!(
         (report.sent, report.sent_bytes, batch.is_empty()),
-        (4, 28, true)
+        (6, 36, true)
     );
-    let got: Vec<_> = receive(&server, 4).0.into_iter().map(|d| d.bytes).collect();
+    let got: Vec<_> = receive(&server, 6).0.into_iter().map(|d| d.bytes).collect();
     assert_eq!(
         got,
-        [&b"HEADcde\0"[..], b"headijk\0", b"lmnop\0\0\0", b"only"]
+        [
+            &b"HEADcde\0"[..],
+            b"headijk\0",
+            b"lmnop\0\0\0",
+            b"only",
+            b"abcd",
+            b"mnop"
+        ]
     );
 }
 

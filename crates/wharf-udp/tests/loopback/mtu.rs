@@ -4,7 +4,9 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use crate::common::{V4, V6, bind, plain, receive, send};
+use wharf_udp::SocketOptions;
+
+use crate::common::{V4, V6, bind, plain, receive, send, wait};
 
 const INSIDE: &str = "WHARF_UDP_TEST_NAMESPACE";
 const MTU: i32 = 1280;
@@ -16,6 +18,7 @@ fn datagrams_beyond_the_mtu() {
         for address in [V4, V6] {
             bursts_that_cannot_be_cut_go_one_by_one(address);
             fragmentation_can_be_forbidden(address);
+            errors_do_not_stop_a_burst_sent_one_by_one(address);
         }
         return;
     }
@@ -49,6 +52,24 @@ fn bursts_that_cannot_be_cut_go_one_by_one(address: &str) {
     );
     let got: Vec<_> = receive(&server, 5).0.into_iter().map(|d| d.bytes).collect();
     assert_eq!(got, sent);
+}
+
+/// Each datagram but the first meets the ICMP error that the one before it caused.
+fn errors_do_not_stop_a_burst_sent_one_by_one(address: &str) {
+    let client = bind(
+        address,
+        &SocketOptions {
+            errors: true,
+            ..plain()
+        },
+    );
+    let nobody = bind(address, &plain()).local_addr();
+    let report = send(&client, nobody, &[&[1; 2000][..]; 5]);
+    assert_eq!((report.sent, report.failed), (5, 0));
+    for _ in 0..5 {
+        assert!(wait(&client).error);
+        assert_eq!(client.receive_error().unwrap().unwrap().destination, nobody);
+    }
 }
 
 fn fragmentation_can_be_forbidden(address: &str) {
