@@ -20,7 +20,8 @@ pub struct Config {
 
 impl Config {
     /// The configuration of a daemon on ports of `ports`: one listener for each address family on
-    /// the same port, two workers, [`USER`] with [`PASSWORD`], loopback peers allowed.
+    /// the same port, two workers, [`USER`] with [`PASSWORD`], loopback peers and the channel numbers
+    /// of RFC 5766 allowed, one second to drain.
     #[must_use]
     pub fn new(ports: &mut PortBlock) -> Self {
         let port = ports.pair();
@@ -43,6 +44,9 @@ impl Config {
                 "auth.users",
                 Table::from_iter([(USER.to_owned(), PASSWORD.into())]),
             )
+            // coturn's client picks its channels from the whole range of RFC 5766, section 11,
+            // three quarters of which RFC 8656, section 12, took away.
+            .set("allocations.rfc5766-channels", true)
             .set("peers.allow-loopback", true);
         config
     }

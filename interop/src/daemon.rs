@@ -1,8 +1,7 @@
 //! One running `wharfd`.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ const LOG: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Daemon {
     process: Process,
-    file: PathBuf,
+    file: ConfigFile,
     port: u16,
 }
 
@@ -26,13 +25,8 @@ impl Daemon {
     /// when it ends or stays silent instead.
     #[must_use]
     pub fn start(config: &Config) -> Self {
-        let file = write(config);
-        let mut command = tool::wharfd();
-        command
-            .arg("--config")
-            .arg(&file)
-            .args(["--log-format", "json", "--log-level", "info"]);
-        let process = Process::spawn(command);
+        let file = ConfigFile::new(config);
+        let process = spawn(&file.path);
         process.wait_for_line(START, |line| line.contains(r#""message":"ready""#));
         Self {
             process,
@@ -41,17 +35,34 @@ impl Daemon {
         }
     }
 
+    /// Starts `wharfd --config` with `config` and waits for its end.
+    #[must_use]
+    pub fn fail_to_start(config: &Config) -> Finished {
+        let file = ConfigFile::new(config);
+        spawn(&file.path).finish(START)
+    }
+
+    /// Runs `wharfd` with `arguments` to its end, within 30 s.
+    #[must_use]
+    pub fn command(arguments: &[&str]) -> Finished {
+        let mut command = tool::wharfd();
+        command.args(arguments);
+        Process::spawn(command).finish(START)
+    }
+
     /// The UDP port it listens on, on 127.0.0.1 and ::1.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Waits until the log has a line with each of `words` and returns that line. Panics with the
-    /// log when none comes.
+    /// Waits until the log has a line with each of `words`, in any case of letters, and returns
+    /// that line. Panics with the log when none comes within 5 s.
     pub fn logged(&self, words: &[&str]) -> String {
-        self.process
-            .wait_for_line(LOG, |line| words.iter().all(|word| line.contains(word)))
+        self.process.wait_for_line(LOG, |line| {
+            let line = line.to_lowercase();
+            words.iter().all(|word| line.contains(&word.to_lowercase()))
+        })
     }
 
     /// The log so far.
@@ -60,35 +71,66 @@ impl Daemon {
         self.process.output()
     }
 
-    /// Sends the signal named `signal` (`TERM`, `HUP`, …) to the daemon.
-    pub fn signal(&self, signal: &str) {
-        self.process.signal(signal);
+    /// Replaces the configuration file and has the daemon read it (SIGHUP).
+    pub fn reload(&self, config: &Config) {
+        self.file.write(config);
+        self.process.signal("HUP");
+        self.logged(&["reload"]);
     }
 
-    /// Runs `wharfd` with `arguments` to its end, within 30 s.
+    /// Starts the drain (SIGTERM) and waits until the daemon says so. A second call ends the daemon
+    /// at once.
+    pub fn drain(&self) {
+        self.process.signal("TERM");
+        self.logged(&["drain"]);
+    }
+
+    /// Waits until the daemon ends by itself. Panics with its log when `deadline` passes before.
     #[must_use]
-    pub fn command(arguments: &[&str]) -> Finished {
-        let mut command: Command = tool::wharfd();
-        command.args(arguments);
-        Process::spawn(command).finish(START)
+    pub fn finish(self, deadline: Duration) -> Finished {
+        self.process.finish(deadline)
     }
 }
 
-impl Drop for Daemon {
+fn spawn(file: &Path) -> Process {
+    let mut command = tool::wharfd();
+    command
+        .arg("--config")
+        .arg(file)
+        .args(["--log-format", "json", "--log-level", "info"]);
+    Process::spawn(command)
+}
+
+/// A file in the target directory, removed when dropped.
+#[derive(Debug)]
+struct ConfigFile {
+    path: PathBuf,
+}
+
+impl ConfigFile {
+    fn new(config: &Config) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let directory = target_directory().join("interop");
+        fs::create_dir_all(&directory)
+            .unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+        let name = format!("wharfd-{}-{count}.toml", std::process::id());
+        let file = Self {
+            path: directory.join(name),
+        };
+        file.write(config);
+        file
+    }
+
+    fn write(&self, config: &Config) {
+        fs::write(&self.path, config.to_toml())
+            .unwrap_or_else(|error| panic!("{}: {error}", self.path.display()));
+    }
+}
+
+impl Drop for ConfigFile {
     fn drop(&mut self) {
-        // Cargo's target directory is cleaned as a whole; a file that stays harms nobody.
-        let _ = fs::remove_file(&self.file);
+        // Nobody reads a file that stays, and the target directory is cleaned as a whole.
+        let _ = fs::remove_file(&self.path);
     }
-}
-
-/// Writes `config` to a file of its own in the target directory.
-fn write(config: &Config) -> PathBuf {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let directory = target_directory().join("interop");
-    let file = directory.join(format!("wharfd-{}-{count}.toml", std::process::id()));
-    fs::create_dir_all(&directory)
-        .and_then(|()| fs::write(&file, config.to_toml()))
-        .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    file
 }

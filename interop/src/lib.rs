@@ -36,4 +36,4 @@ pub use ports::PortBlock;
 pub use process::{Finished, Process};
 pub use site::Site;
 pub use tool::{python, target_directory, tool};
-pub use uclient::{Outcome, Uclient};
+pub use uclient::{Outcome, Running, Uclient};

@@ -9,7 +9,8 @@ pub struct Site {
     pub daemon: Daemon,
     /// The echo peer its clients send to.
     pub peer: Peer,
-    // After the two above: the ports are given back when their users have ended.
+    config: Config,
+    // After the daemon and the peer: the ports are given back when their users have ended.
     _ports: PortBlock,
 }
 
@@ -30,8 +31,15 @@ impl Site {
         Self {
             daemon: Daemon::start(&config),
             peer,
+            config,
             _ports: ports,
         }
+    }
+
+    /// The daemon's configuration, to be changed for a reload.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        self.config.clone()
     }
 
     /// coturn's client, pointed at the daemon's IPv4 listener, as the daemon's static user.

@@ -8,6 +8,9 @@ use crate::{Process, tool};
 /// A run of the client may take this long, with everything else the machine does meanwhile.
 const RUN: Duration = Duration::from_secs(90);
 
+/// What stands before the number of messages received.
+const RECEIVED: &str = "tot_recv_msgs=";
+
 /// One run of `turnutils_uclient`: 3 messages of 100 bytes each way per stream unless told.
 #[derive(Debug)]
 pub struct Uclient {
@@ -70,9 +73,37 @@ impl Uclient {
 
     /// Runs the client to its end.
     #[must_use]
-    pub fn run(mut self) -> Outcome {
+    pub fn run(self) -> Outcome {
+        self.start().finish()
+    }
+
+    /// Starts the client, which runs on beside the test.
+    #[must_use]
+    pub fn start(mut self) -> Running {
         self.command.arg(&self.server);
-        let finished = Process::spawn(self.command).finish(RUN);
+        Running {
+            process: Process::spawn(self.command),
+        }
+    }
+}
+
+/// A client that runs beside the test.
+#[derive(Debug)]
+pub struct Running {
+    process: Process,
+}
+
+impl Running {
+    /// Waits until the client has got its first message back, which it reports once a second.
+    pub fn wait_until_relaying(&self) {
+        let relaying = |line: &str| number_after(line, RECEIVED).is_some_and(|count| count > 0);
+        self.process.wait_for_line(RUN, relaying);
+    }
+
+    /// Waits for the client's end.
+    #[must_use]
+    pub fn finish(self) -> Outcome {
+        let finished = self.process.finish(RUN);
         Outcome {
             success: finished.status.success(),
             output: finished.output,
@@ -134,15 +165,10 @@ impl Outcome {
 
     /// The figures, or `None` when the client ended before it printed any.
     fn figures(&self) -> Option<Figures> {
-        // The lines of progress have the same names before the final ones.
-        let last = |name| {
-            self.output
-                .rsplit_once(name)
-                .and_then(|(_, rest)| leading_number(rest))
-        };
+        let last = |name| number_after(&self.output, name);
         Some(Figures {
             sent: last("tot_send_msgs=")?,
-            received: last("tot_recv_msgs=")?,
+            received: last(RECEIVED)?,
             sent_bytes: last("tot_send_bytes ~ ")?,
             received_bytes: last("tot_recv_bytes ~ ")?,
             lost: last("Total lost packets ")?,
@@ -151,11 +177,14 @@ impl Outcome {
     }
 }
 
-fn leading_number(text: &str) -> Option<u64> {
-    let end = text
+/// The number behind the last `name` in `text`: the lines of progress name the figures before the
+/// final ones do.
+fn number_after(text: &str, name: &str) -> Option<u64> {
+    let (_, number) = text.rsplit_once(name)?;
+    let end = number
         .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    text[..end].parse().ok()
+        .unwrap_or(number.len());
+    number[..end].parse().ok()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use wharf_interop::{Finished, PASSWORD, Process, Site, USER, python};
 
 /// More than the script allows itself, so that its own message comes first.
-const RUN: Duration = Duration::from_secs(60);
+const RUN: Duration = Duration::from_secs(50);
 
 fn relay(site: &Site, password: &str) -> Finished {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/relay.py");

@@ -85,3 +85,14 @@ fn the_quota_of_a_user() {
     let clients = site.uclient().flags("-c -v -m 4").to_peer("127.0.0.1");
     clients.run().assert_refused("error 486");
 }
+
+/// 400 to a channel number outside 0x4000 to 0x4FFF (RFC 8656 section 12) unless those of RFC 5766
+/// are allowed. Of forty numbers that the clients pick, one at least lies outside.
+#[test]
+fn a_channel_number_of_rfc_5766_by_default() {
+    let site = Site::start_with(|config| {
+        config.set("allocations.rfc5766-channels", false);
+    });
+    let clients = site.uclient().flags("-c -v -m 40").to_peer("127.0.0.1");
+    clients.run().assert_refused("error 400");
+}
