@@ -296,7 +296,8 @@ impl SendBatch {
         self.parts.push(part);
     }
 
-    pub(crate) fn clear(&mut self) {
+    /// Forgets what is staged, unsent.
+    pub fn clear(&mut self) {
         self.messages.clear();
         self.parts.clear();
         self.staged_end = 0;

@@ -1,0 +1,206 @@
+//! What reaches workers from outside the packet path: commands of the operator, answers of credential
+//! back-ends, and what one worker asks of another.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use wharf_policy::{PeerPolicy, PeerRules, PrefixLimits, QuotaLimits, Quotas};
+use wharf_turn::{ClaimedRelay, CommandId, CredentialAnswer, RelayId};
+use wharf_udp::{Socket, Waker};
+
+use crate::Credentials;
+use crate::counters::{Counter, Counters, Snapshot};
+
+/// Claims of other workers that may wait for one worker.
+const CLAIMS: usize = 1_024;
+
+/// Something for a worker to do.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A credential back-end has answered.
+    Credential(CommandId, CredentialAnswer),
+    /// Another worker's client has brought a reservation token of this worker.
+    Claim(Claim),
+    /// The answer to a claim, with the socket.
+    Claimed {
+        claim: Claim,
+        claimed: Option<(ClaimedRelay, Socket)>,
+    },
+    /// A port that was lent with a reservation is free again.
+    ReturnPort(SocketAddr),
+    Peers(Arc<PeerPolicy>),
+    Credentials(Arc<Credentials>),
+    Unauthenticated(PrefixLimits),
+    Drain,
+    Stop,
+}
+
+/// What one worker wants of another: the reserved socket of a token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim {
+    pub(crate) token: [u8; 8],
+    /// The command of the claiming worker's core, and its name for the socket.
+    pub(crate) id: CommandId,
+    pub(crate) relay: RelayId,
+    pub(crate) from: usize,
+}
+
+/// A worker's queue, and what wakes the worker to look at it.
+///
+/// It holds at most one answer for each look-up that is under way and [`CLAIMS`] claims; the answers to
+/// claims and the ports returned are bounded by what was asked and lent. Operator commands are few.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    queue: Mutex<VecDeque<Message>>,
+    waker: Waker,
+}
+
+impl Inbox {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            queue: Mutex::default(),
+            waker: Waker::new()?,
+        })
+    }
+
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    pub(crate) fn send(&self, message: Message) {
+        self.queue().push_back(message);
+        self.waker.wake();
+    }
+
+    pub(crate) fn answer(&self, id: CommandId, answer: CredentialAnswer) {
+        self.send(Message::Credential(id, answer));
+    }
+
+    /// False, and nothing sent, when too many claims wait.
+    pub(crate) fn claim(&self, claim: Claim) -> bool {
+        let mut queue = self.queue();
+        let claims = queue
+            .iter()
+            .filter(|m| matches!(m, Message::Claim(_)))
+            .count();
+        if claims >= CLAIMS {
+            return false;
+        }
+        queue.push_back(Message::Claim(claim));
+        drop(queue);
+        self.waker.wake();
+        true
+    }
+
+    /// Everything that waits.
+    pub(crate) fn take(&self) -> VecDeque<Message> {
+        self.waker.drain();
+        std::mem::take(&mut self.queue())
+    }
+
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Message>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many workers still have allocations while the server drains.
+#[derive(Debug, Default)]
+pub(crate) struct Drained {
+    workers: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Drained {
+    /// One more worker has none left.
+    pub(crate) fn add(&self) {
+        *self.workers.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.changed.notify_all();
+    }
+
+    /// Waits until as many workers have none left, at most for `limit`. True if they have.
+    pub(crate) fn wait(&self, workers: usize, limit: Duration) -> bool {
+        let deadline = Instant::now().checked_add(limit);
+        let mut done = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        while *done < workers {
+            let left = match deadline {
+                Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+                None => Duration::MAX,
+            };
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.changed.wait_timeout(done, left);
+            done = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+/// Observes and steers a running server. Clones steer the same server.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(crate) workers: Vec<(Arc<Inbox>, Arc<Counters>)>,
+    pub(crate) quotas: Quotas,
+    /// What the server itself adds to the peer rules.
+    pub(crate) own: wharf_policy::OwnAddresses,
+    pub(crate) drained: Arc<Drained>,
+}
+
+impl Handle {
+    /// The counters of all workers, summed. A snapshot: workers go on counting meanwhile.
+    pub fn counters(&self) -> Snapshot {
+        Snapshot::sum(self.workers.iter().map(|(_, counters)| &**counters))
+    }
+
+    /// Live allocations.
+    pub fn allocations(&self) -> u64 {
+        self.counters().get(Counter::Allocations)
+    }
+
+    /// No more allocations from now on; live ones go on until they end.
+    pub fn drain(&self) {
+        self.send(|| Message::Drain);
+    }
+
+    /// Other rules for peers. What they refuse ends at once, whether it is in use or not.
+    pub fn set_peers(&self, mut rules: PeerRules) {
+        add_own(&mut rules, &self.own);
+        let policy = Arc::new(PeerPolicy::new(rules));
+        self.send(|| Message::Peers(Arc::clone(&policy)));
+    }
+
+    /// Other users, secrets and back-end. Live allocations keep the keys that they were made with.
+    pub fn set_credentials(&self, credentials: Credentials) {
+        let credentials = Arc::new(credentials);
+        self.send(|| Message::Credentials(Arc::clone(&credentials)));
+    }
+
+    /// Other limits on allocations. Those above a lower limit stay until they end.
+    pub fn set_quotas(&self, limits: QuotaLimits) {
+        self.quotas.set_limits(limits);
+    }
+
+    /// Another limit on answers to unauthenticated requests.
+    pub fn set_unauthenticated_limit(&self, limits: PrefixLimits) {
+        self.send(|| Message::Unauthenticated(limits));
+    }
+
+    pub(crate) fn stop(&self) {
+        self.send(|| Message::Stop);
+    }
+
+    fn send(&self, message: impl Fn() -> Message) {
+        for (inbox, _) in &self.workers {
+            inbox.send(message());
+        }
+    }
+}
+
+/// The server's own addresses are part of any rules.
+pub(crate) fn add_own(rules: &mut PeerRules, own: &wharf_policy::OwnAddresses) {
+    rules.own.interfaces.extend_from_slice(&own.interfaces);
+    rules.own.sockets.extend_from_slice(&own.sockets);
+    rules.own.relays.extend(own.relays.iter().cloned());
+}

@@ -1,0 +1,214 @@
+//! What is counted, per worker and without contention: only the worker writes, anybody reads.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use wharf_stun::Method;
+use wharf_turn::{AuthFailure, DropReason, Reply};
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident => $label:literal,)+) => {
+        /// A number that a worker keeps. All count up, but for [`Counter::Allocations`],
+        /// [`Counter::Permissions`], [`Counter::Channels`] and [`Counter::FreePorts`], which go up and
+        /// down.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Counter { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Counter {
+            /// All of them, in the order of their index.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// The name, in lower case with underscores.
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$name => $label,)+ }
+            }
+
+            /// What is counted.
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+),)+ }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Datagrams received from clients.
+    ClientPackets => "client_packets",
+    /// Bytes received from clients, UDP payload.
+    ClientBytes => "client_bytes",
+    /// Datagrams received from peers.
+    PeerPackets => "peer_packets",
+    /// Bytes received from peers, UDP payload.
+    PeerBytes => "peer_bytes",
+    /// Datagrams sent to peers.
+    ToPeerPackets => "to_peer_packets",
+    /// Bytes sent to peers, UDP payload.
+    ToPeerBytes => "to_peer_bytes",
+    /// Datagrams sent to clients, replies included.
+    ToClientPackets => "to_client_packets",
+    /// Bytes sent to clients, UDP payload.
+    ToClientBytes => "to_client_bytes",
+    /// Datagrams handed from one client's allocation to another's without the network between.
+    HandedAcross => "handed_across",
+    /// Datagrams not sent because the socket's buffer was full.
+    SendBlocked => "send_blocked",
+    /// Datagrams that the system refused to send.
+    SendFailed => "send_failed",
+    /// Datagrams that the kernel dropped before they were read, for want of buffer space.
+    KernelDrops => "kernel_drops",
+    /// Datagrams too large for the buffer, dropped.
+    Truncated => "truncated",
+    /// ICMP errors received about relayed datagrams.
+    IcmpErrors => "icmp_errors",
+    /// Allocations made.
+    Allocated => "allocated",
+    /// Allocations ended by their clients.
+    Released => "released",
+    /// Allocations ended by expiry.
+    Expired => "expired",
+    /// Allocate requests for which no relay socket could be had.
+    NoRelay => "no_relay",
+    /// Relay sockets that could not be bound because somebody else has the port.
+    PortInUse => "port_in_use",
+    /// Relay sockets that could not be bound for another reason.
+    BindFailed => "bind_failed",
+    /// Requests for peers that the peer policy refused.
+    PeerRefused => "peer_refused",
+    /// Requests by unknown users or with expired credentials.
+    UnknownUser => "unknown_user",
+    /// Requests with a message integrity that does not match.
+    WrongPassword => "wrong_password",
+    /// Requests by another user than the allocation's.
+    WrongUser => "wrong_user",
+    /// Panics caught. Each is a defect of the server or of an event hook.
+    Panics => "panics",
+    /// Live allocations.
+    Allocations => "allocations",
+    /// Live permissions.
+    Permissions => "permissions",
+    /// Live channels.
+    Channels => "channels",
+    /// Ports that may still be allocated.
+    FreePorts => "free_ports",
+}
+
+/// Error codes of replies, `0` for success; the index of [`Snapshot::replies`].
+pub const ERROR_CODES: [u16; 15] = [
+    0, 300, 400, 401, 403, 420, 437, 438, 440, 441, 442, 443, 486, 500, 508,
+];
+
+/// Methods of replies; the other index of [`Snapshot::replies`].
+pub const METHODS: [Method; 5] = [
+    Method::BINDING,
+    Method::ALLOCATE,
+    Method::REFRESH,
+    Method::CREATE_PERMISSION,
+    Method::CHANNEL_BIND,
+];
+
+const COUNTERS: usize = Counter::ALL.len();
+const DROPS: usize = DropReason::ALL.len();
+const REPLIES: usize = METHODS.len() * ERROR_CODES.len();
+
+/// One worker's counters.
+#[derive(Debug)]
+pub struct Counters {
+    values: [AtomicU64; COUNTERS],
+    drops: [AtomicU64; DROPS],
+    replies: [AtomicU64; REPLIES],
+}
+
+impl Counters {
+    pub(crate) fn new() -> Self {
+        Self {
+            values: [const { AtomicU64::new(0) }; COUNTERS],
+            drops: [const { AtomicU64::new(0) }; DROPS],
+            replies: [const { AtomicU64::new(0) }; REPLIES],
+        }
+    }
+
+    pub(crate) fn add(&self, counter: Counter, n: u64) {
+        bump(&self.values[counter as usize], n);
+    }
+
+    pub(crate) fn set(&self, counter: Counter, value: u64) {
+        self.values[counter as usize].store(value, Relaxed);
+    }
+
+    pub(crate) fn dropped(&self, reason: DropReason) {
+        bump(&self.drops[reason.index()], 1);
+    }
+
+    pub(crate) fn replied(&self, reply: &Reply<'_>) {
+        let method = METHODS.iter().position(|method| *method == reply.method);
+        let code = reply.error.unwrap_or(0);
+        let code = ERROR_CODES.iter().position(|known| *known == code);
+        if let (Some(method), Some(code)) = (method, code) {
+            bump(&self.replies[method * ERROR_CODES.len() + code], 1);
+        }
+    }
+
+    pub(crate) fn failed(&self, why: AuthFailure) {
+        self.add(
+            match why {
+                AuthFailure::UnknownUser => Counter::UnknownUser,
+                AuthFailure::WrongPassword => Counter::WrongPassword,
+                AuthFailure::WrongUser => Counter::WrongUser,
+            },
+            1,
+        );
+    }
+}
+
+/// Only the worker writes, so that a load and a store do for an addition.
+fn bump(value: &AtomicU64, n: u64) {
+    value.store(value.load(Relaxed).wrapping_add(n), Relaxed);
+}
+
+/// Counters of all workers, summed at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    values: [u64; COUNTERS],
+    drops: [u64; DROPS],
+    replies: [u64; REPLIES],
+}
+
+impl Snapshot {
+    pub(crate) fn sum<'a>(workers: impl Iterator<Item = &'a Counters>) -> Self {
+        let mut sum = Self {
+            values: [0; COUNTERS],
+            drops: [0; DROPS],
+            replies: [0; REPLIES],
+        };
+        for worker in workers {
+            add_all(&mut sum.values, &worker.values);
+            add_all(&mut sum.drops, &worker.drops);
+            add_all(&mut sum.replies, &worker.replies);
+        }
+        sum
+    }
+
+    /// One number.
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.values[counter as usize]
+    }
+
+    /// Datagrams dropped for this reason.
+    pub fn drops(&self, reason: DropReason) -> u64 {
+        self.drops[reason.index()]
+    }
+
+    /// Replies by method and error code, of [`METHODS`] and [`ERROR_CODES`]; 0 for others.
+    pub fn replies(&self, method: Method, code: u16) -> u64 {
+        let method = METHODS.iter().position(|known| *known == method);
+        let code = ERROR_CODES.iter().position(|known| *known == code);
+        method.zip(code).map_or(0, |(method, code)| {
+            self.replies[method * ERROR_CODES.len() + code]
+        })
+    }
+}
+
+fn add_all(sum: &mut [u64], values: &[AtomicU64]) {
+    for (sum, value) in sum.iter_mut().zip(values) {
+        *sum = sum.wrapping_add(value.load(Relaxed));
+    }
+}

@@ -1,0 +1,193 @@
+//! What leaves: staged per socket, flushed in batches, never waited for.
+
+use std::net::IpAddr;
+
+use wharf_turn::{Output, RelayId, Reply, ToClient, ToPeer};
+use wharf_udp::{Full, ReceiveBatch, SendBatch, SendReport, Socket};
+
+use crate::counters::{Counter, Counters};
+use crate::relays::RelaySockets;
+
+/// Messages and datagrams staged for one socket before they are flushed. As many messages as there are
+/// slots to receive into, so that a full turn is one system call; datagrams for a few bursts more.
+const MESSAGES: usize = 64;
+const DATAGRAMS: usize = 1_024;
+
+/// Where the payload of an output is: a slot of the receive batch, and where the input began in it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Source {
+    pub(crate) slot: usize,
+    pub(crate) start: usize,
+    /// TOS or traffic class octet of the input.
+    pub(crate) tos: u8,
+}
+
+/// One listening socket of one worker.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) socket: Socket,
+    /// Bound to all addresses: replies name the address that the client sent to.
+    pub(crate) wildcard: bool,
+    pub(crate) drops: u32,
+}
+
+/// Staged datagrams: a batch for each listener, and one for the relay that is sending.
+pub(crate) struct Outbound {
+    to_clients: Vec<SendBatch>,
+    to_peers: SendBatch,
+    /// The relay that `to_peers` leaves from, and whether with DF.
+    sender: Option<(RelayId, bool)>,
+}
+
+impl Outbound {
+    pub(crate) fn new(listeners: usize) -> Self {
+        let batch = || SendBatch::new(MESSAGES, DATAGRAMS);
+        Self {
+            to_clients: (0..listeners).map(|_| batch()).collect(),
+            to_peers: batch(),
+            sender: None,
+        }
+    }
+}
+
+/// The sockets and counters that staged datagrams leave by, and the bytes that they refer to.
+pub(crate) struct Exits<'a> {
+    pub(crate) listeners: &'a [Listener],
+    pub(crate) relays: &'a RelaySockets,
+    pub(crate) received: &'a ReceiveBatch,
+    pub(crate) counters: &'a Counters,
+}
+
+impl Outbound {
+    /// Stages an output of the core.
+    pub(crate) fn stage(&mut self, output: Output<'_>, source: Source, exits: &Exits<'_>) {
+        match output {
+            Output::Dropped(reason) => exits.counters.dropped(reason),
+            Output::Waiting => {}
+            Output::ToPeer(to) => self.to_peer(&to, source, exits),
+            Output::ToClient(to) => self.to_client(&to, source, exits),
+            Output::Reply(reply) => self.reply(&reply, exits),
+        }
+    }
+
+    fn to_peer(&mut self, to: &ToPeer, source: Source, exits: &Exits<'_>) {
+        let sender = Some((to.relay, to.dont_fragment));
+        if self.sender != sender {
+            self.flush_peers(exits);
+            self.sender = sender;
+        }
+        let payload = source.start + to.payload.start..source.start + to.payload.end;
+        for _ in 0..2 {
+            let payload = Some((source.slot, payload.clone()));
+            match self
+                .to_peers
+                .push(to.peer, None, source.tos, &[], payload, 0)
+            {
+                Ok(()) => return,
+                Err(Full) => {
+                    self.flush_peers(exits);
+                    self.sender = sender;
+                }
+            }
+        }
+    }
+
+    fn to_client(&mut self, to: &ToClient<'_>, source: Source, exits: &Exits<'_>) {
+        let listener = usize::from(to.path.listener);
+        let from = from(exits, listener, to.path.server.ip());
+        let payload = source.start + to.payload.start..source.start + to.payload.end;
+        for _ in 0..2 {
+            let Some(batch) = self.to_clients.get_mut(listener) else {
+                return;
+            };
+            let payload = (!payload.is_empty()).then(|| (source.slot, payload.clone()));
+            match batch.push(
+                to.path.client,
+                from,
+                source.tos,
+                to.header,
+                payload,
+                to.padding,
+            ) {
+                Ok(()) => return,
+                Err(Full) => self.flush_clients(listener, exits),
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: &Reply<'_>, exits: &Exits<'_>) {
+        exits.counters.replied(reply);
+        let listener = usize::from(reply.path.listener);
+        let from = from(exits, listener, reply.path.server.ip());
+        for _ in 0..2 {
+            let Some(batch) = self.to_clients.get_mut(listener) else {
+                return;
+            };
+            match batch.push_bytes(reply.path.client, from, 0, reply.bytes) {
+                Ok(()) => return,
+                Err(Full) => self.flush_clients(listener, exits),
+            }
+        }
+    }
+
+    /// Sends all that is staged. What refers to the receive batch is done with it then.
+    pub(crate) fn flush(&mut self, exits: &Exits<'_>) {
+        self.flush_peers(exits);
+        for listener in 0..self.to_clients.len() {
+            self.flush_clients(listener, exits);
+        }
+    }
+
+    /// Sends what is staged for the relay that is sending. A relay that is gone takes its datagrams
+    /// with it.
+    pub(crate) fn flush_peers(&mut self, exits: &Exits<'_>) {
+        let Some((relay, dont_fragment)) = self.sender.take() else {
+            return;
+        };
+        let Some(socket) = exits.relays.get(relay) else {
+            self.to_peers.clear();
+            return;
+        };
+        if socket.set_dont_fragment(dont_fragment).is_err() && dont_fragment {
+            // RFC 8656 §11.2: sent with DF or not at all.
+            self.to_peers.clear();
+            exits.counters.add(Counter::SendFailed, 1);
+            return;
+        }
+        let report = self.to_peers.flush(socket, exits.received);
+        count(
+            exits.counters,
+            &report,
+            Counter::ToPeerPackets,
+            Counter::ToPeerBytes,
+        );
+    }
+
+    fn flush_clients(&mut self, listener: usize, exits: &Exits<'_>) {
+        if self.to_clients[listener].is_empty() {
+            return;
+        }
+        let socket = &exits.listeners[listener].socket;
+        let report = self.to_clients[listener].flush(socket, exits.received);
+        count(
+            exits.counters,
+            &report,
+            Counter::ToClientPackets,
+            Counter::ToClientBytes,
+        );
+    }
+}
+
+/// The source address of a datagram to a client; a socket with one address has no choice.
+fn from(exits: &Exits<'_>, listener: usize, server: IpAddr) -> Option<IpAddr> {
+    exits.listeners.get(listener)?.wildcard.then_some(server)
+}
+
+fn count(counters: &Counters, report: &SendReport, packets: Counter, bytes: Counter) {
+    counters.add(packets, report.sent);
+    counters.add(bytes, report.sent_bytes);
+    if report.would_block + report.failed > 0 {
+        counters.add(Counter::SendBlocked, report.would_block);
+        counters.add(Counter::SendFailed, report.failed);
+    }
+}
