@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
-use wharf_stun::credential::userhash;
+use wharf_stun::credential::{PrepareError, opaque_string, userhash};
 use wharf_turn::{ClientPath, CommandId, Credential, CredentialAnswer, UserId};
 
 use crate::control::Inbox;
@@ -34,14 +34,18 @@ impl Credentials {
         }
     }
 
-    /// A user with a password.
-    pub fn add_user(&mut self, name: &str, password: &str) {
+    /// A user with a password, which is prepared with the OpaqueString profile (RFC 8489 §9.2.2,
+    /// RFC 8265 §4.2). An error for a password that the profile does not permit, such as an empty one
+    /// or one with control characters.
+    pub fn add_user(&mut self, name: &str, password: &str) -> Result<(), PrepareError> {
+        let password = opaque_string(password)?;
         self.add(Credential::from_password(
             name,
             name.into(),
             &self.realm,
-            password,
+            &password,
         ));
+        Ok(())
     }
 
     /// A user with keys (RFC 8489 §9.2.2): `MD5(name:realm:password)` and

@@ -6,7 +6,7 @@
 //! use wharf_turn_server::{Config, Credentials, RelayAddress, TurnServer};
 //!
 //! let mut credentials = Credentials::new("example.org");
-//! credentials.add_user("alice", "correct horse battery staple");
+//! credentials.add_user("alice", "correct horse battery staple")?;
 //! let server = TurnServer::start(Config {
 //!     listen: vec!["192.0.2.1:3478".parse()?],
 //!     relays: vec![RelayAddress::new("192.0.2.1".parse()?, 49152..=65535)],
@@ -48,6 +48,7 @@ pub use counters::{Counter, Counters, ERROR_CODES, METHODS, Snapshot};
 pub use credentials::{Credentials, LookUp, rest_password};
 pub use server::TurnServer;
 pub use wharf_policy::{IpNet, PeerRefusal, PeerRules, PrefixLimits, QuotaLimits};
+pub use wharf_stun::credential::PrepareError;
 pub use wharf_turn::{
     Algorithms, AuthFailure, ClientPath, Config as CoreConfig, Credential, CredentialAnswer,
     DropReason, Event, FreedBy, RelayAddress, Transport, UserId,
