@@ -155,13 +155,23 @@ mod tests {
         assert_eq!(options.servers, [Kind::Floor, Kind::Wharf, Kind::Coturn]);
         assert_eq!(options.flows, [1, 100, 1000]);
         assert_eq!(options.shapes.len(), 5);
-        assert_eq!((options.payload, options.rate, options.rounds), (172, 50_000, None));
+        assert_eq!(
+            (options.payload, options.rate, options.rounds),
+            (172, 50_000, None)
+        );
     }
 
     #[test]
     fn lists_are_separated_by_commas() {
-        let options = relay(&["--servers", "coturn,floor", "--shapes", "across", "--flows", "1,7"])
-            .expect("legal");
+        let options = relay(&[
+            "--servers",
+            "coturn,floor",
+            "--shapes",
+            "across",
+            "--flows",
+            "1,7",
+        ])
+        .expect("legal");
         assert_eq!(options.servers, [Kind::Coturn, Kind::Floor]);
         assert_eq!(options.shapes, [Shape::Across]);
         assert_eq!(options.flows, [1, 7]);
@@ -169,13 +179,22 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_refused() {
-        for bad in [["--flows", "0"], ["--payload", "15"], ["--rate", "5"], ["--servers", "x"]] {
+        for bad in [
+            ["--flows", "0"],
+            ["--payload", "15"],
+            ["--rate", "5"],
+            ["--servers", "x"],
+        ] {
             assert!(relay(&bad).is_err(), "{bad:?}");
         }
     }
 
     #[test]
     fn quick_may_stand_after_the_command() {
-        assert!(Cli::try_parse_from(["wharf-bench", "codec", "--quick"]).expect("legal").quick);
+        assert!(
+            Cli::try_parse_from(["wharf-bench", "codec", "--quick"])
+                .expect("legal")
+                .quick
+        );
     }
 }

@@ -118,14 +118,20 @@ impl Clients {
             writer.push(&RequestedTransport(UDP))?;
             Ok(())
         };
-        self.exchange(server, window, Method::ALLOCATE, ask, &mut |number, answer| {
-            if error_code(answer) != Some(401) {
-                return Err(unexpected(server, "Allocate without credentials", answer));
-            }
-            realm.replace_range(.., needed::<Realm<'_>>(server, answer)?.0);
-            nonces[at(number)] = needed::<Nonce<'_>>(server, answer)?.0.to_owned();
-            Ok(())
-        })?;
+        self.exchange(
+            server,
+            window,
+            Method::ALLOCATE,
+            ask,
+            &mut |number, answer| {
+                if error_code(answer) != Some(401) {
+                    return Err(unexpected(server, "Allocate without credentials", answer));
+                }
+                realm.replace_range(.., needed::<Realm<'_>>(server, answer)?.0);
+                nonces[at(number)].extend_from_slice(needed::<Nonce<'_>>(server, answer)?.0);
+                Ok(())
+            },
+        )?;
 
         let account = self.account.take().unwrap_or_else(|| Account::new(realm));
         let mut relays = vec![server.address; window.len()];
@@ -133,13 +139,19 @@ impl Clients {
             writer.push(&RequestedTransport(UDP))?;
             account.sign(writer, &nonces[at(number)])
         };
-        self.exchange(server, window, Method::ALLOCATE, ask, &mut |number, answer| {
-            relays[at(number)] = match answer.class() {
-                Class::Success => needed::<XorRelayedAddress>(server, answer)?.0,
-                _ => return Err(unexpected(server, "Allocate", answer)),
-            };
-            Ok(())
-        })?;
+        self.exchange(
+            server,
+            window,
+            Method::ALLOCATE,
+            ask,
+            &mut |number, answer| {
+                relays[at(number)] = match answer.class() {
+                    Class::Success => needed::<XorRelayedAddress>(server, answer)?.0,
+                    _ => return Err(unexpected(server, "Allocate", answer)),
+                };
+                Ok(())
+            },
+        )?;
         self.account = Some(account);
         let made = relays.into_iter().zip(nonces);
         allocations.extend(made.map(|(relay, nonce)| Allocation { relay, nonce }));
@@ -158,16 +170,22 @@ impl Clients {
         };
         let ask = &mut |number: u32, writer: &mut Writer<'_>| {
             let index = number as usize;
-            writer.push(&ChannelNumber(CHANNEL))?.push(&XorPeerAddress(peer(index)))?;
+            writer
+                .push(&ChannelNumber(CHANNEL))?
+                .push(&XorPeerAddress(peer(index)))?;
             account.sign(writer, &allocations[index].nonce)
         };
         for window in windows(0..allocations.len() as u32) {
-            self.exchange(server, &window, Method::CHANNEL_BIND, ask, &mut |_, answer| {
-                match answer.class() {
+            self.exchange(
+                server,
+                &window,
+                Method::CHANNEL_BIND,
+                ask,
+                &mut |_, answer| match answer.class() {
                     Class::Success => Ok(()),
                     _ => Err(unexpected(server, "ChannelBind", answer)),
-                }
-            })?;
+                },
+            )?;
         }
         self.account = Some(account);
         Ok(())
@@ -188,13 +206,18 @@ impl Clients {
         let mut buffer = [0; 512];
         for _ in 0..=RESENDS {
             for &number in &missing {
-                let ty = MessageType { method, class: Class::Request };
+                let ty = MessageType {
+                    method,
+                    class: Class::Request,
+                };
                 let mut writer = Writer::new(&mut buffer, ty, transaction(self.exchanges, number))
                     .map_err(|e| Failure::refused("request", &e))?;
                 request(number, &mut writer).map_err(|e| Failure::refused("request", &e))?;
                 let from = Some(Self::source(number));
                 // The batch holds more datagrams than a window has requests.
-                let _ = self.out.push_bytes(server.address, from, 0, writer.finish());
+                let _ = self
+                    .out
+                    .push_bytes(server.address, from, 0, writer.finish());
             }
             self.out.flush(&self.socket, &self.arena);
             let sent = Instant::now();
@@ -206,7 +229,9 @@ impl Clients {
                     .map_err(|e| Failure::io(&"client socket", e))?;
                 for slot in 0..received {
                     let datagram = self.arena.get(slot);
-                    let Ok(message) = Message::parse(datagram.data) else { continue };
+                    let Ok(message) = Message::parse(datagram.data) else {
+                        continue;
+                    };
                     let Some(place) = missing.iter().position(|&number| {
                         message.transaction_id() == transaction(self.exchanges, number)
                             && datagram.local == Some(Self::source(number))
@@ -231,14 +256,19 @@ impl Account {
     }
 
     fn sign(&self, writer: &mut Writer<'_>, nonce: &[u8]) -> Result<(), WriteError> {
-        writer.push(&Username(USER))?.push(&Realm(&self.realm))?.push(&Nonce(nonce))?;
+        writer
+            .push(&Username(USER))?
+            .push(&Realm(&self.realm))?
+            .push(&Nonce(nonce))?;
         writer.integrity_sha1(&self.key).map(drop)
     }
 }
 
 fn windows(numbers: Range<u32>) -> impl Iterator<Item = Range<u32>> {
     let end = numbers.end;
-    numbers.step_by(WINDOW as usize).map(move |start| start..end.min(start + WINDOW))
+    numbers
+        .step_by(WINDOW as usize)
+        .map(move |start| start..end.min(start + WINDOW))
 }
 
 /// Exchange and client make the transaction unique within this process; the servers under test

@@ -25,7 +25,9 @@ impl Report {
     /// Prints a figure beside the limit that the project sets itself. The verdict is printed, not
     /// enforced: a busy machine must not fail a build.
     pub(crate) fn goal(&self, goals: &mut Table, name: &str, relation: Relation, limit: f64) {
-        let Some(value) = self.value(name) else { return };
+        let Some(value) = self.value(name) else {
+            return;
+        };
         let met = match relation {
             Relation::AtMost => value <= limit,
             Relation::AtLeast => value >= limit,
@@ -89,7 +91,10 @@ pub(crate) struct Table {
 impl Table {
     /// An empty table under a title, with its column heads.
     pub(crate) fn new<const N: usize>(title: &str, heads: [&str; N]) -> Self {
-        Self { title: title.to_owned(), rows: vec![heads.iter().map(|&h| h.to_owned()).collect()] }
+        Self {
+            title: title.to_owned(),
+            rows: vec![heads.iter().map(|&h| h.to_owned()).collect()],
+        }
     }
 
     /// Adds one row.
@@ -108,7 +113,12 @@ impl Table {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns)
             .map(|c| {
-                self.rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0)
+                self.rows
+                    .iter()
+                    .filter_map(|r| r.get(c))
+                    .map(|s| s.chars().count())
+                    .max()
+                    .unwrap_or(0)
             })
             .collect();
         let mut out = format!("{}\n", self.title);
@@ -147,16 +157,30 @@ mod tests {
 
     #[test]
     fn a_figure_line_always_has_four_words() {
-        assert_eq!(figure_line("relay.cpu", 1834.6, "ns"), "figure relay.cpu 1835 ns");
-        assert_eq!(figure_line("two words", 0.5, "per second"), "figure two_words 0.500 per_second");
-        assert_eq!(figure_line("missing", f64::NAN, "ns"), "figure missing nan ns");
+        assert_eq!(
+            figure_line("relay.cpu", 1834.6, "ns"),
+            "figure relay.cpu 1835 ns"
+        );
+        assert_eq!(
+            figure_line("two words", 0.5, "per second"),
+            "figure two_words 0.500 per_second"
+        );
+        assert_eq!(
+            figure_line("missing", f64::NAN, "ns"),
+            "figure missing nan ns"
+        );
     }
 
     #[test]
     fn numbers_keep_four_significant_digits_and_no_exponent() {
-        let shown: Vec<String> =
-            [4.2e7, 1000.4, 999.94, 12.345, 1.0, 0.0004].into_iter().map(number).collect();
-        assert_eq!(shown, ["42000000", "1000", "999.9", "12.35", "1.000", "0.000"]);
+        let shown: Vec<String> = [4.2e7, 1000.4, 999.94, 12.345, 1.0, 0.0004]
+            .into_iter()
+            .map(number)
+            .collect();
+        assert_eq!(
+            shown,
+            ["42000000", "1000", "999.9", "12.35", "1.000", "0.000"]
+        );
     }
 
     #[test]
@@ -164,12 +188,18 @@ mod tests {
         let mut table = Table::new("title", ["name", "ns"]);
         table.row(["a".to_owned(), "10".to_owned()]);
         table.row(["longer".to_owned(), "9".to_owned()]);
-        assert_eq!(table.render(), "title\n  name    ns\n  a       10\n  longer   9\n");
+        assert_eq!(
+            table.render(),
+            "title\n  name    ns\n  a       10\n  longer   9\n"
+        );
     }
 
     #[test]
     fn the_median_ignores_what_could_not_be_taken() {
-        assert_eq!(median(&[3.0, 1.0, f64::NAN, 2.0]).to_bits(), 2.0f64.to_bits());
+        assert_eq!(
+            median(&[3.0, 1.0, f64::NAN, 2.0]).to_bits(),
+            2.0f64.to_bits()
+        );
         assert_eq!(median(&[1.0, 2.0]).to_bits(), 1.5f64.to_bits());
         assert!(median(&[]).is_nan());
     }

@@ -37,8 +37,10 @@ struct Flood {
 impl Flood {
     fn new(target: SocketAddr) -> Result<Self, Failure> {
         // Nobody reads the answers: a small buffer fills and the kernel drops the rest.
-        let options =
-            SocketOptions { receive_buffer: Some(4096), ..SocketOptions::default() };
+        let options = SocketOptions {
+            receive_buffer: Some(4096),
+            ..SocketOptions::default()
+        };
         let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let sockets = (0..PORTS)
             .map(|_| Socket::bind(any, &options))
@@ -57,11 +59,17 @@ impl Flood {
     /// them, so that no two requests of a flood of up to 2^26 share a source.
     fn source(number: u64) -> (usize, IpAddr) {
         let [_, a, b, c] = ((number & 0x003f_ffff) as u32 | 0x0040_0000).to_be_bytes();
-        ((number >> 22) as usize % PORTS, IpAddr::V4(Ipv4Addr::new(127, a, b, c)))
+        (
+            (number >> 22) as usize % PORTS,
+            IpAddr::V4(Ipv4Addr::new(127, a, b, c)),
+        )
     }
 
     fn send_batch(&mut self) -> Result<(), Failure> {
-        let ty = MessageType { method: Method::ALLOCATE, class: Class::Request };
+        let ty = MessageType {
+            method: Method::ALLOCATE,
+            class: Class::Request,
+        };
         let mut socket = 0;
         for _ in 0..BATCH {
             let mut id = [0; 12];
@@ -69,11 +77,15 @@ impl Flood {
             let mut buffer = [0; 64];
             let mut writer = Writer::new(&mut buffer, ty, TransactionId(id))
                 .map_err(|e| Failure::refused("flood", &e))?;
-            writer.push(&RequestedTransport(17)).map_err(|e| Failure::refused("flood", &e))?;
+            writer
+                .push(&RequestedTransport(17))
+                .map_err(|e| Failure::refused("flood", &e))?;
             let (port, source) = Self::source(self.sent);
             socket = port;
             // The batch has room for exactly these.
-            let _ = self.out.push_bytes(self.target, Some(source), 0, writer.finish());
+            let _ = self
+                .out
+                .push_bytes(self.target, Some(source), 0, writer.finish());
             self.sent += 1;
         }
         self.out.flush(&self.sockets[socket], &self.arena);
@@ -108,7 +120,11 @@ pub(crate) fn run(
         let first = flood.sent;
         let outcome = rig.run_beside(CLIENT_RATE, window, &mut || {
             let due = (now_ns() - start) * FLOOD_RATE / 1_000_000_000;
-            if first + due >= flood.sent + BATCH { flood.send_batch() } else { Ok(()) }
+            if first + due >= flood.sent + BATCH {
+                flood.send_batch()
+            } else {
+                Ok(())
+            }
         })?;
         flooded.push(p99(&outcome));
         sent += outcome.sent;
@@ -130,7 +146,14 @@ pub(crate) fn run(
     report.figure("relay.flood.wharf.lost", loss, "%");
     let mut table = Table::new(
         "one client beside a flood of unauthenticated requests",
-        ["server", "requests", "memory grown", "p99 us alone", "p99 us flooded", "lost %"],
+        [
+            "server",
+            "requests",
+            "memory grown",
+            "p99 us alone",
+            "p99 us flooded",
+            "lost %",
+        ],
     );
     table.row([
         Kind::Wharf.word().to_owned(),
@@ -158,7 +181,11 @@ mod tests {
         let numbers = (0..100_000).chain((1 << 22) - 5..(1 << 22) + 100_000);
         let sources: HashSet<_> = numbers.clone().map(Flood::source).collect();
         assert_eq!(sources.len(), numbers.count());
-        assert!(sources.iter().all(|(port, address)| *port < PORTS && address.is_loopback()));
+        assert!(
+            sources
+                .iter()
+                .all(|(port, address)| *port < PORTS && address.is_loopback())
+        );
         assert!(!sources.contains(&(0, IpAddr::V4(Ipv4Addr::LOCALHOST))));
     }
 }

@@ -53,8 +53,11 @@ struct Floor {
 /// Runs until the standard input ends.
 pub(crate) fn run() -> Result<(), Failure> {
     let failed = |e| Failure::io(&"floor", e);
-    let options =
-        SocketOptions { gro: true, receive_buffer: Some(BUFFER), ..SocketOptions::default() };
+    let options = SocketOptions {
+        gro: true,
+        receive_buffer: Some(BUFFER),
+        ..SocketOptions::default()
+    };
     let listener =
         Socket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &options).map_err(failed)?;
     let mut floor = Floor {
@@ -103,11 +106,13 @@ impl Floor {
                     writeln!(output, "relay {}", relay.local_addr())?;
                     let index = self.relays.len();
                     self.relays.push(relay);
-                    self.onward.insert(key(client), Onward::Peer { relay: index, peer });
+                    self.onward
+                        .insert(key(client), Onward::Peer { relay: index, peer });
                     self.back.insert(key_on(index, peer), client);
                 }
                 ["across", client, other] => {
-                    self.onward.insert(key(address(client)?), Onward::Client(address(other)?));
+                    self.onward
+                        .insert(key(address(client)?), Onward::Client(address(other)?));
                     writeln!(output, "relay {}", self.listener.local_addr())?;
                 }
                 ["go"] => {
@@ -134,16 +139,23 @@ impl Floor {
             poller.wait(&mut events, None)?;
             for event in events.iter() {
                 match event.token {
-                    LISTENER => self.from_clients()?,
+                    LISTENER => self.serve_clients()?,
                     INPUT => return Ok(()),
-                    relay => self.from_peers((relay - FIRST_RELAY) as usize)?,
+                    relay => self.serve_peers((relay - FIRST_RELAY) as usize)?,
                 }
             }
         }
     }
 
-    fn from_clients(&mut self) -> io::Result<()> {
-        let Self { listener, relays, onward, arena, out, .. } = self;
+    fn serve_clients(&mut self) -> io::Result<()> {
+        let Self {
+            listener,
+            relays,
+            onward,
+            arena,
+            out,
+            ..
+        } = self;
         arena.clear();
         let received = listener.receive(arena, BATCH)?;
         let mut leaving: &Socket = listener;
@@ -165,15 +177,30 @@ impl Floor {
                     out.flush(leaving, arena);
                     leaving = socket;
                 }
-                stage(out, leaving, arena, to, header.as_ref().map_or(&[], |h| &h[..]), slot, payload);
+                stage(
+                    out,
+                    leaving,
+                    arena,
+                    to,
+                    header.as_ref().map_or(&[], |h| &h[..]),
+                    slot,
+                    payload,
+                );
             }
         }
         out.flush(leaving, arena);
         Ok(())
     }
 
-    fn from_peers(&mut self, relay: usize) -> io::Result<()> {
-        let Self { listener, relays, back, arena, out, .. } = self;
+    fn serve_peers(&mut self, relay: usize) -> io::Result<()> {
+        let Self {
+            listener,
+            relays,
+            back,
+            arena,
+            out,
+            ..
+        } = self;
         arena.clear();
         let received = relays[relay].receive(arena, BATCH)?;
         for slot in 0..received {
@@ -200,7 +227,10 @@ fn stage(
     slot: usize,
     payload: std::ops::Range<usize>,
 ) {
-    if out.push(to, None, 0, header, Some((slot, payload.clone())), 0).is_err() {
+    if out
+        .push(to, None, 0, header, Some((slot, payload.clone())), 0)
+        .is_err()
+    {
         out.flush(socket, arena);
         // An empty batch has room for one datagram.
         let _ = out.push(to, None, 0, header, Some((slot, payload)), 0);
@@ -208,7 +238,8 @@ fn stage(
 }
 
 fn address(text: &str) -> io::Result<SocketAddr> {
-    text.parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, text.to_owned()))
+    text.parse()
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, text.to_owned()))
 }
 
 #[cfg(test)]

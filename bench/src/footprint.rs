@@ -47,7 +47,9 @@ pub(crate) fn run(
         for subject in &mut subjects {
             let before = subject.server.process.cpu_ns()?;
             let end = subject.made + each;
-            subject.clients.allocate(&subject.server, subject.made..end)?;
+            subject
+                .clients
+                .allocate(&subject.server, subject.made..end)?;
             subject.made = end;
             let spent = subject.server.process.cpu_ns()? - before;
             #[expect(clippy::cast_precision_loss, reason = "seconds at most")]
@@ -67,12 +69,25 @@ fn tell(report: &mut Report, subjects: &[Subject]) {
     for subject in subjects {
         let word = subject.server.kind.word();
         let count = subject.made - WARM_UP;
-        #[expect(clippy::cast_precision_loss, reason = "a process is smaller than 2^52 bytes")]
-        let bytes = subject.memory_after.saturating_sub(subject.memory_before) as f64 / f64::from(count);
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a process is smaller than 2^52 bytes"
+        )]
+        let bytes =
+            subject.memory_after.saturating_sub(subject.memory_before) as f64 / f64::from(count);
         let cpu = median(&subject.cpu);
         report.figure(&format!("relay.allocate.{word}.cpu"), cpu, "ns/allocation");
-        report.figure(&format!("relay.memory.{word}.idle"), bytes, "bytes/allocation");
-        table.row([word.to_owned(), number(cpu / 1e3), number(bytes), count.to_string()]);
+        report.figure(
+            &format!("relay.memory.{word}.idle"),
+            bytes,
+            "bytes/allocation",
+        );
+        table.row([
+            word.to_owned(),
+            number(cpu / 1e3),
+            number(bytes),
+            count.to_string(),
+        ]);
     }
     let find = |kind| subjects.iter().find(|subject| subject.server.kind == kind);
     if let (Some(wharf), Some(coturn)) = (find(Kind::Wharf), find(Kind::Coturn)) {

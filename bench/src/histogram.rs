@@ -15,7 +15,10 @@ pub(crate) struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { counts: vec![0; BUCKETS], total: 0 }
+        Self {
+            counts: vec![0; BUCKETS],
+            total: 0,
+        }
     }
 }
 
@@ -87,8 +90,11 @@ mod tests {
         while value < u64::MAX / 3 {
             let upper = upper_bound(bucket(value));
             assert!(upper >= value, "{value} above its bucket's bound {upper}");
-            assert!(upper - value <= value / LINEAR as u64, "{value} in a bucket up to {upper}");
-            value = value * 9 / 8 + 1;
+            assert!(
+                upper - value <= value / LINEAR as u64,
+                "{value} in a bucket up to {upper}"
+            );
+            value += value / 8 + 1;
         }
         assert_eq!(upper_bound(bucket(u64::MAX)), u64::MAX);
         assert_eq!(bucket(u64::MAX), BUCKETS - 1);

@@ -70,7 +70,10 @@ pub(crate) struct Outcome {
     pub(crate) latency: Histogram,
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts and times stay far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and times stay far below 2^52"
+)]
 impl Outcome {
     /// Share of the datagrams that did not arrive in time.
     pub(crate) fn loss(&self) -> f64 {
@@ -84,7 +87,11 @@ impl Outcome {
 
     /// Processor time of the server for a delivered datagram, in nanoseconds.
     pub(crate) fn cpu(&self) -> f64 {
-        if self.delivered == 0 { f64::NAN } else { self.cpu_ns as f64 / self.delivered as f64 }
+        if self.delivered == 0 {
+            f64::NAN
+        } else {
+            self.cpu_ns as f64 / self.delivered as f64
+        }
     }
 }
 
@@ -105,7 +112,11 @@ impl Rig {
         };
         let peer = Socket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &options)
             .map_err(|e| Failure::io(&"peer socket", e))?;
-        let count = if shape == Shape::Across { 2 * flows } else { flows };
+        let count = if shape == Shape::Across {
+            2 * flows
+        } else {
+            flows
+        };
         let relays = match server.kind {
             Kind::Floor => floor_relays(&mut server, &clients, &peer, shape, count)?,
             Kind::Wharf | Kind::Coturn => {
@@ -115,7 +126,10 @@ impl Rig {
                     _ => peer.local_addr(),
                 };
                 clients.bind_channels(&server, &allocations, &far_end)?;
-                allocations.iter().map(|allocation| allocation.relay).collect()
+                allocations
+                    .iter()
+                    .map(|allocation| allocation.relay)
+                    .collect()
             }
         };
         let lanes = (0..count)
@@ -159,7 +173,8 @@ impl Rig {
                 outcome.window_ns = elapsed;
                 break;
             }
-            let due = (u128::from(elapsed) * u128::from(rate) / 1_000_000_000) as u64 - outcome.sent;
+            let due =
+                (u128::from(elapsed) * u128::from(rate) / 1_000_000_000) as u64 - outcome.sent;
             let burst = self.shape.burst();
             let now = due.min(BATCH as u64) as usize / burst * burst;
             if now > 0 {
@@ -182,17 +197,33 @@ impl Rig {
 
     /// Sends this many datagrams, a burst of each flow in turn.
     fn send(&mut self, count: usize) {
-        let Self { clients, peer, arena, out, lanes, payload, .. } = self;
+        let Self {
+            clients,
+            peer,
+            arena,
+            out,
+            lanes,
+            payload,
+            ..
+        } = self;
         let burst = self.shape.burst();
         let from_clients = !matches!(self.shape, Shape::ToClient | Shape::BurstToClient);
-        let socket = if from_clients { &clients.socket } else { &*peer };
+        let socket = if from_clients {
+            &clients.socket
+        } else {
+            &*peer
+        };
         let mut datagram = [0; CHANNEL_HEADER + 1500];
         let header = if from_clients { CHANNEL_HEADER } else { 0 };
         let len = header + payload.len();
         datagram[..header].copy_from_slice(&channel_header(payload.len())[..header]);
         for sent in 0..count {
             let lane = &lanes[self.next];
-            let stamp = Stamp { run: self.run, flow: self.next as u32, sent: now_ns() };
+            let stamp = Stamp {
+                run: self.run,
+                flow: self.next as u32,
+                sent: now_ns(),
+            };
             datagram[header..len].copy_from_slice(payload.stamped(stamp));
             // The batch has room for as many datagrams as are sent at a time.
             let _ = out.push_bytes(lane.to, lane.from, 0, &datagram[..len]);
@@ -209,7 +240,14 @@ impl Rig {
 
     /// Takes what has arrived; tells whether anything had.
     fn collect(&mut self, outcome: &mut Outcome, in_time: bool) -> Result<bool, Failure> {
-        let Self { clients, peer, arena, lanes, payload, .. } = self;
+        let Self {
+            clients,
+            peer,
+            arena,
+            lanes,
+            payload,
+            ..
+        } = self;
         let (socket, header) = match self.shape {
             Shape::ToPeer | Shape::BurstToPeer => (&*peer, 0),
             Shape::ToClient | Shape::BurstToClient | Shape::Across => {
@@ -217,8 +255,9 @@ impl Rig {
             }
         };
         arena.clear();
-        let received =
-            socket.receive(arena, 64).map_err(|e| Failure::io(&"generator's socket", e))?;
+        let received = socket
+            .receive(arena, 64)
+            .map_err(|e| Failure::io(&"generator's socket", e))?;
         let now = now_ns();
         let expected = channel_header(payload.len());
         for slot in 0..received {
@@ -251,12 +290,18 @@ impl Rig {
 fn lane(shape: Shape, client: u32, relay: SocketAddr, server: SocketAddr) -> Lane {
     let source = Some(Clients::source(client));
     match shape {
-        Shape::ToPeer | Shape::BurstToPeer => {
-            Lane { to: server, from: source, arrives_from: relay, arrives_at: None }
-        }
-        Shape::ToClient | Shape::BurstToClient => {
-            Lane { to: relay, from: None, arrives_from: server, arrives_at: source }
-        }
+        Shape::ToPeer | Shape::BurstToPeer => Lane {
+            to: server,
+            from: source,
+            arrives_from: relay,
+            arrives_at: None,
+        },
+        Shape::ToClient | Shape::BurstToClient => Lane {
+            to: relay,
+            from: None,
+            arrives_from: server,
+            arrives_at: source,
+        },
         Shape::Across => Lane {
             to: server,
             from: source,

@@ -10,13 +10,15 @@
 
 mod cli;
 mod client;
+mod codec;
 mod figure;
-mod floor;
 mod flood;
+mod floor;
 mod footprint;
 mod goals;
 mod histogram;
 mod load;
+mod machine;
 mod payload;
 mod process;
 mod relay;
@@ -58,7 +60,10 @@ pub(crate) enum Failure {
 impl Failure {
     /// A refusal of the system, with what was tried.
     pub(crate) fn io(what: &dyn Display, source: io::Error) -> Self {
-        Self::Io { what: what.to_string(), source }
+        Self::Io {
+            what: what.to_string(),
+            source,
+        }
     }
 
     /// A refusal of the library under test.
@@ -81,9 +86,12 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<(), Failure> {
     let mut report = Report::default();
     match &cli.command {
-        Command::Codec | Command::Core => {}
+        Command::Codec => codec::run(&mut report, cli.quick)?,
+        Command::Core => machine::run(&mut report, cli.quick)?,
         Command::Relay(options) => relay::run(&mut report, options, cli.quick)?,
         Command::All(options) => {
+            codec::run(&mut report, cli.quick)?;
+            machine::run(&mut report, cli.quick)?;
             relay::run(&mut report, options, cli.quick)?;
         }
         Command::Floor => return floor::run(),

@@ -32,7 +32,9 @@ pub(crate) struct Payload {
 impl Payload {
     /// Datagrams of `len` bytes; lengths below [`STAMP_LEN`] are raised to it.
     pub(crate) fn new(len: usize) -> Self {
-        let bytes = (0..len.max(STAMP_LEN)).map(|i| (i * 31 % 251) as u8).collect();
+        let bytes = (0..len.max(STAMP_LEN))
+            .map(|i| (i * 31 % 251) as u8)
+            .collect();
         Self { bytes }
     }
 
@@ -58,7 +60,9 @@ impl Payload {
         if filling != &self.bytes[STAMP_LEN..] {
             return Err(Damage::Pattern);
         }
-        let word = |at: usize| u32::from_be_bytes([stamp[at], stamp[at + 1], stamp[at + 2], stamp[at + 3]]);
+        let word = |at: usize| {
+            u32::from_be_bytes([stamp[at], stamp[at + 1], stamp[at + 2], stamp[at + 3]])
+        };
         Ok(Stamp {
             run: word(0),
             flow: word(4),
@@ -74,7 +78,11 @@ mod tests {
     #[test]
     fn a_stamp_survives_and_damage_is_seen() {
         let mut payload = Payload::new(172);
-        let stamp = Stamp { run: 7, flow: 0x0102_0304, sent: 0x1122_3344_5566_7788 };
+        let stamp = Stamp {
+            run: 7,
+            flow: 0x0102_0304,
+            sent: 0x1122_3344_5566_7788,
+        };
         let mut datagram = payload.stamped(stamp).to_vec();
         assert_eq!(datagram.len(), 172);
         assert_eq!(payload.read(&datagram), Ok(stamp));

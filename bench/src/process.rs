@@ -62,9 +62,16 @@ impl Pinned {
         let tasks = format!("/proc/{}/task", self.child.id());
         let mut total = 0;
         for task in fs::read_dir(&tasks).map_err(|e| Failure::io(&tasks, e))? {
-            let path = task.map_err(|e| Failure::io(&tasks, e))?.path().join("schedstat");
+            let path = task
+                .map_err(|e| Failure::io(&tasks, e))?
+                .path()
+                .join("schedstat");
             let text = fs::read_to_string(&path).map_err(|e| Failure::io(&path.display(), e))?;
-            total += text.split_whitespace().next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0);
+            total += text
+                .split_whitespace()
+                .next()
+                .and_then(|ns| ns.parse::<u64>().ok())
+                .unwrap_or(0);
         }
         Ok(total)
     }
@@ -119,7 +126,10 @@ mod tests {
     #[test]
     fn processor_time_of_a_child_grows_with_its_work() {
         let mut child = Command::new("sh")
-            .args(["-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo done; read x"])
+            .args([
+                "-c",
+                "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo done; read x",
+            ])
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
             .spawn()

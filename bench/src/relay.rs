@@ -62,13 +62,11 @@ struct Series {
 }
 
 /// Runs all that `relay` stands for.
-pub(crate) fn run(
-    report: &mut Report,
-    options: &RelayOptions,
-    quick: bool,
-) -> Result<(), Failure> {
+pub(crate) fn run(report: &mut Report, options: &RelayOptions, quick: bool) -> Result<(), Failure> {
     let processors = Processors::choose();
-    processors.pin_generator().map_err(|e| Failure::io(&"generator's processor", e))?;
+    processors
+        .pin_generator()
+        .map_err(|e| Failure::io(&"generator's processor", e))?;
     if !options.footprint_only {
         let effort = Effort::new(options, quick);
         for &shape in &options.shapes {
@@ -98,7 +96,12 @@ fn measure(
     let mut rigs = Vec::new();
     for &kind in &options.servers {
         let server = Server::start(kind, processors, options, Unauthenticated::AnswerAll)?;
-        rigs.push(Rig::new(server, shape, flows, usize::from(options.payload))?);
+        rigs.push(Rig::new(
+            server,
+            shape,
+            flows,
+            usize::from(options.payload),
+        )?);
     }
     let mut series: Vec<Series> = rigs.iter().map(|_| Series::default()).collect();
     for rig in &mut rigs {
@@ -157,13 +160,26 @@ fn search(rig: &mut Rig, start: u32, effort: Effort) -> Result<Option<Outcome>, 
 
 fn tell(report: &mut Report, prefix: &str, options: &RelayOptions, series: &[Series]) {
     let mut table = Table::new(
-        &format!("{prefix}: {} datagrams a second of {} bytes", options.rate, options.payload),
-        ["server", "cpu ns", "p50 us", "p99 us", "lost", "wrong", "peak/s", "cpu ns at peak"],
+        &format!(
+            "{prefix}: {} datagrams a second of {} bytes",
+            options.rate, options.payload
+        ),
+        [
+            "server",
+            "cpu ns",
+            "p50 us",
+            "p99 us",
+            "lost",
+            "wrong",
+            "peak/s",
+            "cpu ns at peak",
+        ],
     );
     for (kind, series) in options.servers.iter().zip(series) {
         let word = kind.word();
-        let mut figure =
-            |name: &str, value, unit| report.figure(&format!("{prefix}.{word}.{name}"), value, unit);
+        let mut figure = |name: &str, value, unit| {
+            report.figure(&format!("{prefix}.{word}.{name}"), value, unit);
+        };
         let lost = series.sent - series.delivered.min(series.sent);
         let cpu = median(&series.cpu);
         let (p50, p99) = (series.latency.quantile(0.5), series.latency.quantile(0.99));
@@ -191,9 +207,19 @@ fn tell(report: &mut Report, prefix: &str, options: &RelayOptions, series: &[Ser
             number(peak_cpu),
         ]);
     }
-    let pairs = [(Kind::Wharf, Kind::Floor), (Kind::Wharf, Kind::Coturn), (Kind::Coturn, Kind::Floor)];
+    let pairs = [
+        (Kind::Wharf, Kind::Floor),
+        (Kind::Wharf, Kind::Coturn),
+        (Kind::Coturn, Kind::Floor),
+    ];
     for (one, other) in pairs {
-        let find = |kind| options.servers.iter().position(|&k| k == kind).map(|i| &series[i]);
+        let find = |kind| {
+            options
+                .servers
+                .iter()
+                .position(|&k| k == kind)
+                .map(|i| &series[i])
+        };
         if let (Some(a), Some(b)) = (find(one), find(other)) {
             let name = |what| format!("{prefix}.{}-to-{}.{what}", one.word(), other.word());
             report.figure(&name("cpu"), ratio_of_rounds(&a.cpu, &b.cpu), "ratio");
@@ -211,20 +237,40 @@ fn tell(report: &mut Report, prefix: &str, options: &RelayOptions, series: &[Ser
 /// The median of the ratios of rounds that ran one after the other, so that a disturbance that
 /// lasts longer than a round hits both sides of a ratio.
 pub(crate) fn ratio_of_rounds(one: &[f64], other: &[f64]) -> f64 {
-    median(&one.iter().zip(other).map(|(a, b)| a / b).collect::<Vec<_>>())
+    median(
+        &one.iter()
+            .zip(other)
+            .map(|(a, b)| a / b)
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// How the cost of a packet grows from the smallest to the largest number of flows.
 fn growth(report: &mut Report, options: &RelayOptions, shape: Shape) {
-    let measured = options.flows.iter().filter(|&&f| shape.burst() == 1 || f <= MOST_BURST_FLOWS);
-    let (Some(least), Some(most)) = (measured.clone().min(), measured.max()) else { return };
+    let measured = options
+        .flows
+        .iter()
+        .filter(|&&f| shape.burst() == 1 || f <= MOST_BURST_FLOWS);
+    let (Some(least), Some(most)) = (measured.clone().min(), measured.max()) else {
+        return;
+    };
     if least == most {
         return;
     }
     for kind in &options.servers {
-        let cpu = |flows| report.value(&format!("relay.{}.{flows}.{}.cpu", shape.word(), kind.word()));
+        let cpu = |flows| {
+            report.value(&format!(
+                "relay.{}.{flows}.{}.cpu",
+                shape.word(),
+                kind.word()
+            ))
+        };
         if let (Some(few), Some(many)) = (cpu(least), cpu(most)) {
-            let name = format!("relay.{}.{}.growth-{least}-{most}", shape.word(), kind.word());
+            let name = format!(
+                "relay.{}.{}.growth-{least}-{most}",
+                shape.word(),
+                kind.word()
+            );
             report.figure(&name, many / few, "ratio");
         }
     }

@@ -81,12 +81,22 @@ impl Server {
 
     fn start_floor(processors: Processors, folder: Folder) -> Result<Self, Failure> {
         let mut command = Command::new(own_binary()?);
-        command.arg("floor").stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = processors.spawn(&mut command).map_err(|e| Failure::io(&"floor", e))?;
+        command
+            .arg("floor")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut process = processors
+            .spawn(&mut command)
+            .map_err(|e| Failure::io(&"floor", e))?;
         let output = process.child.stdout.take().map(BufReader::new);
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut server =
-            Self { kind: Kind::Floor, address: any, process, floor: output, _folder: folder };
+        let mut server = Self {
+            kind: Kind::Floor,
+            address: any,
+            process,
+            floor: output,
+            _folder: folder,
+        };
         server.address = server.floor_answer("listening")?;
         Ok(server)
     }
@@ -98,12 +108,23 @@ impl Server {
         address: SocketAddr,
         folder: Folder,
     ) -> Result<Self, Failure> {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = processors.spawn(&mut command).map_err(|e| Failure::Server {
-            server: kind.word(),
-            detail: format!("{}: {e}; {}", command.get_program().display(), advice(kind)),
-        })?;
-        let mut server = Self { kind, address, process, floor: None, _folder: folder };
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let process = processors
+            .spawn(&mut command)
+            .map_err(|e| Failure::Server {
+                server: kind.word(),
+                detail: format!("{}: {e}; {}", command.get_program().display(), advice(kind)),
+            })?;
+        let mut server = Self {
+            kind,
+            address,
+            process,
+            floor: None,
+            _folder: folder,
+        };
         server.wait_until_it_answers()?;
         Ok(server)
     }
@@ -112,7 +133,10 @@ impl Server {
         let failed = |e| Failure::io(&"readiness probe", e);
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
         socket.set_read_timeout(Some(PROBE)).map_err(failed)?;
-        let ty = MessageType { method: Method::BINDING, class: Class::Request };
+        let ty = MessageType {
+            method: Method::BINDING,
+            class: Class::Request,
+        };
         let mut buffer = [0; 64];
         let request = Writer::new(&mut buffer, ty, TransactionId(*b"wharf-bench!"))
             .map_err(|e| Failure::refused("Binding request", &e))?
@@ -135,8 +159,17 @@ impl Server {
     }
 
     /// Gives a command to the floor and returns the address in its answer.
-    pub(crate) fn floor_command(&mut self, line: &str, answer: &str) -> Result<SocketAddr, Failure> {
-        let sent = self.process.child.stdin.as_mut().map(|input| writeln!(input, "{line}"));
+    pub(crate) fn floor_command(
+        &mut self,
+        line: &str,
+        answer: &str,
+    ) -> Result<SocketAddr, Failure> {
+        let sent = self
+            .process
+            .child
+            .stdin
+            .as_mut()
+            .map(|input| writeln!(input, "{line}"));
         match sent {
             Some(Ok(())) => self.floor_answer(answer),
             _ => Err(self.failure("takes no commands")),
@@ -145,7 +178,12 @@ impl Server {
 
     /// Ends the floor's set-up.
     pub(crate) fn floor_go(&mut self) -> Result<(), Failure> {
-        let sent = self.process.child.stdin.as_mut().map(|input| writeln!(input, "go"));
+        let sent = self
+            .process
+            .child
+            .stdin
+            .as_mut()
+            .map(|input| writeln!(input, "go"));
         if matches!(sent, Some(Ok(()))) && self.floor_line()? == "running" {
             return Ok(());
         }
@@ -154,7 +192,11 @@ impl Server {
 
     fn floor_line(&mut self) -> Result<String, Failure> {
         let mut line = String::new();
-        match self.floor.as_mut().map(|output| output.read_line(&mut line)) {
+        match self
+            .floor
+            .as_mut()
+            .map(|output| output.read_line(&mut line))
+        {
             Some(Ok(1..)) => Ok(line.trim_end().to_owned()),
             _ => Err(self.failure("ended")),
         }
@@ -169,7 +211,10 @@ impl Server {
 
     /// A failure of this server.
     pub(crate) fn failure(&self, detail: &str) -> Failure {
-        Failure::Server { server: self.kind.word(), detail: detail.to_owned() }
+        Failure::Server {
+            server: self.kind.word(),
+            detail: detail.to_owned(),
+        }
     }
 }
 
@@ -254,8 +299,11 @@ struct Folder {
 impl Folder {
     fn create() -> Result<Self, Failure> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name =
-            format!("wharf-bench-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "wharf-bench-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         let path = std::env::temp_dir().join(name);
         fs::create_dir_all(&path).map_err(|e| Failure::io(&path.display(), e))?;
         Ok(Self { path })
