@@ -12,7 +12,7 @@ const USER: &str = "wharf";
 
 /// A server on loopback with one user, whose password is made up at each start.
 #[derive(Clone, Debug)]
-pub struct Development {
+pub(crate) struct Development {
     /// What the server runs with.
     pub settings: Settings,
     password: String,
@@ -21,9 +21,10 @@ pub struct Development {
 impl Development {
     /// Listens on 127.0.0.1 and, where the host has it, [::1]. Loopback peers are allowed, because
     /// nothing but this host can reach the server.
-    pub fn new(port: u16) -> Result<Self, Problems> {
+    pub(crate) fn new(port: u16) -> Result<Self, Problems> {
         let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| Problem::new("password", error.to_string()))?;
+        getrandom::fill(&mut random)
+            .map_err(|error| Problem::new("password", error.to_string()))?;
         let password = u128::from_ne_bytes(random);
         let password = format!("{password:032x}");
         let mut addresses = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string()];
@@ -37,15 +38,21 @@ impl Development {
             allow-loopback = true
         };
         table["listen"] = toml::Table::from_iter([("udp".to_owned(), addresses.into())]).into();
-        table["auth"]["users"] = toml::Table::from_iter([(USER.to_owned(), password.clone().into())]).into();
-        Ok(Self { settings: Settings::from_table(&table)?, password })
+        table["auth"]["users"] =
+            toml::Table::from_iter([(USER.to_owned(), password.clone().into())]).into();
+        Ok(Self {
+            settings: Settings::from_table(&table)?,
+            password,
+        })
     }
 
     /// What a client needs, and how to try the server.
-    pub fn banner(&self) -> String {
+    pub(crate) fn banner(&self) -> String {
         let addresses = &self.settings.listen.udp;
-        let urls: Vec<String> =
-            addresses.iter().map(|address| format!("turn:{address}?transport=udp")).collect();
+        let urls: Vec<String> = addresses
+            .iter()
+            .map(|address| format!("turn:{address}?transport=udp"))
+            .collect();
         let servers = json!([{"urls": urls, "username": USER, "credential": self.password}]);
         let mut text = "wharfd: development server, reachable from this host only\n\n".to_owned();
         for address in addresses {
@@ -80,15 +87,28 @@ mod tests {
         let development = Development::new(5000).unwrap();
         let settings = &development.settings;
         assert!(settings.peers.allow_loopback);
-        assert!(settings.listen.udp.iter().all(|address| address.ip().is_loopback()));
-        assert!(development.banner().contains("because the server is bound to loopback"));
+        assert!(
+            settings
+                .listen
+                .udp
+                .iter()
+                .all(|address| address.ip().is_loopback())
+        );
+        assert!(
+            development
+                .banner()
+                .contains("because the server is bound to loopback")
+        );
     }
 
     #[test]
     fn the_ice_servers_can_be_pasted() {
         let development = Development::new(5000).unwrap();
         let banner = development.banner();
-        let line = banner.lines().find_map(|line| line.trim().strip_prefix("iceServers: ")).unwrap();
+        let line = banner
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("iceServers: "))
+            .unwrap();
         let servers: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!(servers[0]["urls"][0], "turn:127.0.0.1:5000?transport=udp");
         assert_eq!(servers[0]["username"], "wharf");

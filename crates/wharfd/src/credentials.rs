@@ -3,13 +3,10 @@
 
 use crate::cli;
 use crate::problem::Problem;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
-use sha1::Sha1;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wharf_stun::credential::{long_term_md5, long_term_sha256, opaque_string};
+use wharf_turn_server::rest_password;
 
 /// A user name that says when it expires, and the password that proves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,17 +21,9 @@ impl Credential {
     /// Makes the credential of `name` that expires at `expiry`, in seconds since 1970.
     pub fn new(secret: &str, name: &str, expiry: u64) -> Self {
         let username = format!("{expiry}:{name}");
-        let password = password(secret, &username);
+        let password = rest_password(secret.as_bytes(), &username);
         Self { username, password }
     }
-}
-
-fn password(secret: &str, username: &str) -> String {
-    // HMAC takes a key of any length (RFC 2104 §3), so this cannot fail.
-    let mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes());
-    let tag = mac.map(|mac| mac.chain_update(username).finalize().into_bytes());
-    tag.map(|tag| BASE64_STANDARD.encode(tag))
-        .unwrap_or_default()
 }
 
 /// What `wharfd credentials` prints.
@@ -87,7 +76,11 @@ pub fn print(options: &cli::Credentials, now: SystemTime) -> Result<String, Prob
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 #[cfg(test)]

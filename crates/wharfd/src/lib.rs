@@ -14,8 +14,17 @@
 //! # Ok::<(), wharfd::problem::Problems>(())
 //! ```
 
+mod banner;
 pub mod cli;
 pub mod config;
 pub mod credentials;
-pub mod logs;
+mod daemon;
+mod edge;
+mod events;
+mod logs;
+mod metrics;
 pub mod problem;
+mod reload;
+mod run;
+
+pub use run::run;

@@ -9,7 +9,7 @@ use tracing_subscriber::{Registry, prelude::*};
 
 /// Sends the events of this process to standard error. The first call decides; later ones change
 /// nothing, so that a process with several servers has one log.
-pub fn start(log: Log) {
+pub(crate) fn start(log: Log) {
     let human = match log.format {
         LogFormat::Auto => io::stderr().is_terminal(),
         LogFormat::Human => true,

@@ -1,2 +1,8 @@
-//! The Wharf daemon.
-fn main() {}
+//! The daemon's entry point; `wharfd --help` says what it does.
+
+use clap::Parser as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wharfd::run(wharfd::cli::Cli::parse())
+}

@@ -1,44 +1,54 @@
-//! What differs between two readings of the file, and which of it a running server can take.
+//! What differs between the running configuration and the file, and which of it a running server can
+//! take.
 
 use std::collections::BTreeSet;
 use toml::{Table, Value};
 
 /// Keys, and whole sections, that a reload applies; the others need a restart.
-const LIVE: [&str; 6] = [
+const LIVE: [&str; 9] = [
     "auth.users",
     "auth.secrets",
     "allocations.per-user",
     "allocations.total",
     "peers",
-    "limits",
+    "limits.unauthenticated-per-second",
+    "limits.unauthenticated-burst",
+    "limits.ipv4-prefix",
+    "limits.ipv6-prefix",
 ];
 
-/// The keys that differ between two documents, as full paths, sorted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What a reload of a file would do.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
-    /// Applied by a reload.
+    /// The running document with every live key as the file has it.
+    pub merged: Table,
+    /// Keys that a reload applies, sorted.
     pub live: Vec<String>,
-    /// Applied by a restart only.
+    /// Keys that wait for a restart, sorted.
     pub restart: Vec<String>,
 }
 
-/// Compares two documents, section by section and key by key.
-pub fn changes(before: &Table, after: &Table) -> Changes {
-    let sections: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let mut changes = Changes::default();
+/// Compares the running document with the file's, section by section and key by key.
+pub fn changes(running: &Table, file: &Table) -> Changes {
+    let sections: BTreeSet<&String> = running.keys().chain(file.keys()).collect();
+    let mut changes = Changes {
+        merged: running.clone(),
+        ..Changes::default()
+    };
     for section in sections {
-        let (before, after) = (inner(before, section), inner(after, section));
+        let (before, after) = (inner(running, section), inner(file, section));
         let keys = before.into_iter().chain(after).flat_map(Table::keys);
         for key in keys.collect::<BTreeSet<_>>() {
-            if before.and_then(|table| table.get(key)) == after.and_then(|table| table.get(key)) {
+            let value = after.and_then(|table| table.get(key));
+            if before.and_then(|table| table.get(key)) == value {
                 continue;
             }
             let path = format!("{section}.{key}");
-            let live = LIVE.iter().any(|live| *live == path || live == section);
-            if live {
-                changes.live.push(path)
+            if LIVE.iter().any(|live| *live == path || live == section) {
+                set(&mut changes.merged, section, key, value);
+                changes.live.push(path);
             } else {
-                changes.restart.push(path)
+                changes.restart.push(path);
             }
         }
     }
@@ -47,6 +57,17 @@ pub fn changes(before: &Table, after: &Table) -> Changes {
 
 fn inner<'a>(table: &'a Table, section: &str) -> Option<&'a Table> {
     table.get(section).and_then(Value::as_table)
+}
+
+fn set(table: &mut Table, section: &str, key: &str, value: Option<&Value>) {
+    let section = table.entry(section).or_insert_with(|| Table::new().into());
+    let Value::Table(section) = section else {
+        return;
+    };
+    match value {
+        Some(value) => section.insert(key.to_owned(), value.clone()),
+        None => section.remove(key),
+    };
 }
 
 #[cfg(test)]
@@ -59,32 +80,38 @@ mod tests {
 
     #[test]
     fn changes_are_sorted_by_what_they_need() {
-        let before = table("[server]\nrealm='a'\n[auth]\nusers={a='1'}\n[peers]\nallow=[]");
-        let after = table("[server]\nrealm='b'\n[auth]\nusers={a='2'}\n[limits]\nipv4-prefix=24");
+        let running = table("[server]\nrealm='a'\n[auth]\nusers={a='1'}\n[peers]\nallow=[]");
+        let file = table("[server]\nrealm='b'\n[auth]\nusers={a='2'}\n[limits]\nipv4-prefix=24");
         let expected = Changes {
+            merged: table(
+                "[server]\nrealm='a'\n[auth]\nusers={a='2'}\n[peers]\n[limits]\nipv4-prefix=24",
+            ),
             live: ["auth.users", "limits.ipv4-prefix", "peers.allow"]
                 .map(str::to_owned)
                 .to_vec(),
             restart: vec!["server.realm".to_owned()],
         };
-        assert_eq!(changes(&before, &after), expected);
+        assert_eq!(changes(&running, &file), expected);
     }
 
     #[test]
     fn the_same_document_has_no_changes() {
         let document = table("[server]\nrealm='a'\n[auth]\nusers={a='1'}");
-        assert_eq!(changes(&document, &document), Changes::default());
+        let expected = Changes {
+            merged: document.clone(),
+            ..Changes::default()
+        };
+        assert_eq!(changes(&document, &document), expected);
     }
 
     #[test]
-    fn every_live_entry_names_a_key_or_section() {
-        let keys = super::super::keys();
-        for live in LIVE {
-            assert!(
-                keys.iter()
-                    .any(|key| key == live || key.starts_with(&format!("{live}."))),
-                "{live}"
-            );
+    fn the_handbook_marks_what_is_live() {
+        let text = include_str!("../../../../docs/configuration.md");
+        for line in text.lines().filter_map(|line| line.strip_prefix("| `")) {
+            let (key, rest) = line.split_once('`').unwrap();
+            let section = key.split_once('.').unwrap().0;
+            let live = LIVE.contains(&key) || LIVE.contains(&section);
+            assert_eq!(rest.contains("**live**"), live, "{key}");
         }
     }
 }

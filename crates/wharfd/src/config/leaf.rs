@@ -201,7 +201,7 @@ mod tests {
     fn durations_keep_to_their_range() {
         let read = duration("1s", "1h");
         assert_eq!(read(&Value::Integer(90)), Ok(Duration::from_secs(90)));
-        assert_eq!(read(&string("1h")), Ok(Duration::from_secs(3600)));
+        assert_eq!(read(&string("1h")), Ok(Duration::from_hours(1)));
         assert_eq!(
             read(&string("0s")),
             Err("expected a duration from 1s to 1h".to_owned())

@@ -2,15 +2,18 @@
 
 use super::leaf::{self, Read};
 use super::section::{Section, kind};
-use super::settings::*;
+use super::settings::{
+    Algorithm, Allocations, Auth, FleetKey, Limits, Listen, Log, LogFormat, LogLevel, Metrics,
+    Peers, Proof, Relay, RelayAddress, Secret, Server, Settings, Tos, User,
+};
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
 use std::time::Duration;
 use toml::Value;
 use wharf_stun::credential::opaque_string;
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 /// The longest USERNAME (RFC 8489 §14.3) and the longest REALM (§14.9), in bytes.
 const NAME_BYTES: usize = 508;
 const REALM_CHARACTERS: usize = 127;
@@ -34,13 +37,9 @@ pub(super) fn settings(root: &mut Section<'_, '_>) -> Settings {
 }
 
 fn server(section: &mut Section<'_, '_>) -> Server {
-    let cpus = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let workers = |value: &Value| {
-        leaf::integer(1..=1024_u16)(value).map(|n| NonZeroUsize::new(n.into()).unwrap_or(cpus))
-    };
     Server {
         realm: section.or("realm", "wharf".to_owned(), realm),
-        workers: section.or("workers", cpus, workers),
+        workers: section.optional("workers", leaf::integer(1..=u8::MAX)),
         pin_workers: section.or("pin-workers", false, leaf::boolean),
         drain_deadline: section.or("drain-deadline", MINUTE, leaf::duration("0s", "1d")),
     }
@@ -50,12 +49,12 @@ fn realm(value: &Value) -> Read<String> {
     let realm = leaf::text(value)?;
     let legal = |c: char| !c.is_control() && c != '"' && c != '\\';
     let fits = (1..=REALM_CHARACTERS).contains(&realm.chars().count()) && realm.chars().all(legal);
+    let prepared = opaque_string(realm)
+        .ok()
+        .filter(|_| fits)
+        .map(Cow::into_owned);
     let allowed = "expected 1 to 127 characters without quotes, backslashes or control characters";
-    if fits && opaque_string(realm).is_ok() {
-        Ok(realm.to_owned())
-    } else {
-        Err(allowed.to_owned())
-    }
+    prepared.ok_or_else(|| allowed.to_owned())
 }
 
 fn listen(section: &mut Section<'_, '_>) -> Listen {
@@ -162,11 +161,14 @@ fn user(name: &str, value: &Value) -> Read<User> {
     if name.len() > NAME_BYTES {
         return Err(format!("a user name has 1 to {NAME_BYTES} bytes"));
     }
-    opaque_string(name).map_err(|error| format!("not a user name: {error}"))?;
+    let name = opaque_string(name)
+        .map_err(|error| format!("not a user name: {error}"))?
+        .into_owned();
     let proof = match value {
         Value::String(password) => {
-            opaque_string(password).map_err(|error| format!("not a password: {error}"))?;
-            Proof::Password(secret(value)?)
+            let prepared = opaque_string(password);
+            let prepared = prepared.map_err(|error| format!("not a password: {error}"))?;
+            Proof::Password(Secret(prepared.into_owned()))
         }
         Value::Table(table) => {
             if let Some(key) = table
@@ -190,10 +192,7 @@ fn user(name: &str, value: &Value) -> Read<User> {
             return Err(format!("{allowed}, not {}", kind(other)));
         }
     };
-    Ok(User {
-        name: name.to_owned(),
-        proof,
-    })
+    Ok(User { name, proof })
 }
 
 fn secret(value: &Value) -> Read<Secret> {

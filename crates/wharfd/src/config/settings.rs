@@ -3,7 +3,6 @@
 use ipnet::IpNet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,8 +35,8 @@ pub struct Settings {
 pub struct Server {
     /// REALM of the long-term credentials (RFC 8489 §9.2). Default `wharf`.
     pub realm: String,
-    /// Worker threads. Default: the CPUs that the process may use.
-    pub workers: NonZeroUsize,
+    /// Worker threads, at least 1. Default: one for each of the CPUs that the process may use.
+    pub workers: Option<u8>,
     /// Ties each worker to one CPU. Default off.
     pub pin_workers: bool,
     /// How long live allocations may go on after the first SIGTERM. Default 1 minute.
@@ -97,7 +96,7 @@ pub struct Auth {
     pub nonce_lifetime: Duration,
     /// The key that makes nonces. Default: random in each process.
     pub fleet_key: Option<FleetKey>,
-    /// PASSWORD-ALGORITHMS in the order offered. Default MD5, SHA-256.
+    /// PASSWORD-ALGORITHMS offered, at least one. Default both.
     pub algorithms: Vec<Algorithm>,
     /// Offers USERHASH in place of USERNAME (RFC 8489 §9.2). Default off.
     pub username_anonymity: bool,
@@ -106,7 +105,7 @@ pub struct Auth {
 /// A static user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct User {
-    /// USERNAME.
+    /// USERNAME, prepared with OpaqueString (RFC 8265 §4.2).
     pub name: String,
     /// What proves it.
     pub proof: Proof,
@@ -115,7 +114,7 @@ pub struct User {
 /// A password, or the keys made from it (RFC 8489 §9.2.2).
 #[derive(Clone, PartialEq, Eq)]
 pub enum Proof {
-    /// The password itself.
+    /// The password itself, prepared with OpaqueString.
     Password(Secret),
     /// `MD5(user:realm:password)` and `SHA-256(user:realm:password)`; at least one is there.
     Keys {

@@ -1,6 +1,5 @@
 use super::LEAST;
 use crate::config::*;
-use std::num::NonZeroUsize;
 use std::time::Duration;
 use toml::{Table, Value};
 
@@ -15,25 +14,23 @@ fn rows() -> Vec<Row> {
     }
     vec![
         ("server.realm", "'example.org'", |s| {
-            s.server.realm = "example.org".into()
+            s.server.realm = "example.org".into();
         }),
-        ("server.workers", "73", |s| {
-            s.server.workers = NonZeroUsize::new(73).unwrap()
-        }),
+        ("server.workers", "73", |s| s.server.workers = Some(73)),
         ("server.pin-workers", "true", |s| {
-            s.server.pin_workers = true
+            s.server.pin_workers = true;
         }),
         ("server.drain-deadline", "'5m'", |s| {
-            s.server.drain_deadline = seconds(300)
+            s.server.drain_deadline = seconds(300);
         }),
         ("listen.udp", "['127.0.0.1:5000']", |s| {
-            s.listen.udp[0].set_port(5000)
+            s.listen.udp[0].set_port(5000);
         }),
         ("listen.receive-buffer", "'4MiB'", |s| {
-            s.listen.receive_buffer = Some(4 << 20)
+            s.listen.receive_buffer = Some(4 << 20);
         }),
         ("listen.send-buffer", "'1MiB'", |s| {
-            s.listen.send_buffer = Some(1 << 20)
+            s.listen.send_buffer = Some(1 << 20);
         }),
         (
             "relay.addresses",
@@ -47,7 +44,7 @@ fn rows() -> Vec<Row> {
             },
         ),
         ("relay.ports", "'50000-50999'", |s| {
-            s.relay.ports = 50_000..=50_999
+            s.relay.ports = 50_000..=50_999;
         }),
         ("relay.tos", "'clear'", |s| s.relay.tos = Tos::Clear),
         (
@@ -72,10 +69,10 @@ fn rows() -> Vec<Row> {
             s.auth.secrets = vec![Secret("old".into()), Secret("new".into())];
         }),
         ("auth.strict-expiry", "true", |s| {
-            s.auth.strict_expiry = true
+            s.auth.strict_expiry = true;
         }),
         ("auth.nonce-lifetime", "'10m'", |s| {
-            s.auth.nonce_lifetime = seconds(600)
+            s.auth.nonce_lifetime = seconds(600);
         }),
         (
             "auth.fleet-key",
@@ -85,24 +82,24 @@ fn rows() -> Vec<Row> {
             },
         ),
         ("auth.algorithms", "['sha256']", |s| {
-            s.auth.algorithms = vec![Algorithm::Sha256]
+            s.auth.algorithms = vec![Algorithm::Sha256];
         }),
         ("auth.username-anonymity", "true", |s| {
-            s.auth.username_anonymity = true
+            s.auth.username_anonymity = true;
         }),
         ("allocations.default-lifetime", "'5m'", |s| {
-            s.allocations.default_lifetime = seconds(300)
+            s.allocations.default_lifetime = seconds(300);
         }),
         ("allocations.max-lifetime", "'2h'", |s| {
-            s.allocations.max_lifetime = seconds(7200)
+            s.allocations.max_lifetime = seconds(7200);
         }),
         ("allocations.per-user", "7", |s| s.allocations.per_user = 7),
         ("allocations.total", "50", |s| s.allocations.total = 50),
         ("allocations.permissions", "10", |s| {
-            s.allocations.permissions = 10
+            s.allocations.permissions = 10;
         }),
         ("allocations.channels", "20", |s| {
-            s.allocations.channels = 20
+            s.allocations.channels = 20;
         }),
         ("allocations.reservation-lifetime", "60", |s| {
             s.allocations.reservation_lifetime = seconds(60);
@@ -111,34 +108,34 @@ fn rows() -> Vec<Row> {
             s.allocations.alternate_servers = vec!["192.0.2.1:3478".parse().unwrap()];
         }),
         ("peers.allow", "['10.0.0.0/8']", |s| {
-            s.peers.allow = vec!["10.0.0.0/8".parse().unwrap()]
+            s.peers.allow = vec!["10.0.0.0/8".parse().unwrap()];
         }),
         ("peers.deny", "['8.8.8.0/24']", |s| {
-            s.peers.deny = vec!["8.8.8.0/24".parse().unwrap()]
+            s.peers.deny = vec!["8.8.8.0/24".parse().unwrap()];
         }),
         ("peers.allow-only", "true", |s| s.peers.allow_only = true),
         ("peers.allow-loopback", "true", |s| {
-            s.peers.allow_loopback = true
+            s.peers.allow_loopback = true;
         }),
         ("peers.deny-low-ports", "true", |s| {
-            s.peers.deny_low_ports = true
+            s.peers.deny_low_ports = true;
         }),
         ("limits.unauthenticated-per-second", "5", |s| {
-            s.limits.unauthenticated_per_second = 5
+            s.limits.unauthenticated_per_second = 5;
         }),
         ("limits.unauthenticated-burst", "9", |s| {
-            s.limits.unauthenticated_burst = 9
+            s.limits.unauthenticated_burst = 9;
         }),
         ("limits.ipv4-prefix", "24", |s| s.limits.ipv4_prefix = 24),
         ("limits.ipv6-prefix", "64", |s| s.limits.ipv6_prefix = 64),
         ("limits.early-refusal", "false", |s| {
-            s.limits.early_refusal = false
+            s.limits.early_refusal = false;
         }),
         ("metrics.listen", "'127.0.0.1:9478'", |s| {
             s.metrics.listen = Some("127.0.0.1:9478".parse().unwrap());
         }),
         ("metrics.allow-remote", "true", |s| {
-            s.metrics.allow_remote = true
+            s.metrics.allow_remote = true;
         }),
         ("log.format", "'json'", |s| s.log.format = LogFormat::Json),
         ("log.level", "'debug'", |s| s.log.level = LogLevel::Debug),

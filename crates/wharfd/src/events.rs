@@ -1,0 +1,121 @@
+//! Puts the server's events into the log.
+//!
+//! Workers never wait for the log: they hand events to one thread through a bounded queue. When it
+//! is full the event is lost and counted, and the next line that gets through says how many were.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use tracing::{debug, info, warn};
+use wharf_turn_server::{Event, EventHook, FreedBy};
+
+/// Events that may wait: a second's worth of refused logins at a pace that a disk keeps up with.
+const WAITING: usize = 4096;
+
+/// Counts events that the log could not take.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lost(Arc<AtomicU64>);
+
+impl Lost {
+    /// How many were lost since the start.
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// The thread that writes events.
+#[derive(Debug)]
+pub(crate) struct EventLog {
+    lost: Lost,
+    thread: JoinHandle<()>,
+}
+
+impl EventLog {
+    /// Starts the thread, and returns the hook that feeds it.
+    pub(crate) fn start() -> io::Result<(EventHook, Self)> {
+        let (queue, waiting) = sync_channel(WAITING);
+        let lost = Lost::default();
+        let seen = lost.clone();
+        let thread = thread::Builder::new().name("log".to_owned());
+        let thread = thread.spawn(move || write(&waiting, &seen))?;
+        Ok((hook(queue, lost.clone()), Self { lost, thread }))
+    }
+
+    /// The counter of lost events.
+    pub(crate) fn lost(&self) -> Lost {
+        self.lost.clone()
+    }
+
+    /// Waits until all events are written. Only after the last hook is gone: it would wait for more.
+    pub(crate) fn finish(self) {
+        // A panic of the thread has been reported where it happened.
+        let _ = self.thread.join();
+    }
+}
+
+fn hook(queue: SyncSender<Event>, lost: Lost) -> EventHook {
+    EventHook::new(move |event| {
+        if logged(event) && queue.try_send(event.clone()).is_err() {
+            lost.0.fetch_add(1, Relaxed);
+        }
+    })
+}
+
+/// Whether any line would come of it: at the default level, allocations cost no copy.
+fn logged(event: &Event) -> bool {
+    match event {
+        Event::Allocated { .. } | Event::Freed { .. } => tracing::enabled!(tracing::Level::DEBUG),
+        _ => true,
+    }
+}
+
+fn write(waiting: &Receiver<Event>, lost: &Lost) {
+    let mut hinted = HashSet::new();
+    let mut told = 0;
+    while let Ok(event) = waiting.recv() {
+        let now = lost.get();
+        if now > told {
+            warn!(events = now - told, "events were lost: the log is too slow");
+            told = now;
+        }
+        line(&event, &mut hinted);
+    }
+}
+
+/// Writes one event. `hinted` holds the reasons for which a refused peer was explained already.
+fn line(event: &Event, hinted: &mut HashSet<&'static str>) {
+    match event {
+        Event::Allocated {
+            path,
+            user,
+            relayed,
+        } => {
+            let relayed: Vec<String> = relayed.iter().flatten().map(ToString::to_string).collect();
+            debug!(client = %path.client, server = %path.server, user = &**user, relayed = relayed.join(" "), "allocated");
+        }
+        Event::Freed { path, user, by } => {
+            let by = match by {
+                FreedBy::Client => "client",
+                FreedBy::Expiry => "expiry",
+            };
+            debug!(client = %path.client, server = %path.server, user = &**user, by, "freed");
+        }
+        Event::AuthenticationFailed { path, user, why } => {
+            warn!(client = %path.client, server = %path.server, user = user.as_deref(), reason = why.label(), "authentication failed");
+        }
+        // Every WebRTC client tries its private addresses first: one line for each reason explains
+        // it, the others are detail.
+        Event::PeerRefused { path, peer, why } if hinted.insert(why.label()) => {
+            info!(client = %path.client, %peer, reason = why.label(), "peer refused: {why}");
+        }
+        Event::PeerRefused { path, peer, why } => {
+            debug!(client = %path.client, %peer, reason = why.label(), "peer refused");
+        }
+        Event::NoRelay { path } => {
+            warn!(client = %path.client, server = %path.server, "no relay port could be had");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The Prometheus endpoint: the workers' counters, summed when they are asked for.
+
+use crate::events::Lost;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use std::fmt;
+use std::sync::Arc;
+use wharf_turn_server::{Counter, DropReason, ERROR_CODES, Handle, METHODS, Snapshot};
+
+/// The media type of the OpenMetrics text format.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Answers `GET /metrics` on `listener` until the runtime ends.
+pub(crate) async fn serve(
+    listener: tokio::net::TcpListener,
+    handle: Handle,
+    lost: Lost,
+) -> std::io::Result<()> {
+    let mut registry = Registry::with_prefix("wharf");
+    registry.register_collector(Box::new(Server { handle, lost }));
+    let router = axum::Router::new()
+        .route("/metrics", get(scrape))
+        .with_state(Arc::new(registry));
+    axum::serve(listener, router).await
+}
+
+async fn scrape(State(registry): State<Arc<Registry>>) -> axum::response::Response {
+    let mut body = String::new();
+    match text::encode(&mut body, &registry) {
+        Ok(()) => ([(header::CONTENT_TYPE, OPEN_METRICS)], body).into_response(),
+        Err(fmt::Error) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Everything that is counted. Labels are of sets that the code fixes: no address, no user.
+#[derive(Debug)]
+struct Server {
+    handle: Handle,
+    lost: Lost,
+}
+
+impl Collector for Server {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let snapshot = self.handle.counters();
+        for counter in Counter::ALL {
+            let (name, help, value) = (
+                counter.label(),
+                counter.help().trim(),
+                snapshot.get(*counter),
+            );
+            if is_gauge(*counter) {
+                let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+                ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(gauge)?;
+            } else {
+                let total = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+                ConstCounter::new(value).encode(total)?;
+            }
+        }
+        let help = "Datagrams dropped, by reason.";
+        drops(
+            &snapshot,
+            encoder.encode_descriptor("dropped", help, None, MetricType::Counter)?,
+        )?;
+        let help = "Replies to clients, by method and error code; code 0 is success.";
+        replies(
+            &snapshot,
+            encoder.encode_descriptor("replies", help, None, MetricType::Counter)?,
+        )?;
+        let help = "Events that the log could not take.";
+        let lost = encoder.encode_descriptor("log_lost", help, None, MetricType::Counter)?;
+        ConstCounter::new(self.lost.get()).encode(lost)?;
+        let build = encoder.encode_descriptor("build", "The version.", None, MetricType::Info)?;
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        prometheus_client::metrics::info::Info::new(version).encode(build)
+    }
+}
+
+/// Whether the number goes down, too.
+fn is_gauge(counter: Counter) -> bool {
+    use Counter::{Allocations, Channels, FreePorts, Permissions};
+    matches!(counter, Allocations | Channels | FreePorts | Permissions)
+}
+
+fn drops(snapshot: &Snapshot, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+    for reason in DropReason::ALL {
+        let labels = [("reason", reason.label())];
+        let counter = ConstCounter::new(snapshot.drops(*reason));
+        counter.encode(encoder.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn replies(snapshot: &Snapshot, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+    for method in METHODS {
+        for code in ERROR_CODES {
+            let labels = [
+                ("method", method.name().unwrap_or("unknown").to_owned()),
+                ("code", code.to_string()),
+            ];
+            let counter = ConstCounter::new(snapshot.replies(method, code));
+            counter.encode(encoder.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! A daemon under test, and the smallest TURN client.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// The longest that any event may take.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A running or ended `wharfd`; killed, by its id, when dropped.
+pub(crate) struct Daemon {
+    child: Child,
+    lines: Receiver<String>,
+    /// Everything read so far.
+    pub(crate) seen: Vec<String>,
+}
+
+impl Daemon {
+    /// Starts the daemon with pipes for its output; both streams are read line by line.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wharfd"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = channel();
+        let streams: [Box<dyn Read + Send>; 2] = [
+            Box::new(child.stdout.take().unwrap()),
+            Box::new(child.stderr.take().unwrap()),
+        ];
+        for stream in streams {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    let _ = sender.send(line);
+                }
+            });
+        }
+        Self {
+            child,
+            lines,
+            seen: Vec::new(),
+        }
+    }
+
+    /// Starts it with a file and waits until it is ready.
+    pub(crate) fn ready(file: &File) -> Self {
+        let mut daemon = Self::start(&["--config", file.path()]);
+        daemon.line(r#""message":"ready""#);
+        daemon
+    }
+
+    /// Waits for the next line that contains `text`.
+    pub(crate) fn line(&mut self, text: &str) -> String {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            match self
+                .lines
+                .recv_timeout(end.saturating_duration_since(Instant::now()))
+            {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if line.contains(text) {
+                        return line;
+                    }
+                }
+                Err(error) => panic!("no line with {text:?}: {error}; seen: {:#?}", self.seen),
+            }
+        }
+    }
+
+    /// Sends a signal by name, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", name, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Waits for the end of the process and of its output.
+    pub(crate) fn end(&mut self) -> ExitStatus {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            match self
+                .lines
+                .recv_timeout(end.saturating_duration_since(Instant::now()))
+            {
+                Ok(line) => self.seen.push(line),
+                Err(RecvTimeoutError::Disconnected) => return self.child.wait().unwrap(),
+                Err(RecvTimeoutError::Timeout) => panic!("still running; seen: {:#?}", self.seen),
+            }
+        }
+    }
+
+    /// Everything that it wrote.
+    pub(crate) fn output(&self) -> String {
+        self.seen.join("\n")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A file that is removed when dropped.
+pub(crate) struct File(PathBuf);
+
+impl File {
+    pub(crate) fn new(text: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("wharfd-{}-{number}.toml", std::process::id());
+        let file = Self(std::env::temp_dir().join(name));
+        file.write(text);
+        file
+    }
+
+    pub(crate) fn write(&self, text: &str) {
+        std::fs::write(&self.0, text).unwrap();
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// A UDP port on 127.0.0.1 that was free a moment ago. Ports of other tests are not reused soon: the
+/// kernel picks at random.
+pub(crate) fn free_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// A server on loopback for the user `alice` with the password `wonderland`, and `more` below.
+pub(crate) fn config(port: u16, more: &str) -> String {
+    format!(
+        "[server]\nworkers = 2\n[listen]\nudp = ['127.0.0.1:{port}']\n\
+         [auth]\nusers = {{ alice = 'wonderland' }}\n{more}\n"
+    )
+}

@@ -1,0 +1,8 @@
+//! The daemon as a process: its input, its service, its signals.
+#![allow(clippy::disallowed_methods, reason = "a deadline needs the clock")]
+
+mod client;
+mod harness;
+mod input;
+mod serving;
+mod signals;
