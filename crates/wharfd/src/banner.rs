@@ -20,7 +20,8 @@ pub(crate) struct Development {
 
 impl Development {
     /// Listens on 127.0.0.1 and, where the host has it, [::1]. Loopback peers are allowed, because
-    /// nothing but this host can reach the server.
+    /// nothing but this host can reach the server, and so are the channel numbers of RFC 5766, which
+    /// coturn's client uses.
     pub(crate) fn new(port: u16) -> Result<Self, Problems> {
         let mut random = [0; 16];
         getrandom::fill(&mut random)
@@ -34,6 +35,8 @@ impl Development {
         let mut table = toml! {
             [listen]
             [auth.users]
+            [allocations]
+            rfc5766-channels = true
             [peers]
             allow-loopback = true
         };

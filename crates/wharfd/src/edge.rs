@@ -47,6 +47,7 @@ pub(crate) fn config(settings: &Settings, events: EventHook) -> Config {
             strict_expiry: auth.strict_expiry,
             max_permissions: allocations.permissions as usize,
             max_channels: allocations.channels as usize,
+            rfc5766_channels: allocations.rfc5766_channels,
             alternate_servers: allocations.alternate_servers.clone(),
             early_refusal: limits.early_refusal,
             unauthenticated: unauthenticated(settings),

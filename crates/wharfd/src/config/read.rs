@@ -210,7 +210,8 @@ fn allocations(section: &mut Section<'_, '_>) -> Allocations {
         per_user: section.or("per-user", 100, leaf::integer(0..=u32::MAX)),
         total: section.or("total", 100_000, leaf::integer(1..=u32::MAX)),
         permissions: section.or("permissions", 1000, leaf::integer(1..=65_535)),
-        channels: section.or("channels", 4096, leaf::integer(1..=4096)),
+        channels: section.or("channels", 4096, leaf::integer(1..=16_383)),
+        rfc5766_channels: section.or("rfc5766-channels", false, leaf::boolean),
         reservation_lifetime: section.or(
             "reservation-lifetime",
             MINUTE / 2,

@@ -178,6 +178,8 @@ pub struct Allocations {
     pub permissions: u32,
     /// Channels of one allocation. Default 4,096.
     pub channels: u32,
+    /// Takes channel numbers up to 0x7FFE (RFC 5766 §11) instead of 0x4FFF. Default off.
+    pub rfc5766_channels: bool,
     /// How long the second port of an EVEN-PORT pair is held. Default 30 seconds.
     pub reservation_lifetime: Duration,
     /// Where a draining server sends clients (300, RFC 8489 §10). Default none: 508.

@@ -76,6 +76,9 @@ const ROWS: &[Row] = &[
         c.core.max_permissions == 7
     }),
     ("allocations", "channels = 7", |c| c.core.max_channels == 7),
+    ("allocations", "rfc5766-channels = true", |c| {
+        c.core.rfc5766_channels
+    }),
     ("allocations", "reservation-lifetime = 70", |c| {
         c.core.reservation_lifetime == Duration::from_secs(70)
     }),

@@ -101,6 +101,9 @@ fn rows() -> Vec<Row> {
         ("allocations.channels", "20", |s| {
             s.allocations.channels = 20;
         }),
+        ("allocations.rfc5766-channels", "true", |s| {
+            s.allocations.rfc5766_channels = true
+        }),
         ("allocations.reservation-lifetime", "60", |s| {
             s.allocations.reservation_lifetime = seconds(60);
         }),
