@@ -21,7 +21,7 @@ pub(crate) struct RelaySockets {
 
 #[derive(Debug)]
 struct Slot {
-    generation: u32,
+    generation: u16,
     socket: Socket,
     drops: u32,
 }
@@ -126,5 +126,5 @@ impl RelaySockets {
 pub(crate) const RELAY: u64 = 1 << 63;
 
 fn token(relay: RelayId) -> u64 {
-    RELAY | u64::from(relay.generation & 0x7FFF_FFFF) << 32 | u64::from(relay.index)
+    RELAY | u64::from(relay.generation) << 32 | u64::from(relay.index)
 }

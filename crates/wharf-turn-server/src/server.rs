@@ -31,8 +31,8 @@ pub struct TurnServer {
 impl TurnServer {
     /// Binds all sockets and starts the workers, or does neither and says why.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        let workers = worker_count(&config)?;
         check_relays(&config)?;
+        let workers = worker_count(&config)?;
         let sockets = listen(&config, workers)?;
         let local_addrs: Vec<_> = sockets[0].iter().map(Socket::local_addr).collect();
 
@@ -187,6 +187,8 @@ fn check_relays(config: &Config) -> Result<(), StartError> {
             Some("its range of ports is empty".to_owned())
         } else if address.is_ipv4() != relay.advertised.is_ipv4() {
             Some(format!("{} is of another family", relay.advertised))
+        } else if relay.advertised.is_unspecified() {
+            Some("clients must be told an address that can be reached".to_owned())
         } else {
             let probe = Socket::bind(SocketAddr::new(address, 0), &SocketOptions::default());
             probe.err().map(|error| error.to_string())

@@ -275,8 +275,12 @@ impl Worker {
             Command::LookUpCredential { id, user, path } => {
                 let inbox = &self.inboxes[self.index];
                 let credentials = Arc::clone(&self.credentials);
-                if let Some(answer) = credentials.look_up(now, user, path, id, inbox) {
-                    self.done(now, id, Done::Credential(answer));
+                let look_up = || credentials.look_up(now, user, path, id, inbox);
+                match catch_unwind(AssertUnwindSafe(look_up)) {
+                    Ok(Some(answer)) => self.done(now, id, Done::Credential(answer)),
+                    Ok(None) => {}
+                    // A back-end that panics drops its question, which is an answer.
+                    Err(_) => self.counters.add(Counter::Panics, 1),
                 }
             }
             Command::BindRelay { id, relay, local } => {
@@ -339,8 +343,10 @@ impl Worker {
             Event::PeerRefused { .. } => self.counters.add(Counter::PeerRefused, 1),
             Event::NoRelay { .. } => self.counters.add(Counter::NoRelay, 1),
         }
-        if let Some(hook) = &self.hook {
-            hook.call(event);
+        if let Some(hook) = &self.hook
+            && catch_unwind(AssertUnwindSafe(|| hook.call(event))).is_err()
+        {
+            self.counters.add(Counter::Panics, 1);
         }
         self.note_drained();
     }
@@ -407,10 +413,13 @@ impl Worker {
     /// The answer to a claim of ours: the socket is watched here from now on.
     fn claimed(&mut self, now: Instant, claim: Claim, claimed: Option<(ClaimedRelay, Socket)>) {
         let claimed = claimed.and_then(|(claimed, socket)| {
-            self.relays
-                .adopt(&self.poller, claim.relay, socket)
-                .ok()
-                .map(|()| claimed)
+            let adopted = self.relays.adopt(&self.poller, claim.relay, socket);
+            if adopted.is_err() {
+                // The socket is closed, and its port the other worker's again.
+                let lender = usize::from(claim.token[0]);
+                self.inboxes[lender].send(Message::ReturnPort(claimed.local));
+            }
+            adopted.ok().map(|()| claimed)
         });
         self.done(now, claim.id, Done::Claimed(claimed));
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wharf_policy::{QuotaRefusal, TokenBucket};
+use wharf_policy::{QuotaPermit, QuotaRefusal, TokenBucket};
 use wharf_stun::attribute::{
     AdditionalAddressFamily, AddressErrorCode, AddressFamily, EvenPort, Lifetime,
     RequestedAddressFamily, RequestedTransport, ReservationToken, XorMappedAddress,
     XorRelayedAddress,
 };
-use wharf_stun::{Attribute, Message};
+use wharf_stun::{Attribute, AttributeError, Message};
 
 use crate::allocation::Allocation;
 use crate::auth::Authenticated;
@@ -53,7 +53,8 @@ impl Server {
     ) -> Output<'_> {
         if let Some(index) = self.allocations.find(&request.path) {
             let allocation = self.allocations.get(index);
-            let again = allocation.transaction == request.id;
+            let again = allocation.transaction == request.id
+                && allocation.credential.name() == user.credential.name();
             if allocation.binding.is_some() {
                 return match again {
                     true => Output::Dropped(DropReason::InProgress),
@@ -85,22 +86,23 @@ impl Server {
         if self.draining {
             return Err(self.elsewhere(request));
         }
-        let permit = match wanted
-            .token
-            .and_then(|token| self.reservations.permit(&token, user))
-        {
-            Some(permit) => permit,
-            None => self
-                .quotas
-                .acquire(user.credential.user())
-                .map_err(|why| match why {
-                    QuotaRefusal::User { .. } => Refusal::QuotaReached,
-                    QuotaRefusal::Total { .. } => Refusal::Capacity,
-                })?,
+        let user_id = user.credential.user();
+        // A reserved port counts already, here or at the worker that lends it.
+        let permit = match wanted.token {
+            Some(token) if self.lender(&token).is_some() => None,
+            Some(token) => match self.reservations.permit(&token, user) {
+                Some(permit) => Some(permit),
+                None => Some(self.permit_user(user_id)?),
+            },
+            None => Some(self.permit_user(user_id)?),
+        };
+        let second = match wanted.port {
+            PortWish::Pair => Some(self.permit_user(user_id)?),
+            PortWish::Any | PortWish::Even => None,
         };
         Ok(self.allocations.insert(Allocation {
             path: request.path,
-            key: PathKey::new(&request.path, 0),
+            key: PathKey::new(&request.path),
             generation: 0,
             credential: Arc::clone(&user.credential),
             transaction: request.id,
@@ -110,10 +112,23 @@ impl Server {
             permissions: Vec::new(),
             channels: Vec::new(),
             scheduled: None,
-            binding: Some(Box::new(Binding::new(*request, user.clone(), wanted))),
+            binding: Some(Box::new(Binding::new(
+                *request,
+                user.clone(),
+                wanted,
+                second,
+            ))),
             icmp: TokenBucket::new(now, ICMP_RATE, ICMP_RATE),
-            _quota: permit,
+            permit,
         }))
+    }
+
+    /// Counts one allocation more of a user, if that is within the quotas.
+    pub(crate) fn permit_user(&self, user: &Arc<str>) -> Result<QuotaPermit, Refusal> {
+        self.quotas.acquire(user).map_err(|why| match why {
+            QuotaRefusal::User { .. } => Refusal::QuotaReached,
+            QuotaRefusal::Total { .. } => Refusal::Capacity,
+        })
     }
 
     fn wanted(&self, message: &Message<'_>) -> Result<Wanted, Refusal> {
@@ -128,7 +143,8 @@ impl Server {
             None => None,
             Some(Ok(RequestedAddressFamily(family))) => Some(family),
             // RFC 8656 §7.2: a family that is not known is one that is not supported.
-            Some(Err(_)) => return Err(Refusal::FamilyNotSupported),
+            Some(Err(AttributeError::Value { .. })) => return Err(Refusal::FamilyNotSupported),
+            Some(Err(_)) => return Err(Refusal::BadRequest),
         };
         let additional = optional::<AdditionalAddressFamily>(message)?;
         if token.is_some() && (even.is_some() || family.is_some() || additional.is_some())

@@ -38,7 +38,9 @@ pub(crate) struct Allocation {
     /// Until all sockets are bound, what is still to be done.
     pub(crate) binding: Option<Box<Binding>>,
     pub(crate) icmp: TokenBucket,
-    pub(crate) _quota: QuotaPermit,
+    /// Counts the allocation. `None` while its reserved socket is being fetched from another worker,
+    /// where it counts until then.
+    pub(crate) permit: Option<QuotaPermit>,
 }
 
 /// One relayed transport address of an allocation.
@@ -61,12 +63,13 @@ impl Allocation {
     }
 
     pub(crate) fn is_live(&self, now: Instant) -> bool {
-        self.binding.is_none()
-            && self
-                .relays
-                .iter()
-                .flatten()
-                .any(|relay| now < relay.expires)
+        self.binding.is_none() && !self.has_ended(now)
+    }
+
+    /// Its lifetime has run out, though what it holds may not have been given back yet.
+    pub(crate) fn has_ended(&self, now: Instant) -> bool {
+        let mut relays = self.relays.iter().flatten();
+        self.binding.is_none() && !relays.any(|relay| now < relay.expires)
     }
 }
 
@@ -98,7 +101,7 @@ impl Allocations {
     }
 
     pub(crate) fn find(&self, path: &ClientPath) -> Option<u32> {
-        let key = PathKey::new(path, 0);
+        let key = PathKey::new(path);
         let hash = self.hasher.hash_one(key);
         self.by_path
             .find(hash, |&i| self.slab[i as usize].key == key)
@@ -162,7 +165,7 @@ pub(crate) struct RelayEntry {
 #[derive(Debug)]
 pub(crate) struct Relays {
     slab: Slab<RelayEntry>,
-    generations: Vec<u32>,
+    generations: Vec<u16>,
     by_address: HashTable<u32>,
     hasher: FixedState,
 }
@@ -188,22 +191,20 @@ impl Relays {
     }
 
     pub(crate) fn set_owner(&mut self, id: RelayId, owner: Owner) -> Option<RelayEntry> {
-        let entry = self.slab.get_mut(id.index as usize)?;
+        self.get(id)?;
+        let entry = &mut self.slab[id.index as usize];
         entry.owner = owner;
         Some(*entry)
     }
 
     /// The addresses of a relay that was not known by them yet.
     pub(crate) fn set_addresses(&mut self, id: RelayId, local: SocketAddr, advertised: SocketAddr) {
-        let Some(entry) = self.remove(id) else { return };
-        // The slab hands out the index that was freed last.
-        self.generations[id.index as usize] = id.generation;
-        let again = self.insert(RelayEntry {
-            local,
-            advertised,
-            ..entry
-        });
-        debug_assert_eq!(again, id);
+        if self.get(id).is_some() {
+            self.unlist(id.index);
+            let entry = &mut self.slab[id.index as usize];
+            (entry.local, entry.advertised) = (local, advertised);
+            self.list(id.index);
+        }
     }
 
     /// The relay that peers see as this address.
@@ -223,11 +224,7 @@ impl Relays {
         if self.generations.len() <= index as usize {
             self.generations.resize(index as usize + 1, 0);
         }
-        let hash = self.hash(entry.advertised);
-        let Self { slab, hasher, .. } = self;
-        self.by_address.insert_unique(hash, index, |&i| {
-            hash_of(hasher, slab[i as usize].advertised)
-        });
+        self.list(index);
         RelayId {
             index,
             generation: self.generations[index as usize],
@@ -236,14 +233,24 @@ impl Relays {
 
     pub(crate) fn remove(&mut self, id: RelayId) -> Option<RelayEntry> {
         self.get(id)?;
-        let entry = self.slab.remove(id.index as usize);
+        self.unlist(id.index);
         let generation = &mut self.generations[id.index as usize];
         *generation = generation.wrapping_add(1);
-        let hash = self.hash(entry.advertised);
-        if let Ok(found) = self.by_address.find_entry(hash, |&i| i == id.index) {
+        Some(self.slab.remove(id.index as usize))
+    }
+
+    /// Makes a relay known by its address.
+    fn list(&mut self, index: u32) {
+        let Self { slab, hasher, .. } = self;
+        let hash = |&i: &u32| hash_of(hasher, slab[i as usize].advertised);
+        self.by_address.insert_unique(hash(&index), index, hash);
+    }
+
+    fn unlist(&mut self, index: u32) {
+        let hash = self.hash(self.slab[index as usize].advertised);
+        if let Ok(found) = self.by_address.find_entry(hash, |&i| i == index) {
             found.remove();
         }
-        Some(entry)
     }
 
     fn hash(&self, address: SocketAddr) -> u64 {

@@ -169,7 +169,8 @@ impl Server {
             let list = message.get::<PasswordAlgorithms<'_>>();
             let choice = message.get::<PasswordAlgorithm<'_>>();
             claim.algorithm = match (list, choice) {
-                (None, None) => return Ok(claim),
+                // As though MD5 had been chosen, so that must be on offer.
+                (None, None) if self.offered.contains(&PasswordAlgorithm::MD5) => return Ok(claim),
                 (Some(Ok(list)), Some(Ok(choice)))
                     if list == PasswordAlgorithms::new(self.offered)
                         && self.offered.contains(&choice) =>
@@ -210,7 +211,9 @@ impl Server {
         let own = self
             .allocations
             .find(path)
-            .map(|index| &self.allocations.get(index).credential);
+            .map(|index| self.allocations.get(index))
+            .filter(|allocation| !allocation.has_ended(now))
+            .map(|allocation| &allocation.credential);
         if let Some(credential) = own.filter(|credential| credential.is_of(user)) {
             if self.config.strict_expiry && !credential.is_valid(now) {
                 return Known::No;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use rand_core::Rng as _;
+use wharf_policy::QuotaPermit;
 use wharf_stun::attribute::AddressFamily;
 
 use crate::allocate::{PortWish, Wanted};
@@ -16,27 +17,39 @@ use crate::{BindError, ClaimedRelay, Command, DropReason, Event, Output, RelayId
 /// Ports tried, when somebody else holds those chosen, before the client gets a 508.
 const ATTEMPTS: u8 = 8;
 
-/// What is still to be done for an allocation.
+/// What is still to be done for an allocation. As long as there is one the allocation stays, so that
+/// the answer to a command always finds it.
 #[derive(Debug)]
 pub(crate) struct Binding {
     request: Request,
     user: Authenticated,
     wanted: Wanted,
-    attempts: u8,
+    /// By family: ports tried.
+    attempts: [u8; 2],
     /// The odd port of a pair, while its socket is not bound yet.
     next: Option<(SocketAddr, SocketAddr)>,
-    claimed: bool,
+    /// For the odd port of a pair, which counts as an allocation of its user: otherwise making and
+    /// dropping allocations would pile up ports.
+    pub(crate) second: Option<QuotaPermit>,
+    /// What to say if no socket can be had.
+    pub(crate) failure: Refusal,
 }
 
 impl Binding {
-    pub(crate) fn new(request: Request, user: Authenticated, wanted: Wanted) -> Self {
+    pub(crate) fn new(
+        request: Request,
+        user: Authenticated,
+        wanted: Wanted,
+        second: Option<QuotaPermit>,
+    ) -> Self {
         Self {
             request,
             user,
             wanted,
-            attempts: 0,
+            attempts: [0; 2],
             next: None,
-            claimed: false,
+            second,
+            failure: Refusal::Capacity,
         }
     }
 }
@@ -47,15 +60,8 @@ impl Server {
         let Some(binding) = &mut self.allocations.get_mut(index).binding else {
             return Output::Dropped(DropReason::UnknownCommand);
         };
-        if let Some(token) = binding.wanted.token
-            && !binding.claimed
-        {
-            binding.claimed = true;
-            binding.wanted.families = [false; 2];
-            if self.claim_reservation(now, index, token) {
-                return Output::Waiting;
-            }
-            return self.finish(now, index);
+        if let Some(token) = binding.wanted.token {
+            return self.claim_reservation(now, index, token);
         }
         if let Some(pair) = binding.next.take() {
             let token = self
@@ -131,12 +137,7 @@ impl Server {
             advertised,
             lender: None,
         });
-        let generation = self.allocations.get(index).generation;
-        let id = self.push_pending(Pending::Bind {
-            allocation: index,
-            generation,
-            relay,
-        });
+        let id = self.push_pending(Pending::Bind { index, relay });
         self.commands
             .push_back(Command::BindRelay { id, relay, local });
         Output::Waiting
@@ -146,13 +147,11 @@ impl Server {
     pub(crate) fn handle_bound(
         &mut self,
         now: Instant,
-        (index, generation): (u32, u32),
+        index: u32,
         relay: RelayId,
         result: Result<(), BindError>,
     ) -> Output<'_> {
-        let entry = self.relays.get(relay).copied();
-        let wanted = self.allocations.checked(index, generation).is_some();
-        let (Some(entry), true) = (entry, wanted) else {
+        let Some(entry) = self.relays.get(relay).copied() else {
             return Output::Dropped(DropReason::UnknownCommand);
         };
         match (result, entry.owner) {
@@ -200,8 +199,8 @@ impl Server {
         let Some(binding) = &mut allocation.binding else {
             return;
         };
-        binding.attempts += 1;
-        let again = in_use && binding.attempts < ATTEMPTS;
+        binding.attempts[family] += 1;
+        let again = in_use && binding.attempts[family] < ATTEMPTS;
         binding.wanted.families[family] = again;
         let unused = binding.next.take();
         let first = match owner {
@@ -224,29 +223,36 @@ impl Server {
     pub(crate) fn handle_claimed(
         &mut self,
         now: Instant,
-        (index, generation): (u32, u32),
+        index: u32,
         relay: RelayId,
         claimed: Option<ClaimedRelay>,
     ) -> Output<'_> {
-        if self.allocations.checked(index, generation).is_none() {
-            return Output::Dropped(DropReason::UnknownCommand);
-        }
-        match claimed {
-            Some(ClaimedRelay {
-                local, advertised, ..
-            }) => {
-                self.relays.set_addresses(relay, local, advertised);
+        let Some(ClaimedRelay {
+            local, advertised, ..
+        }) = claimed
+        else {
+            self.relays.remove(relay);
+            return self.finish(now, index);
+        };
+        self.relays.set_addresses(relay, local, advertised);
+        // The worker that held the socket has given back the permit that went with it.
+        match self.permit_user(self.allocations.get(index).credential.user()) {
+            Ok(permit) => {
+                self.allocations.get_mut(index).permit = Some(permit);
                 self.own(now, index, relay, advertised);
             }
-            None => {
-                self.relays.remove(relay);
+            Err(refusal) => {
+                if let Some(binding) = &mut self.allocations.get_mut(index).binding {
+                    binding.failure = refusal;
+                }
+                self.close_relay(relay);
             }
         }
         self.finish(now, index)
     }
 
     /// All sockets are answered for: the allocation begins, or it ends before it began.
-    fn finish(&mut self, now: Instant, index: u32) -> Output<'_> {
+    pub(crate) fn finish(&mut self, now: Instant, index: u32) -> Output<'_> {
         let Some(binding) = self.allocations.get_mut(index).binding.take() else {
             return Output::Dropped(DropReason::UnknownCommand);
         };
@@ -254,6 +260,7 @@ impl Server {
             request,
             user,
             wanted,
+            failure,
             ..
         } = *binding;
         let allocation = self.allocations.get_mut(index);
@@ -265,15 +272,10 @@ impl Server {
             .relays
             .map(|relay| relay.map(|relay| relay.advertised));
         if relayed == [None; 2] {
-            let only = allocation.missing_family.map(|(_, code)| code);
             self.allocations.remove(index);
             let path = request.path;
             self.events.push_back(Event::NoRelay { path });
-            let refusal = match only {
-                Some(440) => Refusal::FamilyNotSupported,
-                _ => Refusal::Capacity,
-            };
-            return self.refuse(&request, &user, refusal);
+            return self.refuse(&request, &user, failure);
         }
         let user_id = user.credential.user().clone();
         self.events.push_back(Event::Allocated {

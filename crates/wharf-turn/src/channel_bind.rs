@@ -7,8 +7,7 @@ use wharf_stun::Message;
 use wharf_stun::attribute::{ChannelNumber, XorPeerAddress};
 
 use crate::auth::Authenticated;
-use crate::flows::Channel;
-use crate::path::PathKey;
+use crate::flows::{Channel, Channels};
 use crate::reply::{Refusal, Request};
 use crate::server::Server;
 use crate::{ClientPath, Output};
@@ -57,7 +56,7 @@ impl Server {
             .check(peer)
             .map_err(|why| self.forbid(path, peer, why))?;
 
-        let known = self.bound(now, index, PathKey::new(path, number), relay.index, peer)?;
+        let known = self.bound(now, index, path, number, (relay.index, peer))?;
         if known.is_none() && self.allocations.get(index).channels.len() >= self.config.max_channels
         {
             self.sweep(now, index);
@@ -72,20 +71,15 @@ impl Server {
             Some(channel) => channel,
             None => {
                 let channel = self.channels.insert(Channel {
-                    client: PathKey::new(path, number),
-                    usable_until: None,
                     send_to: self.bound_address(peer),
-                    relay,
-                    number,
                     hairpin: self.is_own_relay(peer),
-                    peer,
-                    expires,
+                    ..Channel::new(*path, number, relay, peer, expires)
                 });
                 self.allocations.get_mut(index).channels.push(channel);
                 channel
             }
         };
-        self.channels.get_mut(channel).expires = expires;
+        self.channels.set_expires(channel, expires);
         self.permit(now, index, peer.ip());
         self.update_channels(index);
         self.schedule(index, expires);
@@ -98,25 +92,21 @@ impl Server {
         &mut self,
         now: Instant,
         index: u32,
-        client: PathKey,
-        relay: u32,
-        peer: SocketAddr,
+        path: &ClientPath,
+        number: u16,
+        (relay, peer): (u32, SocketAddr),
     ) -> Result<Option<u32>, Refusal> {
-        let stale = |channel: &Channel| channel.expires <= now;
-        if self.channels.by_client(client).is_some_and(stale)
-            || self
-                .channels
-                .by_peer(relay, peer)
-                .is_some_and(|(_, channel)| stale(channel))
-        {
+        let find = |channels: &Channels| {
+            let by_peer = channels.by_peer(relay, peer).map(|(at, _)| at);
+            [channels.by_client(path, number), by_peer]
+        };
+        let found = find(&self.channels);
+        if found.iter().flatten().any(|&at| self.channels.get(at).expires <= now) {
             self.sweep(now, index);
         }
-        match (
-            self.channels.by_client(client),
-            self.channels.by_peer(relay, peer),
-        ) {
-            (None, None) => Ok(None),
-            (Some(a), Some((at, b))) if a.client == b.client => Ok(Some(at)),
+        match find(&self.channels) {
+            [None, None] => Ok(None),
+            [Some(a), Some(b)] if a == b => Ok(Some(a)),
             _ => Err(Refusal::BadRequest),
         }
     }

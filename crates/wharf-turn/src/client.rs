@@ -6,8 +6,7 @@ use wharf_stun::attribute::{Data, XorPeerAddress};
 use wharf_stun::{AttributeType, Class, Fingerprint, Message, Method};
 
 use crate::auth::Authenticated;
-use crate::flows::Channel;
-use crate::path::PathKey;
+use crate::flows::Forwarded;
 use crate::reply::{Refusal, Request, UnknownTypes};
 use crate::server::Server;
 use crate::{ClientPath, DropReason, Output, ToPeer};
@@ -78,28 +77,22 @@ impl Server {
         }
         let payload = CHANNEL_HEADER..CHANNEL_HEADER + len;
         let number = u16::from_be_bytes([n0, n1]);
-        match self.channels.by_client(PathKey::new(path, number)) {
-            Some(channel) if channel.is_usable(now) => {
-                let Channel {
-                    hairpin,
-                    relay,
-                    send_to,
-                    peer,
-                    ..
-                } = *channel;
-                if hairpin && let Some(target) = self.relays.find(peer) {
-                    return self.hand_across(now, relay, target, payload);
-                }
-                Output::ToPeer(ToPeer {
-                    relay,
-                    peer: send_to,
-                    payload,
-                    dont_fragment: false,
-                })
+        match self.channels.forward(now, path, number) {
+            Forwarded::ToPeer(relay, peer) => {
+                Output::ToPeer(ToPeer { relay, peer, payload, dont_fragment: false })
             }
-            channel => Output::Dropped(match (channel, self.live_allocation(now, path)) {
-                (_, None) => DropReason::NoAllocation,
-                (Some(channel), _) if now < channel.expires => DropReason::NoPermission,
+            Forwarded::Across(relay, peer) => match self.relays.find(peer) {
+                Some(target) => self.hand_across(now, relay, target, payload),
+                None => {
+                    let peer = self.bound_address(peer);
+                    Output::ToPeer(ToPeer { relay, peer, payload, dont_fragment: false })
+                }
+            },
+            Forwarded::Nowhere(channel) => Output::Dropped(match channel {
+                _ if self.live_allocation(now, path).is_none() => DropReason::NoAllocation,
+                Some(channel) if now < self.channels.get(channel).expires => {
+                    DropReason::NoPermission
+                }
                 _ => DropReason::UnboundChannel,
             }),
         }

@@ -1,6 +1,7 @@
 //! Addresses by role: the client's side of the server and the relay's.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 /// The transport between client and server.
@@ -40,28 +41,35 @@ impl fmt::Display for ClientPath {
 pub struct RelayId {
     /// Index, dense from 0: a driver may keep its sockets in a vector.
     pub index: u32,
-    /// How many relays had this index before.
-    pub generation: u32,
+    /// How many relays had this index before, modulo 65,536.
+    pub generation: u16,
 }
 
-/// A five-tuple, with a channel number or zero, as five words that hash and compare fast.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A five-tuple as five words that hash and compare fast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PathKey([u64; 5]);
 
 impl PathKey {
-    pub(crate) fn new(path: &ClientPath, channel: u16) -> Self {
+    pub(crate) fn new(path: &ClientPath) -> Self {
         let [c0, c1] = words(path.client.ip());
         let [s0, s1] = words(path.server.ip());
-        let ports = u64::from(path.client.port()) << 48
-            | u64::from(path.server.port()) << 32
-            | u64::from(channel) << 16
+        let ports = u64::from(path.client.port()) << 32
+            | u64::from(path.server.port()) << 16
             | path.transport as u64;
         Self([c0, c1, s0, s1, ports])
     }
 }
 
+impl Hash for PathKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for word in self.0 {
+            state.write_u64(word);
+        }
+    }
+}
+
 /// A peer of a relay: its index and the peer's address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PeerKey([u64; 3]);
 
 impl PeerKey {
@@ -76,10 +84,21 @@ impl PeerKey {
     }
 }
 
-fn words(ip: IpAddr) -> [u64; 2] {
-    let bits = match ip {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(ip) => ip.to_bits(),
-    };
-    [(bits >> 64) as u64, bits as u64]
+impl Hash for PeerKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for word in self.0 {
+            state.write_u64(word);
+        }
+    }
+}
+
+/// An address as two words; IPv4 as it is mapped into IPv6.
+pub(crate) fn words(ip: IpAddr) -> [u64; 2] {
+    match ip {
+        IpAddr::V4(ip) => [0, 0xFFFF_0000_0000 | u64::from(ip.to_bits())],
+        IpAddr::V6(ip) => {
+            let bits = ip.to_bits();
+            [(bits >> 64) as u64, bits as u64]
+        }
+    }
 }

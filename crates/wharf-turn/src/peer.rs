@@ -10,7 +10,7 @@ use wharf_stun::{
     Attribute, AttributeType, Class, HEADER_LEN, MAGIC_COOKIE, MessageType, Method, TransactionId,
 };
 
-use crate::allocation::{Owner, family_index};
+use crate::allocation::Owner;
 use crate::reply::Refusal;
 use crate::server::Server;
 use crate::{DropReason, Output, RelayId, ToClient};
@@ -53,7 +53,7 @@ impl Server {
         let Some(Owner::Allocation(index)) = self.relays.get(relay).map(|entry| entry.owner) else {
             return Output::Dropped(DropReason::NoRelay);
         };
-        if !self.permissions.allows(now, relay.index, peer.ip()) {
+        if !self.admits(now, index, relay, peer.ip()) {
             return Output::Dropped(DropReason::NoPermission);
         }
         if !self.allocations.get_mut(index).icmp.take(now, 1) {
@@ -120,11 +120,12 @@ impl Server {
                 (4, 0)
             }
             _ => {
-                let allocated = self.allocations.get(index).relays[family_index(peer.ip())];
-                if !allocated.is_some_and(|allocated| now < allocated.expires)
-                    || !self.permissions.allows(now, relay.index, peer.ip())
-                {
+                if !self.admits(now, index, relay, peer.ip()) {
                     return Output::Dropped(DropReason::NoPermission);
+                }
+                // A permission says nothing about the port.
+                if self.peers.check(peer).is_err() {
+                    return Output::Dropped(DropReason::PeerRefused);
                 }
                 let mut id = [0; 12];
                 self.rng.fill_bytes(&mut id);
@@ -142,6 +143,12 @@ impl Server {
             payload,
             padding,
         })
+    }
+
+    /// Whether an allocation lets in what comes from an address to one of its relays.
+    fn admits(&self, now: Instant, index: u32, relay: RelayId, peer: IpAddr) -> bool {
+        self.relay_for(now, index, peer).is_ok()
+            && self.permissions.allows(now, relay.index, peer)
     }
 
     /// Where to send for a peer: this server's own relay addresses are reached where they are bound.

@@ -115,7 +115,8 @@ impl PortPool {
         self.quarantine.push_back((now + QUARANTINE, port));
     }
 
-    fn end_quarantine(&mut self, now: Instant) {
+    /// Frees the ports that have been left alone for long enough.
+    pub(crate) fn end_quarantine(&mut self, now: Instant) {
         while let Some((_, port)) = self.quarantine.pop_front_if(|(until, _)| *until <= now) {
             self.give_back(port);
         }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
-use wharf_stun::Message;
+use wharf_stun::{AttributeError, Message};
 use wharf_stun::attribute::{AddressFamily, Lifetime, RequestedAddressFamily};
 
 use crate::allocate::optional;
@@ -45,7 +45,8 @@ impl Server {
                 self.relay_for(now, index, any)?;
                 at
             }
-            Some(Err(_)) => return Err(Refusal::PeerFamilyMismatch),
+            Some(Err(AttributeError::Value { .. })) => return Err(Refusal::PeerFamilyMismatch),
+            Some(Err(_)) => return Err(Refusal::BadRequest),
         };
         if lifetime == Some(Lifetime(0)) {
             for family in families {

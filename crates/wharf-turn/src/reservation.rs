@@ -11,10 +11,9 @@ use wharf_policy::QuotaPermit;
 use crate::allocation::{Owner, RelayEntry};
 use crate::auth::Authenticated;
 use crate::server::{Pending, Server};
-use crate::{ClaimedRelay, Command, RelayId, Worker};
+use crate::{ClaimedRelay, Command, Output, RelayId, Worker};
 
-/// A bound socket that waits for its token. It counts as an allocation of its user, so that making and
-/// dropping allocations does not pile up ports.
+/// A bound socket that waits for its token, and its user's permit for it.
 #[derive(Debug)]
 struct Reservation {
     relay: RelayId,
@@ -40,34 +39,31 @@ impl Reservations {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.by_token.len()
+    }
+
+    /// When a reservation ends, if there is one.
+    pub(crate) fn expires(&self, token: &[u8; 8]) -> Option<Instant> {
+        Some(self.by_token.get(token)?.expires)
+    }
+
     /// The permit of a reservation, for the same user's allocation that takes it.
     pub(crate) fn permit(&mut self, token: &[u8; 8], user: &Authenticated) -> Option<QuotaPermit> {
-        let reservation = self.by_token.get_mut(token)?;
-        let permit = reservation
-            .permit
-            .take_if(|permit| permit.user() == user.credential.user());
-        permit
+        let permit = &mut self.by_token.get_mut(token)?.permit;
+        permit.take_if(|permit| permit.user() == user.credential.user())
     }
 
     fn take(&mut self, now: Instant, token: &[u8; 8]) -> Option<RelayId> {
-        let relay = self
-            .by_token
-            .get(token)
-            .filter(|found| now < found.expires)?
-            .relay;
-        self.by_token.remove(token);
-        Some(relay)
+        if now < self.expires(token)? {
+            self.remove(token)
+        } else {
+            None
+        }
     }
 
-    /// The reservation's relay, if it has expired.
-    pub(crate) fn expire(&mut self, now: Instant, token: &[u8; 8]) -> Option<RelayId> {
-        let relay = self
-            .by_token
-            .get(token)
-            .filter(|found| found.expires <= now)?
-            .relay;
-        self.by_token.remove(token);
-        Some(relay)
+    pub(crate) fn remove(&mut self, token: &[u8; 8]) -> Option<RelayId> {
+        Some(self.by_token.remove(token)?.relay)
     }
 }
 
@@ -75,68 +71,56 @@ impl Server {
     /// Holds the socket of the odd port for whoever brings the token.
     pub(crate) fn reserve(&mut self, now: Instant, index: u32, relay: RelayId, token: [u8; 8]) {
         let allocation = self.allocations.get_mut(index);
-        match self.quotas.acquire(allocation.credential.user()) {
-            Ok(permit) => {
-                allocation.reservation = Some(token);
-                let expires = now + self.config.reservation_lifetime;
-                let permit = Some(permit);
-                self.reservations.by_token.insert(
-                    token,
-                    Reservation {
-                        relay,
-                        expires,
-                        permit,
-                    },
-                );
-                self.timers.reservation(token, expires);
-            }
-            Err(_) => self.abandon_pair(index, relay),
-        }
+        let permit = allocation.binding.as_mut().and_then(|b| b.second.take());
+        allocation.reservation = Some(token);
+        let expires = now + self.config.reservation_lifetime;
+        self.reservations.by_token.insert(
+            token,
+            Reservation {
+                relay,
+                expires,
+                permit,
+            },
+        );
+        self.schedule_reservation(token, expires);
     }
 
-    /// The user may not have a second port, so there is no pair (RFC 8656 §7.2: 508).
-    fn abandon_pair(&mut self, index: u32, relay: RelayId) {
-        self.close_relay(relay);
-        for relay in std::mem::take(&mut self.allocations.get_mut(index).relays)
-            .iter()
-            .flatten()
-        {
-            self.close_relay(relay.id);
-        }
+    /// The other worker that has made a token.
+    pub(crate) fn lender(&self, token: &[u8; 8]) -> Option<u8> {
+        let Worker { index, count } = self.config.worker;
+        (token[0] != index && token[0] < count).then_some(token[0])
     }
 
-    /// Gives a reserved socket to an allocation. True when the worker that holds it has to be asked.
-    pub(crate) fn claim_reservation(&mut self, now: Instant, index: u32, token: [u8; 8]) -> bool {
-        let Worker { index: own, count } = self.config.worker;
-        if token[0] != own && token[0] < count {
+    /// Gives a reserved socket to an allocation, if need be after asking the worker that holds it.
+    pub(crate) fn claim_reservation(
+        &mut self,
+        now: Instant,
+        index: u32,
+        token: [u8; 8],
+    ) -> Output<'_> {
+        if let Some(worker) = self.lender(&token) {
             let nowhere = SocketAddr::from(([0; 4], 0));
             let relay = self.relays.insert(RelayEntry {
                 owner: Owner::Allocation(index),
                 local: nowhere,
                 advertised: nowhere,
-                lender: Some(token[0]),
+                lender: Some(worker),
             });
-            let generation = self.allocations.get(index).generation;
-            let id = self.push_pending(Pending::Claim {
-                allocation: index,
-                generation,
-                relay,
-            });
-            let worker = token[0];
+            let id = self.push_pending(Pending::Claim { index, relay });
             self.commands.push_back(Command::ClaimReservation {
                 id,
                 worker,
                 token,
                 relay,
             });
-            return true;
+            return Output::Waiting;
         }
         if let Some(relay) = self.reservations.take(now, &token)
             && let Some(entry) = self.relays.set_owner(relay, Owner::Allocation(index))
         {
             self.own(now, index, relay, entry.advertised);
         }
-        false
+        self.finish(now, index)
     }
 
     /// Another worker's client has brought a token of ours: the socket is its from now on, and its port

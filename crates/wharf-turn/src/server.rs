@@ -72,17 +72,9 @@ pub(crate) enum Pending {
         datagram: Box<[u8]>,
     },
     /// An allocation whose socket is bound.
-    Bind {
-        allocation: u32,
-        generation: u32,
-        relay: RelayId,
-    },
+    Bind { index: u32, relay: RelayId },
     /// An allocation whose reserved socket is fetched from another worker.
-    Claim {
-        allocation: u32,
-        generation: u32,
-        relay: RelayId,
-    },
+    Claim { index: u32, relay: RelayId },
 }
 
 impl Server {
@@ -133,7 +125,7 @@ impl Server {
             allocations: Allocations::new(rng.next_u64()),
             relays: Relays::new(rng.next_u64()),
             permissions: Permissions::new(rng.next_u64()),
-            channels: Channels::new(rng.next_u64()),
+            channels: Channels::new(rng.next_u64(), now),
             reservations: Reservations::default(),
             pools: pools.collect(),
             translates: config
@@ -154,7 +146,9 @@ impl Server {
         }
     }
 
-    /// The answer to a command. An answer to a command that is not outstanding is dropped.
+    /// The answer to a command. Each command is answered once: what waits for it, an allocation that
+    /// is being made included, stays until then. An answer to a command that is not outstanding is
+    /// dropped.
     pub fn handle_done(&mut self, now: Instant, id: CommandId, done: Done) -> Output<'_> {
         let known = self
             .pending
@@ -168,22 +162,12 @@ impl Server {
                 self.look_ups -= 1;
                 self.handle_looked_up(now, &path, &datagram, answer)
             }
-            (
-                Pending::Bind {
-                    allocation,
-                    generation,
-                    relay,
-                },
-                Done::Bound(result),
-            ) => self.handle_bound(now, (allocation, generation), relay, result),
-            (
-                Pending::Claim {
-                    allocation,
-                    generation,
-                    relay,
-                },
-                Done::Claimed(claimed),
-            ) => self.handle_claimed(now, (allocation, generation), relay, claimed),
+            (Pending::Bind { index, relay }, Done::Bound(result)) => {
+                self.handle_bound(now, index, relay, result)
+            }
+            (Pending::Claim { index, relay }, Done::Claimed(claimed)) => {
+                self.handle_claimed(now, index, relay, claimed)
+            }
             (pending, _) => {
                 // The command stays outstanding: this was not its answer.
                 let entry = self.pending.insert((id.generation, pending));
@@ -254,6 +238,11 @@ impl Server {
     /// Relay sockets, reserved ones included.
     pub fn relays(&self) -> usize {
         self.relays.len()
+    }
+
+    /// Commands that are still to be answered.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
     }
 
     /// Ports that may be allocated, of all relay addresses.

@@ -21,18 +21,17 @@ enum Timer {
     Reservation([u8; 8]),
 }
 
+/// Timers that no longer count and are kept all the same, so that they are seldom looked for.
+const STALE: usize = 1_024;
+
 /// All timers of one worker. An allocation has one that counts; those that an earlier one has replaced
-/// are dropped when they come up.
+/// are dropped when they come up, or when they are more than those that count.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     heap: BinaryHeap<Reverse<(Instant, Timer)>>,
 }
 
 impl Timers {
-    pub(crate) fn reservation(&mut self, token: [u8; 8], at: Instant) {
-        self.heap.push(Reverse((at, Timer::Reservation(token))));
-    }
-
     fn next(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
@@ -53,22 +52,47 @@ impl Server {
     /// Gives back what has ended by `now`, a bounded part of it at a time: call again while
     /// [`Server::poll_timeout`] is not later than `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
+        for pool in &mut self.pools {
+            pool.end_quarantine(now);
+        }
         for _ in 0..BUDGET {
             match self.timers.pop_due(now) {
                 None => return,
+                Some((at, timer)) if !self.counts(at, timer) => {}
                 Some((_, Timer::Reservation(token))) => {
-                    if let Some(relay) = self.reservations.expire(now, &token) {
+                    if let Some(relay) = self.reservations.remove(&token) {
                         self.close_relay(relay);
                     }
                 }
-                Some((at, Timer::Allocation { index, generation })) => {
-                    let found = self.allocations.checked(index, generation);
-                    if found.is_some_and(|allocation| allocation.scheduled == Some(at)) {
-                        self.expire(now, index);
-                    }
-                }
+                Some((_, Timer::Allocation { index, .. })) => self.expire(now, index),
             }
         }
+    }
+
+    fn counts(&self, at: Instant, timer: Timer) -> bool {
+        let due = match timer {
+            Timer::Reservation(token) => self.reservations.expires(&token),
+            Timer::Allocation { index, generation } => self
+                .allocations
+                .checked(index, generation)
+                .and_then(|allocation| allocation.scheduled),
+        };
+        due == Some(at)
+    }
+
+    fn push_timer(&mut self, at: Instant, timer: Timer) {
+        self.timers.heap.push(Reverse((at, timer)));
+        let alive = self.allocations.len() + self.reservations.len();
+        if self.timers.heap.len() > 2 * alive + STALE {
+            let mut heap = std::mem::take(&mut self.timers.heap);
+            heap.retain(|Reverse((at, timer))| self.counts(*at, *timer));
+            self.timers.heap = heap;
+        }
+    }
+
+    /// Makes sure that a reservation ends at `at`.
+    pub(crate) fn schedule_reservation(&mut self, token: [u8; 8], at: Instant) {
+        self.push_timer(at, Timer::Reservation(token));
     }
 
     /// Makes sure that the allocation is looked at no later than `at`.
@@ -80,7 +104,7 @@ impl Server {
                 index,
                 generation: allocation.generation,
             };
-            self.timers.heap.push(Reverse((at, timer)));
+            self.push_timer(at, timer);
         }
     }
 
@@ -169,15 +193,16 @@ impl Server {
         } = self;
         let allocation = allocations.get(index);
         for &at in &allocation.channels {
-            let channel = channels.get_mut(at);
+            let channel = channels.get(at);
             let permission = permissions.expires(channel.relay.index, channel.peer.ip());
             let relay = allocation.relay(channel.peer.ip());
-            channel.usable_until = match (permission, relay) {
+            let until = match (permission, relay) {
                 (Some(permission), Some(relay)) => {
                     Some(channel.expires.min(permission).min(relay.expires))
                 }
                 _ => None,
             };
+            channels.set_usable(at, until);
         }
     }
 
