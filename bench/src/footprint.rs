@@ -5,7 +5,7 @@ use crate::cli::{Kind, RelayOptions};
 use crate::client::Clients;
 use crate::figure::{Report, Table, median, number};
 use crate::process::Processors;
-use crate::relay::ratio_of_rounds;
+use crate::series::ratio_of_rounds;
 use crate::server::{Server, Unauthenticated};
 
 /// Allocations before the first measurement, so that what a server reserves once is not counted.

@@ -22,6 +22,7 @@ mod machine;
 mod payload;
 mod process;
 mod relay;
+mod series;
 mod server;
 
 use std::fmt::Display;
