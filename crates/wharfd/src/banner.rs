@@ -20,8 +20,8 @@ pub(crate) struct Development {
 
 impl Development {
     /// Listens on 127.0.0.1 and, where the host has it, [::1]. Loopback peers are allowed, because
-    /// nothing but this host can reach the server, and so are the channel numbers of RFC 5766, which
-    /// coturn's client uses.
+    /// nothing but this host can reach the server; so are the channel numbers of RFC 5766, which
+    /// coturn's client uses. The first signal ends it.
     pub(crate) fn new(port: u16) -> Result<Self, Problems> {
         let mut random = [0; 16];
         getrandom::fill(&mut random)
@@ -33,6 +33,8 @@ impl Development {
             addresses.push(SocketAddr::from((Ipv6Addr::LOCALHOST, port)).to_string());
         }
         let mut table = toml! {
+            [server]
+            drain-deadline = 0
             [listen]
             [auth.users]
             [allocations]

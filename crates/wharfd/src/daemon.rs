@@ -5,7 +5,7 @@ use crate::edge;
 use crate::events::{EventLog, Lost};
 use crate::problem::Problem;
 use crate::{metrics, reload};
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -37,7 +37,7 @@ pub(crate) fn run(
     let runtime = runtime.map_err(|error| system("start the runtime", &error))?;
     let listener = settings.metrics.listen.map(bind_metrics).transpose()?;
     let (hook, log) = EventLog::start().map_err(|error| system("start a thread", &error))?;
-    let server = TurnServer::start(edge::config(settings, hook)).map_err(not_started)?;
+    let server = TurnServer::start(edge::config(settings, hook)?).map_err(not_started)?;
     let lost = log.lost();
     let ending = runtime.block_on(async {
         let signals = Signals::new().map_err(|error| system("watch for signals", &error))?;
@@ -86,15 +86,16 @@ impl Life<'_> {
                 }
             });
         }
-        print!("{banner}");
+        // Whoever closed the output does not want the banner; that is no reason to end.
+        let _ = io::stdout().write_all(banner.as_bytes());
         let listen = list(server.local_addrs());
         let version = env!("CARGO_PKG_VERSION");
         info!(target: "wharfd", listen, metrics = scraped_at, version, "ready");
         while self.signals.next().await == Asked::Reload {
             if let Some(source) = &mut self.source {
-                reload::reload(&handle, source)
+                reload::reload(&handle, source);
             } else {
-                warn!("there is no file to reload")
+                warn!("there is no file to reload");
             }
         }
         handle.drain();

@@ -1,13 +1,14 @@
 //! From the daemon's settings to the server's.
 
 use crate::config::{Algorithm, Auth, Proof, Settings, Tos};
+use crate::problem::Problem;
 use wharf_turn_server::{
     Algorithms, Config, CoreConfig, Credentials, EventHook, PeerRules, PrefixLimits, QuotaLimits,
     RelayAddress,
 };
 
 /// What the server is started with.
-pub(crate) fn config(settings: &Settings, events: EventHook) -> Config {
+pub(crate) fn config(settings: &Settings, events: EventHook) -> Result<Config, Problem> {
     let Settings {
         server,
         listen,
@@ -22,7 +23,7 @@ pub(crate) fn config(settings: &Settings, events: EventHook) -> Config {
         advertised: address.advertise,
         ports: relay.ports.clone(),
     };
-    Config {
+    Ok(Config {
         listen: listen.udp.clone(),
         relays: relay.addresses.iter().map(relay_address).collect(),
         workers: server.workers.map_or(0, usize::from),
@@ -53,26 +54,30 @@ pub(crate) fn config(settings: &Settings, events: EventHook) -> Config {
             unauthenticated: unauthenticated(settings),
             ..CoreConfig::default()
         },
-        credentials: credentials(&settings.auth, &server.realm),
+        credentials: credentials(auth, &server.realm)?,
         nonce_secret: auth.fleet_key.as_ref().map(|key| key.0),
         quotas: quotas(settings),
         peers: peers(settings),
         events: Some(events),
-    }
+    })
 }
 
-pub(crate) fn credentials(auth: &Auth, realm: &str) -> Credentials {
+pub(crate) fn credentials(auth: &Auth, realm: &str) -> Result<Credentials, Problem> {
     let mut credentials = Credentials::new(realm);
     for user in &auth.users {
         match &user.proof {
-            Proof::Password(password) => credentials.add_user(&user.name, &password.0),
+            Proof::Password(password) => {
+                let added = credentials.add_user(&user.name, &password.0);
+                let key = || format!("auth.users.{}", user.name);
+                added.map_err(|error| Problem::new(key(), error.to_string()))?;
+            }
             Proof::Keys { md5, sha256 } => credentials.add_keys(&user.name, *md5, *sha256),
         }
     }
     for secret in &auth.secrets {
         credentials.add_secret(secret.0.as_bytes());
     }
-    credentials
+    Ok(credentials)
 }
 
 pub(crate) fn quotas(settings: &Settings) -> QuotaLimits {

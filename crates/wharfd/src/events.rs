@@ -41,7 +41,14 @@ impl EventLog {
         let seen = lost.clone();
         let thread = thread::Builder::new().name("log".to_owned());
         let thread = thread.spawn(move || write(&waiting, &seen))?;
-        Ok((hook(queue, lost.clone()), Self { lost, thread }))
+        let hook = Hook {
+            queue,
+            lost: lost.clone(),
+        };
+        Ok((
+            EventHook::new(move |event| hook.take(event)),
+            Self { lost, thread },
+        ))
     }
 
     /// The counter of lost events.
@@ -56,12 +63,18 @@ impl EventLog {
     }
 }
 
-fn hook(queue: SyncSender<Event>, lost: Lost) -> EventHook {
-    EventHook::new(move |event| {
-        if logged(event) && queue.try_send(event.clone()).is_err() {
-            lost.0.fetch_add(1, Relaxed);
+/// The workers' end of the queue.
+struct Hook {
+    queue: SyncSender<Event>,
+    lost: Lost,
+}
+
+impl Hook {
+    fn take(&self, event: &Event) {
+        if logged(event) && self.queue.try_send(event.clone()).is_err() {
+            self.lost.0.fetch_add(1, Relaxed);
         }
-    })
+    }
 }
 
 /// Whether any line would come of it: at the default level, allocations cost no copy.
@@ -119,3 +132,6 @@ fn line(event: &Event, hinted: &mut HashSet<&'static str>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

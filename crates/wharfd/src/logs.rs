@@ -30,7 +30,9 @@ fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let layer = tracing_subscriber::fmt::layer().with_writer(out);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(out)
+        .log_internal_errors(false);
     let layer = if human {
         layer.with_ansi(colour).boxed()
     } else {

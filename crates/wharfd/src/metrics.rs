@@ -111,3 +111,45 @@ fn replies(snapshot: &Snapshot, mut encoder: MetricEncoder<'_>) -> fmt::Result {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_handbook_lists_every_counter() {
+        let text = include_str!("../../../docs/operations.md");
+        let rows = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `wharf_")?.split_once('`'));
+        let mut listed: Vec<&str> = rows
+            .map(|(name, _)| name.split('{').next().unwrap())
+            .collect();
+        let names = Counter::ALL.iter().map(|counter| {
+            let suffix = if is_gauge(*counter) { "" } else { "_total" };
+            format!("{}{suffix}", counter.label())
+        });
+        let own = [
+            "dropped_total",
+            "replies_total",
+            "log_lost_total",
+            "build_info",
+        ];
+        let mut names: Vec<String> = names.chain(own.map(str::to_owned)).collect();
+        listed.sort_unstable();
+        names.sort();
+        assert_eq!(listed, names);
+    }
+
+    #[test]
+    fn the_handbook_lists_every_reason_of_a_drop() {
+        let text = include_str!("../../../docs/operations.md");
+        for reason in DropReason::ALL {
+            assert!(
+                text.contains(&format!("`{}`", reason.label())),
+                "{}",
+                reason.label()
+            );
+        }
+    }
+}

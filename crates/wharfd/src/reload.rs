@@ -28,7 +28,7 @@ fn apply(handle: &Handle, source: &mut Source) -> Result<Vec<String>, Problems> 
     let settings = Settings::from_table(&changes.merged)?;
     let touched = |keys| changes.live.iter().any(|key| key.starts_with(keys));
     if touched("auth.") {
-        handle.set_credentials(edge::credentials(&settings.auth, &settings.server.realm));
+        handle.set_credentials(edge::credentials(&settings.auth, &settings.server.realm)?);
     }
     if touched("peers.") {
         handle.set_peers(edge::peers(&settings));

@@ -6,6 +6,7 @@ use crate::config::{self, Settings, Source};
 use crate::daemon::{self, Ending};
 use crate::problem::Problems;
 use crate::{credentials, logs};
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -18,23 +19,29 @@ pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         None => serve(&cli.serve),
         Some(Command::Check { file }) => config::load(&file).map(|_| {
-            println!("ok");
+            answer("ok");
             ExitCode::SUCCESS
         }),
         Some(Command::Credentials(options)) => {
             let printed = credentials::print(&options, now()).map_err(Problems::from);
             printed.map(|text| {
-                println!("{text}");
+                answer(&text);
                 ExitCode::SUCCESS
             })
         }
     };
     result.unwrap_or_else(|Problems(problems)| {
         for problem in &problems {
-            eprintln!("wharfd: {problem}");
+            // With standard error closed, the exit code still says it.
+            let _ = writeln!(io::stderr(), "wharfd: {problem}");
         }
         ExitCode::from(BAD_INPUT)
     })
+}
+
+/// A line on standard output. Whoever closed it does not want it.
+fn answer(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
 }
 
 fn serve(options: &Serve) -> Result<ExitCode, Problems> {

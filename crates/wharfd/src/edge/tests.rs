@@ -119,7 +119,7 @@ const ROWS: &[Row] = &[
 ];
 
 fn configured(text: &str) -> Config {
-    config(&Settings::parse(text).unwrap(), EventHook::new(|_| {}))
+    config(&Settings::parse(text).unwrap(), EventHook::new(|_| {})).unwrap()
 }
 
 fn with(section: &str, key: &str) -> String {

@@ -77,8 +77,9 @@ fn a_made_credential_opens_the_server_that_has_the_secret() {
     let file = File::new(&config(port, "secrets = ['north', 'south']"));
     let _daemon = Daemon::ready(&file);
     for (secret, answer) in [("north", 0), ("south", 0), ("west", 401)] {
+        let user = format!("bob-{secret}");
         let mut made =
-            Daemon::start(&["credentials", "--secret", secret, "--user", "bob", "--json"]);
+            Daemon::start(&["credentials", "--secret", secret, "--user", &user, "--json"]);
         assert!(made.end().success());
         let made: serde_json::Value = serde_json::from_str(&made.output()).unwrap();
         let (user, password) = (

@@ -102,7 +102,7 @@ fn rows() -> Vec<Row> {
             s.allocations.channels = 20;
         }),
         ("allocations.rfc5766-channels", "true", |s| {
-            s.allocations.rfc5766_channels = true
+            s.allocations.rfc5766_channels = true;
         }),
         ("allocations.reservation-lifetime", "60", |s| {
             s.allocations.reservation_lifetime = seconds(60);

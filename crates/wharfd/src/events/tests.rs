@@ -1,0 +1,121 @@
+use super::*;
+use std::io::Write;
+use std::sync::Mutex;
+use tracing::Level;
+use wharf_turn_server::{AuthFailure, ClientPath, PeerRefusal, PeerRules, Transport};
+
+fn path() -> ClientPath {
+    ClientPath {
+        transport: Transport::Udp,
+        client: "192.0.2.7:4000".parse().unwrap(),
+        server: "192.0.2.1:3478".parse().unwrap(),
+        listener: 0,
+    }
+}
+
+fn failure(user: &str) -> Event {
+    Event::AuthenticationFailed {
+        path: path(),
+        user: Some(user.into()),
+        why: AuthFailure::WrongPassword,
+    }
+}
+
+fn refusal(peer: &str) -> Event {
+    let peer = peer.parse().unwrap();
+    let policy = wharf_policy::PeerPolicy::new(PeerRules::default());
+    let why: PeerRefusal = policy.check(peer).unwrap_err();
+    Event::PeerRefused {
+        path: path(),
+        peer,
+        why,
+    }
+}
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is logged of these events, in readable lines.
+fn logged(level: Level, events: &[Event], lost: &Lost) -> Vec<String> {
+    let captured = Captured::default();
+    let writer = captured.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_ansi(false);
+    let subscriber = subscriber.with_writer(move || writer.clone()).finish();
+    let (queue, waiting) = sync_channel(events.len());
+    for event in events {
+        queue.send(event.clone()).unwrap();
+    }
+    drop(queue);
+    tracing::subscriber::with_default(subscriber, || write(&waiting, lost));
+    let bytes = captured.0.lock().unwrap().clone();
+    String::from_utf8(bytes)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn a_full_queue_loses_and_counts() {
+    let (queue, waiting) = sync_channel(2);
+    let lost = Lost::default();
+    let hook = Hook {
+        queue,
+        lost: lost.clone(),
+    };
+    for _ in 0..5 {
+        hook.take(&failure("alice"));
+    }
+    assert_eq!(lost.get(), 3);
+    assert_eq!(waiting.try_iter().count(), 2);
+}
+
+#[test]
+fn the_next_line_says_how_many_were_lost() {
+    let lost = Lost::default();
+    lost.0.fetch_add(3, Relaxed);
+    let lines = logged(Level::INFO, &[failure("alice"), failure("bob")], &lost);
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(
+        lines[0].contains("events were lost") && lines[0].contains("events=3"),
+        "{}",
+        lines[0]
+    );
+}
+
+/// A user name is whatever the client sent: it must not forge a line of the log.
+#[test]
+fn a_user_name_cannot_start_a_line() {
+    let forged = "x\n2026 INFO wharfd: ready\u{1b}[31m";
+    let lines = logged(Level::INFO, &[failure(forged)], &Lost::default());
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(lines[0].contains("client=192.0.2.7:4000") && !lines[0].contains('\u{1b}'));
+}
+
+#[test]
+fn a_refused_peer_is_explained_once_for_each_reason() {
+    let events = [
+        refusal("10.0.0.1:5"),
+        refusal("10.0.0.2:5"),
+        refusal("127.0.0.1:5"),
+    ];
+    let lines = logged(Level::INFO, &events, &Lost::default());
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(
+        lines[0].contains("peers.allow") && lines[1].contains("loopback"),
+        "{lines:#?}"
+    );
+    assert_eq!(logged(Level::DEBUG, &events, &Lost::default()).len(), 3);
+}
