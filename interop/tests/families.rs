@@ -1,4 +1,7 @@
-//! coturn's client over IPv6, between the families, and with both at once.
+//! coturn's client over IPv6 and between the families.
+//!
+//! Not its dual allocations (`-Z`): it asks for them by the attribute 0x8032 of an early draft, which
+//! RFC 8656 section 18.11 replaced with 0x8000. `aioice.rs` has them.
 
 use wharf_interop::Site;
 
@@ -29,12 +32,4 @@ fn ipv6_to_ipv4() {
     let site = Site::start();
     let client = site.uclient().to_server("::1").to_peer("127.0.0.1");
     client.flags("-c -X").run().assert_relayed(3, 100);
-}
-
-/// ADDITIONAL-ADDRESS-FAMILY: one allocation with an address of each family
-/// (RFC 8656 section 7.2); the two clients send to each other.
-#[test]
-fn dual_allocation() {
-    let site = Site::start();
-    site.uclient().flags("-Z -y").run().assert_relayed(6, 100);
 }
