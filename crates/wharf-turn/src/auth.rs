@@ -104,7 +104,9 @@ impl Server {
                 Some(credential).filter(|credential| verify(message, credential, &claim))
             }
             Known::Several(credentials) => {
-                let found = credentials.into_iter().find(|known| verify(message, known, &claim));
+                let found = credentials
+                    .into_iter()
+                    .find(|known| verify(message, known, &claim));
                 if let Some(credential) = &found {
                     let until = now + self.config.credential_ttl;
                     let (user, credential) = (claim.user.to_owned(), Arc::clone(credential));
@@ -114,7 +116,9 @@ impl Server {
             }
             Known::No => {
                 let _ = verify(message, &self.nobody, &claim);
-                return Err(Unproven::Refused(Refusal::Unauthorized(AuthFailure::UnknownUser)));
+                return Err(Unproven::Refused(Refusal::Unauthorized(
+                    AuthFailure::UnknownUser,
+                )));
             }
             Known::Never => return Err(Unproven::Refused(Refusal::ServerError)),
             Known::Ask => {
@@ -128,7 +132,9 @@ impl Server {
                 let fresh = self.nonces.is_valid(now, path.client, claim.nonce);
                 return Err(Unproven::LookUp(claim.user, fresh));
             }
-            return Err(Unproven::Refused(Refusal::Unauthorized(AuthFailure::WrongPassword)));
+            return Err(Unproven::Refused(Refusal::Unauthorized(
+                AuthFailure::WrongPassword,
+            )));
         };
         // RFC 8489 looks at the nonce's age only after the integrity.
         if !self.nonces.is_valid(now, path.client, claim.nonce) {

@@ -101,7 +101,11 @@ impl Server {
             [channels.by_client(path, number), by_peer]
         };
         let found = find(&self.channels);
-        if found.iter().flatten().any(|&at| self.channels.get(at).expires <= now) {
+        if found
+            .iter()
+            .flatten()
+            .any(|&at| self.channels.get(at).expires <= now)
+        {
             self.sweep(now, index);
         }
         match find(&self.channels) {

@@ -78,14 +78,22 @@ impl Server {
         let payload = CHANNEL_HEADER..CHANNEL_HEADER + len;
         let number = u16::from_be_bytes([n0, n1]);
         match self.channels.forward(now, path, number) {
-            Forwarded::ToPeer(relay, peer) => {
-                Output::ToPeer(ToPeer { relay, peer, payload, dont_fragment: false })
-            }
+            Forwarded::ToPeer(relay, peer) => Output::ToPeer(ToPeer {
+                relay,
+                peer,
+                payload,
+                dont_fragment: false,
+            }),
             Forwarded::Across(relay, peer) => match self.relays.find(peer) {
                 Some(target) => self.hand_across(now, relay, target, payload),
                 None => {
                     let peer = self.bound_address(peer);
-                    Output::ToPeer(ToPeer { relay, peer, payload, dont_fragment: false })
+                    Output::ToPeer(ToPeer {
+                        relay,
+                        peer,
+                        payload,
+                        dont_fragment: false,
+                    })
                 }
             },
             Forwarded::Nowhere(channel) => Output::Dropped(match channel {

@@ -147,8 +147,7 @@ impl Server {
 
     /// Whether an allocation lets in what comes from an address to one of its relays.
     fn admits(&self, now: Instant, index: u32, relay: RelayId, peer: IpAddr) -> bool {
-        self.relay_for(now, index, peer).is_ok()
-            && self.permissions.allows(now, relay.index, peer)
+        self.relay_for(now, index, peer).is_ok() && self.permissions.allows(now, relay.index, peer)
     }
 
     /// Where to send for a peer: this server's own relay addresses are reached where they are bound.

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
-use wharf_stun::{AttributeError, Message};
 use wharf_stun::attribute::{AddressFamily, Lifetime, RequestedAddressFamily};
+use wharf_stun::{AttributeError, Message};
 
 use crate::allocate::optional;
 use crate::auth::Authenticated;
