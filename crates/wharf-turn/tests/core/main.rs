@@ -9,5 +9,6 @@ mod even_port;
 mod permission;
 mod policy;
 mod refresh;
+mod sim;
 mod stun;
 mod support;
