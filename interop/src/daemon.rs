@@ -47,7 +47,7 @@ impl Daemon {
     pub fn command(arguments: &[&str]) -> Finished {
         let mut command = tool::wharfd();
         command.args(arguments);
-        Process::spawn(command).finish(START)
+        Process::spawn(&command).finish(START)
     }
 
     /// The UDP port it listens on, on 127.0.0.1 and ::1.
@@ -98,7 +98,7 @@ fn spawn(file: &Path) -> Process {
         .arg("--config")
         .arg(file)
         .args(["--log-format", "json", "--log-level", "info"]);
-    Process::spawn(command)
+    Process::spawn(&command)
 }
 
 /// A file in the target directory, removed when dropped.

@@ -25,7 +25,7 @@ impl Peer {
         let mut command = tool("turnutils_peer");
         command.args(["-L", "127.0.0.1", "-L", "::1", "-p", &port.to_string()]);
         let peer = Self {
-            process: Process::spawn(command),
+            process: Process::spawn(&command),
             port,
         };
         peer.wait_until_it_echoes((Ipv4Addr::LOCALHOST, port).into());

@@ -44,11 +44,18 @@ struct Collected {
 }
 
 impl Process {
-    /// Starts `command` with no standard input. Panics when it can't be started.
+    /// Starts `command`'s program with its arguments and no standard input. Panics when it can't be
+    /// started.
+    ///
+    /// The kernel kills it when the thread that called this is gone, so that nothing outlives a test
+    /// run that is killed itself and drops nothing.
     #[must_use]
-    pub fn spawn(mut command: Command) -> Self {
+    pub fn spawn(command: &Command) -> Self {
         let name = format!("{command:?}");
-        let mut child = command
+        let mut child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL"])
+            .arg(command.get_program())
+            .args(command.get_args())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -203,6 +210,8 @@ fn collect(stream: impl Read + Send + 'static, output: &Arc<Output>) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
     use super::*;
 
     const SOON: Duration = Duration::from_secs(10);
@@ -210,7 +219,7 @@ mod tests {
     fn shell(script: &str) -> Process {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
-        Process::spawn(command)
+        Process::spawn(&command)
     }
 
     #[test]
@@ -239,6 +248,13 @@ mod tests {
     #[should_panic(expected = "still ran")]
     fn a_deadline_ends_the_wait() {
         let _ = shell("exec tail -f /dev/null").finish(Duration::from_millis(1));
+    }
+
+    #[test]
+    fn nothing_outlives_the_thread_that_started_it() {
+        let process = thread::spawn(|| shell("echo up; exec tail -f /dev/null"));
+        let finished = process.join().unwrap().finish(SOON);
+        assert_eq!(finished.status.signal(), Some(9), "{}", finished.output);
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl Uclient {
     pub fn start(mut self) -> Running {
         self.command.arg(&self.server);
         Running {
-            process: Process::spawn(self.command),
+            process: Process::spawn(&self.command),
         }
     }
 }

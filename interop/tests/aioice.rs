@@ -18,7 +18,7 @@ fn run(script: &str, site: &Site, password: &str, arguments: &[&str]) -> Finishe
     command
         .args(["--user", USER, "--password", password])
         .args(arguments);
-    Process::spawn(command).finish(RUN)
+    Process::spawn(&command).finish(RUN)
 }
 
 fn assert_printed(finished: &Finished, line: &str, site: &Site) {

@@ -9,7 +9,7 @@ fn binding_reports_the_clients_address() {
     for address in ["127.0.0.1", "::1"] {
         let mut client = tool("turnutils_stunclient");
         client.args(["-p", &site.daemon.port().to_string(), address]);
-        let finished = Process::spawn(client).finish(std::time::Duration::from_secs(10));
+        let finished = Process::spawn(&client).finish(std::time::Duration::from_secs(10));
         assert!(finished.status.success(), "{}", finished.output);
         let reflexive = format!("UDP reflexive addr: {address}:");
         assert!(finished.output.contains(&reflexive), "{}", finished.output);
