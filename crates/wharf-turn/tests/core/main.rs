@@ -1,11 +1,13 @@
 //! The core held to the RFCs, item by item, in virtual time.
 
 mod allocate;
+mod amplification;
 mod channel;
 mod credential;
 mod data;
 mod drain;
 mod even_port;
+mod model;
 mod permission;
 mod policy;
 mod refresh;
