@@ -252,8 +252,12 @@ mod tests {
 
     #[test]
     fn nothing_outlives_the_thread_that_started_it() {
-        let process = thread::spawn(|| shell("echo up; exec tail -f /dev/null"));
-        let finished = process.join().unwrap().finish(SOON);
+        let starter = thread::spawn(|| {
+            let process = shell("echo up; exec tail -f /dev/null");
+            process.wait_for_line(SOON, |line| line == "up\n");
+            process
+        });
+        let finished = starter.join().unwrap().finish(SOON);
         assert_eq!(finished.status.signal(), Some(9), "{}", finished.output);
     }
 
