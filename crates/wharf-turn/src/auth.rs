@@ -97,10 +97,10 @@ impl Server {
         answer: Option<CredentialAnswer>,
     ) -> Result<Authenticated, Unproven<'m>> {
         let claim = self.claim(message).map_err(Unproven::Refused)?;
-        let mut own = false;
+        let mut known_before = false;
         let verified = match self.credential(now, path, claim.user, answer) {
-            Known::One(credential, of_allocation) => {
-                own = of_allocation;
+            Known::One(credential) => {
+                known_before = true;
                 Some(credential).filter(|credential| verify(message, credential, &claim))
             }
             Known::Several(credentials) => {
@@ -127,8 +127,8 @@ impl Server {
             }
         };
         let Some(credential) = verified else {
-            // The password may have changed since the allocation was made.
-            if own {
+            // The password, or the secret that it is made with, may have changed since.
+            if known_before {
                 let fresh = self.nonces.is_valid(now, path.client, claim.nonce);
                 return Err(Unproven::LookUp(claim.user, fresh));
             }
@@ -224,10 +224,10 @@ impl Server {
             if self.config.strict_expiry && !credential.is_valid(now) {
                 return Known::No;
             }
-            return Known::One(Arc::clone(credential), true);
+            return Known::One(Arc::clone(credential));
         }
         match self.credentials.get(now, user) {
-            Some(credential) => Known::One(Arc::clone(credential), false),
+            Some(credential) => Known::One(Arc::clone(credential)),
             None => Known::Ask,
         }
     }
@@ -289,8 +289,8 @@ impl Server {
 
 /// What is known of a user.
 enum Known {
-    /// The keys, and whether they are those of the allocation on this five-tuple.
-    One(Arc<Credential>, bool),
+    /// The keys of the allocation on this five-tuple, or cached ones.
+    One(Arc<Credential>),
     /// What the back-end found.
     Several(Vec<Arc<Credential>>),
     /// There is no such user.
