@@ -134,6 +134,9 @@ impl Worker {
                 self.read_peers(now, relay, budget);
             }
         }
+        // Before the replies leave, so that a client's next look finds what its request has changed.
+        self.gauge();
+        self.note_drained();
         self.flush();
         if self.busy && now >= self.next_tick {
             self.next_tick = now + TICK;
@@ -256,17 +259,11 @@ impl Worker {
 
     /// Does what the core asks for, until it asks for nothing more.
     fn effects(&mut self, now: Instant) {
-        let mut any = false;
         while let Some(command) = self.core.poll_command() {
-            any = true;
             self.execute(now, command);
         }
         while let Some(event) = self.core.poll_event() {
-            any = true;
             self.happened(&event);
-        }
-        if any {
-            self.gauge();
         }
     }
 
@@ -348,7 +345,6 @@ impl Worker {
         {
             self.counters.add(Counter::Panics, 1);
         }
-        self.note_drained();
     }
 
     fn read_inbox(&mut self, now: Instant) {
@@ -367,14 +363,12 @@ impl Worker {
                 Message::Drain if !self.draining => {
                     self.draining = true;
                     self.core.drain();
-                    self.note_drained();
                 }
                 Message::Drain => {}
                 Message::Stop => self.stopped = true,
             }
             self.effects(now);
         }
-        self.gauge();
     }
 
     fn count_drops(&mut self) {

@@ -1,0 +1,27 @@
+//! The whole server on loopback, seen from its clients and its peers.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the tests run the crate that owns the clock"
+)]
+
+mod across;
+mod backend;
+mod client;
+mod credentials;
+mod descriptors;
+mod drain;
+mod families;
+mod flood;
+mod hooks;
+mod icmp;
+mod kernel_drops;
+mod live_changes;
+mod no_allocation;
+mod options;
+mod path;
+mod ports;
+mod relay;
+mod reservation;
+mod start;
+mod support;
+mod wildcard;
