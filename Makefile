@@ -1,4 +1,5 @@
-# `make help` lists what can be made. Variables: FUZZ_SECONDS (for each target, 60).
+# `make help` lists what can be made. Variables: FUZZ_SECONDS (for each target, 60), BENCH (what to
+# measure, `all`).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -6,6 +7,7 @@ SHELL := /bin/bash
 .PHONY: help run test unit interop lint bench fuzz
 
 FUZZ_SECONDS ?= 60
+BENCH ?= all
 
 help: ## Lists what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +37,9 @@ lint: ## Checks format, lints, documentation, rings and file lengths
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 
 bench: ## Measures: codec, core, and the relay beside coturn and a do-nothing relay
-	cargo run --release --locked -p wharf-bench
+	command -v turnserver >/dev/null || interop/install.sh
+	cargo build --release --locked -p wharfd -p wharf-bench
+	target/release/wharf-bench $(BENCH)
 
 fuzz: ## Runs each fuzz target for FUZZ_SECONDS
 	scripts/fuzz.sh $(FUZZ_SECONDS)

@@ -121,8 +121,9 @@ impl ReceiveBatch {
         received
     }
 
-    /// The bytes in a filled slot.
-    pub(crate) fn payload(&self, slot: usize) -> Option<&[u8]> {
+    /// The bytes in a filled slot, without the look at its side data that
+    /// [`get`](ReceiveBatch::get) takes; `None` for a slot that is not filled.
+    pub fn payload(&self, slot: usize) -> Option<&[u8]> {
         let header = self.headers.as_slice()[..self.filled].get(slot)?;
         let start = slot * STRIDE;
         let length = (header.msg_len as usize).min(SLOT_SIZE);

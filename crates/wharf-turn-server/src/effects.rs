@@ -1,0 +1,164 @@
+//! What the core asks a worker to do, and what reaches the worker from other threads.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use wharf_turn::{BindError, ClaimedRelay, Command, CommandId, Done, Event, FreedBy, RelayId};
+use wharf_udp::Socket;
+
+use crate::control::{Claim, Message};
+use crate::counters::Counter;
+use crate::outbound::{Exits, Source};
+use crate::worker::{Worker, exits};
+
+impl Worker {
+    /// Does what the core asks for, until it asks for nothing more.
+    pub(crate) fn effects(&mut self, now: Instant) {
+        while let Some(command) = self.core.poll_command() {
+            self.execute(now, command);
+        }
+        while let Some(event) = self.core.poll_event() {
+            self.happened(&event);
+        }
+    }
+
+    fn execute(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::LookUpCredential { id, user, path } => {
+                let inbox = &self.inboxes[self.index];
+                let credentials = Arc::clone(&self.credentials);
+                let look_up = || credentials.look_up(now, user, path, id, inbox);
+                match catch_unwind(AssertUnwindSafe(look_up)) {
+                    Ok(Some(answer)) => self.done(now, id, Done::Credential(answer)),
+                    Ok(None) => {}
+                    // A back-end that panics drops its question, which is an answer.
+                    Err(_) => self.counters.add(Counter::Panics, 1),
+                }
+            }
+            Command::BindRelay { id, relay, local } => {
+                let result = self.relays.bind(&self.poller, relay, local);
+                match result {
+                    Err(BindError::AddressInUse) => self.counters.add(Counter::PortInUse, 1),
+                    Err(BindError::Failed) => self.counters.add(Counter::BindFailed, 1),
+                    Ok(()) => {}
+                }
+                self.done(now, id, Done::Bound(result));
+            }
+            Command::ClaimReservation {
+                id,
+                worker,
+                token,
+                relay,
+            } => {
+                let claim = Claim {
+                    token,
+                    id,
+                    relay,
+                    from: self.index,
+                };
+                if !self.inboxes[usize::from(worker)].claim(claim) {
+                    self.done(now, id, Done::Claimed(None));
+                }
+            }
+            Command::CloseRelay { relay } => self.close(relay),
+            Command::ReturnPort { worker, local } => {
+                self.inboxes[usize::from(worker)].send(Message::ReturnPort(local));
+            }
+        }
+    }
+
+    fn done(&mut self, now: Instant, id: CommandId, done: Done) {
+        let output = self.core.handle_done(now, id, done);
+        let source = Source::default();
+        self.outbound.stage(output, source, &exits!(self));
+    }
+
+    fn close(&mut self, relay: RelayId) {
+        if let Some((socket, drops)) = self.relays.remove(&self.poller, relay) {
+            self.counters.add(Counter::KernelDrops, drops);
+            drop(socket);
+        }
+    }
+
+    fn happened(&mut self, event: &Event) {
+        match event {
+            Event::Allocated { .. } => self.counters.add(Counter::Allocated, 1),
+            Event::Freed {
+                by: FreedBy::Client,
+                ..
+            } => self.counters.add(Counter::Released, 1),
+            Event::Freed {
+                by: FreedBy::Expiry,
+                ..
+            } => self.counters.add(Counter::Expired, 1),
+            Event::AuthenticationFailed { why, .. } => self.counters.failed(*why),
+            Event::PeerRefused { .. } => self.counters.add(Counter::PeerRefused, 1),
+            Event::NoRelay { .. } => self.counters.add(Counter::NoRelay, 1),
+        }
+        if let Some(hook) = &self.hook
+            && catch_unwind(AssertUnwindSafe(|| hook.call(event))).is_err()
+        {
+            self.counters.add(Counter::Panics, 1);
+        }
+    }
+
+    pub(crate) fn read_inbox(&mut self, now: Instant) {
+        for message in self.inboxes[self.index].take() {
+            match message {
+                Message::Credential(id, answer) => self.done(now, id, Done::Credential(answer)),
+                Message::Claim(claim) => self.release(now, claim),
+                Message::Claimed { claim, claimed } => self.claimed(now, claim, claimed),
+                Message::ReturnPort(local) => self.core.return_port(local),
+                Message::Peers(peers) => self.core.set_peers(peers),
+                Message::Credentials(credentials) => {
+                    self.credentials = credentials;
+                    self.core.forget_credentials();
+                }
+                Message::Unauthenticated(limits) => self.core.set_unauthenticated_limit(limits),
+                Message::Drain if !self.draining => {
+                    self.draining = true;
+                    self.core.drain();
+                }
+                Message::Drain => {}
+                Message::Stop => self.stopped = true,
+            }
+            self.effects(now);
+        }
+    }
+
+    /// Another worker's client has brought a token of ours: the socket goes to that worker.
+    fn release(&mut self, now: Instant, claim: Claim) {
+        let claimed = self
+            .core
+            .release_reservation(now, claim.token)
+            .and_then(|claimed| {
+                let (socket, drops) = self.relays.remove(&self.poller, claimed.relay)?;
+                self.counters.add(Counter::KernelDrops, drops);
+                Some((claimed, socket))
+            });
+        self.inboxes[claim.from].send(Message::Claimed { claim, claimed });
+    }
+
+    /// The answer to a claim of ours: the socket is watched here from now on.
+    fn claimed(&mut self, now: Instant, claim: Claim, claimed: Option<(ClaimedRelay, Socket)>) {
+        let claimed = claimed.and_then(|(claimed, socket)| {
+            let adopted = self.relays.adopt(&self.poller, claim.relay, socket);
+            if adopted.is_err() {
+                // The socket is closed, and its port the other worker's again.
+                let lender = usize::from(claim.token[0]);
+                self.inboxes[lender].send(Message::ReturnPort(claimed.local));
+            }
+            adopted.ok().map(|()| claimed)
+        });
+        self.done(now, claim.id, Done::Claimed(claimed));
+    }
+
+    /// Tells the operator once that no allocation is left.
+    pub(crate) fn note_drained(&mut self) {
+        if self.draining && !self.told && self.core.allocations() == 0 {
+            self.told = true;
+            self.drained.add();
+        }
+    }
+}
