@@ -201,9 +201,10 @@ impl Client {
 
     fn is_signed(&self, message: &Message<'_>) -> bool {
         let (md5, sha256) = self.keys();
-        match self.login.sha256 {
-            true => message.verify_sha256(&Sha256Key::new(&sha256)),
-            false => message.verify_sha1(&Sha1Key::new(&md5)),
+        if self.login.sha256 {
+            message.verify_sha256(&Sha256Key::new(&sha256))
+        } else {
+            message.verify_sha1(&Sha1Key::new(&md5))
         }
     }
 
@@ -222,11 +223,12 @@ impl Client {
 
     fn sign(&self, writer: &mut Writer<'_>, nonce: &[u8]) {
         let name = &self.login.name;
-        match self.login.hashed {
-            true => writer.push(&UserHash(credential::userhash(name, REALM))),
-            false => writer.push(&Username(name)),
+        if self.login.hashed {
+            let hash = credential::userhash(name, REALM);
+            writer.push(&UserHash(hash)).unwrap();
+        } else {
+            writer.push(&Username(name)).unwrap();
         }
-        .unwrap();
         writer.push(&Realm(REALM)).unwrap();
         writer.push(&Nonce(nonce)).unwrap();
         let (md5, sha256) = self.keys();

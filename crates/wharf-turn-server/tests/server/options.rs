@@ -37,8 +37,7 @@ fn said_by_workers(
         }
     }
     server.stop();
-    let said = said.lock().unwrap().clone();
-    said
+    said.lock().unwrap().clone()
 }
 
 #[test]
@@ -88,9 +87,10 @@ fn workers_are_tied_to_a_cpu_each_when_asked_for() {
             pin_workers,
             ..config()
         };
-        let expected: BTreeSet<_> = match pin_workers {
-            true => all.iter().map(ToString::to_string).collect(),
-            false => [allowed()].into(),
+        let expected: BTreeSet<_> = if pin_workers {
+            all.iter().map(ToString::to_string).collect()
+        } else {
+            [allowed()].into()
         };
         assert_eq!(said_by_workers(config, usize::MAX, allowed), expected);
     }

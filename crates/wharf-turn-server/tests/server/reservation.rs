@@ -76,9 +76,10 @@ fn a_token_is_good_at_every_worker() {
             // A token is good once, wherever it is shown.
             let mut third = Client::new(&server);
             assert_eq!(third.try_allocate(&with(token)).code(), 508);
-            match places.of(&first) == places.of(&second) {
-                true => stayed += 1,
-                false => crossed += 1,
+            if places.of(&first) == places.of(&second) {
+                stayed += 1;
+            } else {
+                crossed += 1;
             }
             // Some end at once, in either order, the others stay for a while.
             match rounds % 3 {

@@ -136,8 +136,9 @@ pub(crate) fn alone(test: &str, wrapper: &[&str], prepare: &str) -> bool {
         .env(ALONE, "1")
         .output()
         .expect("a shell");
-    let text = [output.stdout, output.stderr].map(|t| String::from_utf8_lossy(&t).into_owned());
-    assert!(output.status.success(), "{}\n{}", text[0], text[1]);
-    assert!(text[0].contains("1 passed"), "no such test: {test}");
+    let [out, err] =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(output.status.success(), "{out}\n{err}");
+    assert!(out.contains("1 passed"), "no such test: {test}");
     false
 }
