@@ -3,6 +3,7 @@
 mod allocate;
 mod amplification;
 mod channel;
+mod corpus;
 mod credential;
 mod data;
 mod drain;
@@ -14,3 +15,6 @@ mod refresh;
 mod sim;
 mod stun;
 mod support;
+
+#[path = "../../../../fuzz/src/targets/mod.rs"]
+mod targets;

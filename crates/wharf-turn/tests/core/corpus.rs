@@ -1,0 +1,20 @@
+//! The fuzz targets' corpora, replayed with the same code.
+
+use std::fs;
+use std::path::Path;
+
+use crate::targets::ALL;
+
+#[test]
+fn every_input_of_the_corpora_passes() {
+    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    for (name, target) in ALL {
+        let folder = fs::read_dir(corpora.join(name)).expect("a corpus for each target");
+        let mut inputs = 0;
+        for file in folder {
+            target(&fs::read(file.expect("a file").path()).expect("readable"));
+            inputs += 1;
+        }
+        assert!(inputs > 0, "{name} has no input");
+    }
+}
