@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use wharf_policy::{QuotaPermit, QuotaRefusal, TokenBucket};
 use wharf_stun::attribute::{
-    AdditionalAddressFamily, AddressErrorCode, AddressFamily, EvenPort, Lifetime,
-    RequestedAddressFamily, RequestedTransport, ReservationToken, XorMappedAddress,
-    XorRelayedAddress,
+    AdditionalAddressFamily, AddressErrorCode, AddressFamily, DraftAdditionalAddressFamily,
+    EvenPort, Lifetime, RequestedAddressFamily, RequestedTransport, ReservationToken,
+    XorMappedAddress, XorRelayedAddress,
 };
 use wharf_stun::{Attribute, AttributeError, Message};
 
@@ -56,15 +56,17 @@ impl Server {
             let again = allocation.transaction == request.id
                 && allocation.credential.name() == user.credential.name();
             if allocation.binding.is_some() {
-                return match again {
-                    true => Output::Dropped(DropReason::InProgress),
-                    false => self.refuse(request, user, Refusal::AllocationMismatch),
+                return if again {
+                    Output::Dropped(DropReason::InProgress)
+                } else {
+                    self.refuse(request, user, Refusal::AllocationMismatch)
                 };
             }
             if allocation.is_live(now) {
-                return match again {
-                    true => self.allocated(now, request, user, index),
-                    false => self.refuse(request, user, Refusal::AllocationMismatch),
+                return if again {
+                    self.allocated(now, request, user, index)
+                } else {
+                    self.refuse(request, user, Refusal::AllocationMismatch)
                 };
             }
             self.free(index, FreedBy::Expiry);
@@ -89,8 +91,8 @@ impl Server {
         let user_id = user.credential.user();
         // A reserved port counts already, here or at the worker that lends it.
         let permit = match wanted.token {
-            Some(token) if self.lender(&token).is_some() => None,
-            Some(token) => match self.reservations.permit(&token, user) {
+            Some(token) if self.lender(token).is_some() => None,
+            Some(token) => match self.reservations.permit(token, user) {
                 Some(permit) => Some(permit),
                 None => Some(self.permit_user(user_id)?),
             },
@@ -146,7 +148,12 @@ impl Server {
             Some(Err(AttributeError::Value { .. })) => return Err(Refusal::FamilyNotSupported),
             Some(Err(_)) => return Err(Refusal::BadRequest),
         };
-        let additional = optional::<AdditionalAddressFamily>(message)?;
+        let additional = match optional::<AdditionalAddressFamily>(message)? {
+            // Clients of the time before RFC 8656, coturn's among them, ask by the draft's number.
+            None => optional::<DraftAdditionalAddressFamily>(message)?
+                .map(|DraftAdditionalAddressFamily(family)| AdditionalAddressFamily(family)),
+            additional => additional,
+        };
         if token.is_some() && (even.is_some() || family.is_some() || additional.is_some())
             || family.is_some() && additional.is_some()
         {

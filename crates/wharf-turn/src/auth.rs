@@ -205,9 +205,10 @@ impl Server {
         match answer {
             Some(CredentialAnswer::Found(mut credentials)) => {
                 credentials.retain(|known| known.is_valid(now) && known.is_of(user));
-                return match credentials.is_empty() {
-                    true => Known::No,
-                    false => Known::Several(credentials),
+                return if credentials.is_empty() {
+                    Known::No
+                } else {
+                    Known::Several(credentials)
                 };
             }
             Some(CredentialAnswer::Unknown) => return Known::No,

@@ -91,7 +91,7 @@ impl Server {
                 }
                 Err(code) => {
                     self.allocations.get_mut(index).missing_family =
-                        Some(([AddressFamily::V4, AddressFamily::V6][family], code))
+                        Some(([AddressFamily::V4, AddressFamily::V6][family], code));
                 }
             }
         }

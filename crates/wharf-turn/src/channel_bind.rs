@@ -13,7 +13,7 @@ use crate::server::Server;
 use crate::{ClientPath, Output};
 
 /// How long a channel binding lasts (RFC 8656 §12).
-const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
+const CHANNEL_LIFETIME: Duration = Duration::from_mins(10);
 
 impl Server {
     pub(crate) fn channel_bind(
@@ -67,17 +67,16 @@ impl Server {
         self.make_room(now, index, &[peer.ip()])?;
 
         let expires = now + CHANNEL_LIFETIME;
-        let channel = match known {
-            Some(channel) => channel,
-            None => {
-                let channel = self.channels.insert(Channel {
-                    send_to: self.bound_address(peer),
-                    hairpin: self.is_own_relay(peer),
-                    ..Channel::new(*path, number, relay, peer, expires)
-                });
-                self.allocations.get_mut(index).channels.push(channel);
-                channel
-            }
+        let channel = if let Some(channel) = known {
+            channel
+        } else {
+            let channel = self.channels.insert(Channel {
+                send_to: self.bound_address(peer),
+                hairpin: self.is_own_relay(peer),
+                ..Channel::new(*path, number, relay, peer, expires)
+            });
+            self.allocations.get_mut(index).channels.push(channel);
+            channel
         };
         self.channels.set_expires(channel, expires);
         self.permit(now, index, peer.ip());

@@ -84,9 +84,10 @@ impl Server {
                 payload,
                 dont_fragment: false,
             }),
-            Forwarded::Across(relay, peer) => match self.relays.find(peer) {
-                Some(target) => self.hand_across(now, relay, target, payload),
-                None => {
+            Forwarded::Across(relay, peer) => {
+                if let Some(target) = self.relays.find(peer) {
+                    self.hand_across(now, relay, target, payload)
+                } else {
                     let peer = self.bound_address(peer);
                     Output::ToPeer(ToPeer {
                         relay,
@@ -95,7 +96,7 @@ impl Server {
                         dont_fragment: false,
                     })
                 }
-            },
+            }
             Forwarded::Nowhere(channel) => Output::Dropped(match channel {
                 _ if self.live_allocation(now, path).is_none() => DropReason::NoAllocation,
                 Some(channel) if now < self.channels.get(channel).expires => {

@@ -10,6 +10,10 @@ use wharf_policy::{PeerPolicy, PrefixLimits, Quotas};
 /// Options that stay as they are while the server runs. The values are taken as checked; what each may
 /// be stands beside it.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub struct Config {
     /// REALM of the long-term credentials, 1 to 127 characters. Default `wharf`. Short is good: it is
     /// part of every 401.
@@ -26,7 +30,7 @@ pub struct Config {
     pub nonce_lifetime: Duration,
     /// How long a port reserved by EVEN-PORT is held. Default 30 s (RFC 8656 §7.2).
     pub reservation_lifetime: Duration,
-    /// Password algorithms offered. Default MD5 and SHA-256.
+    /// Password algorithms offered, at least one. Default MD5 and SHA-256.
     pub algorithms: Algorithms,
     /// Offer USERHASH instead of USERNAME (RFC 8489 §9.2). Default off; of no use with back-ends that
     /// can't look a hash up.
@@ -63,9 +67,9 @@ impl Default for Config {
             realm: "wharf".into(),
             relays: Vec::new(),
             worker: Worker { index: 0, count: 1 },
-            default_lifetime: Duration::from_secs(600),
-            max_lifetime: Duration::from_secs(3_600),
-            nonce_lifetime: Duration::from_secs(3_600),
+            default_lifetime: Duration::from_mins(10),
+            max_lifetime: Duration::from_hours(1),
+            nonce_lifetime: Duration::from_hours(1),
             reservation_lifetime: Duration::from_secs(30),
             algorithms: Algorithms {
                 md5: true,
@@ -80,7 +84,7 @@ impl Default for Config {
             early_refusal: true,
             unauthenticated: PrefixLimits::default(),
             credential_cache: 8_192,
-            credential_ttl: Duration::from_secs(60),
+            credential_ttl: Duration::from_mins(1),
             max_look_ups: 1_024,
         }
     }

@@ -252,33 +252,30 @@ impl Channels {
         let peer_hash = self
             .hasher
             .hash_one(PeerKey::new(channel.relay.index, channel.peer));
-        match (
+        if let (Some(CompactKey(client, server)), SocketAddr::V4(to)) = (
             self.compact_key(&channel.path, channel.number),
             channel.send_to,
         ) {
-            (Some(CompactKey(client, server)), SocketAddr::V4(to)) => {
-                let forward = Forward {
-                    client,
-                    server,
-                    to_port: to.port(),
-                    usable: 0,
-                    to: *to.ip(),
-                    relay: channel.relay.index,
-                    channel: index,
-                    relay_generation: channel.relay.generation,
-                    hairpin: channel.hairpin,
-                };
-                let hasher = &self.hasher;
-                let hash = hasher.hash_one(forward.key());
-                self.compact
-                    .insert_unique(hash, forward, |found| hasher.hash_one(found.key()));
-            }
-            _ => {
-                let mut wide = std::mem::take(&mut self.wide);
-                let hash = |&i: &u32| self.key_of(i).map_or(0, |key| self.hasher.hash_one(key));
-                wide.insert_unique(hash(&index), index, hash);
-                self.wide = wide;
-            }
+            let forward = Forward {
+                client,
+                server,
+                to_port: to.port(),
+                usable: 0,
+                to: *to.ip(),
+                relay: channel.relay.index,
+                channel: index,
+                relay_generation: channel.relay.generation,
+                hairpin: channel.hairpin,
+            };
+            let hasher = &self.hasher;
+            let hash = hasher.hash_one(forward.key());
+            self.compact
+                .insert_unique(hash, forward, |found| hasher.hash_one(found.key()));
+        } else {
+            let mut wide = std::mem::take(&mut self.wide);
+            let hash = |&i: &u32| self.key_of(i).map_or(0, |key| self.hasher.hash_one(key));
+            wide.insert_unique(hash(&index), index, hash);
+            self.wide = wide;
         }
         let Self { slab, hasher, .. } = self;
         self.by_peer.insert_unique(peer_hash, index, |&i| {

@@ -17,7 +17,7 @@ use crate::server::Server;
 use crate::{ClientPath, Output};
 
 /// How long a permission lasts (RFC 8656 §9).
-pub(crate) const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
+pub(crate) const PERMISSION_LIFETIME: Duration = Duration::from_mins(5);
 /// Peers of one CreatePermission: as many as fit a datagram of the smallest IPv6 MTU.
 const PEERS_PER_REQUEST: usize = 128;
 

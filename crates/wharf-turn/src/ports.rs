@@ -10,7 +10,7 @@ use rand_core::Rng as _;
 use crate::{RelayAddress, Worker};
 
 /// How long a port that somebody else holds is left alone.
-const QUARANTINE: Duration = Duration::from_secs(60);
+const QUARANTINE: Duration = Duration::from_mins(1);
 /// Marks a port that is not free.
 const TAKEN: u32 = u32::MAX;
 
@@ -75,8 +75,9 @@ impl PortPool {
 
     pub(crate) fn take_any(&mut self, now: Instant, rng: &mut ChaCha8Rng) -> Option<u16> {
         self.end_quarantine(now);
-        let index = self.random_index(rng)?;
-        self.take(self.free[index])
+        let port = self.free[self.random_index(rng)?];
+        self.take(port);
+        Some(port)
     }
 
     /// An even port; with `pair`, one whose odd neighbour is free too, and both are taken.
@@ -98,7 +99,8 @@ impl PortPool {
         if pair {
             self.take(port + 1);
         }
-        self.take(port)
+        self.take(port);
+        Some(port)
     }
 
     /// Makes a port free again. Giving back what is free already, or not of this pool, does nothing.
@@ -130,7 +132,7 @@ impl PortPool {
         self.owns_port(port) && self.place[self.slot(port)] != TAKEN
     }
 
-    fn take(&mut self, port: u16) -> Option<u16> {
+    fn take(&mut self, port: u16) {
         let slot = self.slot(port);
         let place = std::mem::replace(&mut self.place[slot], TAKEN) as usize;
         self.free.swap_remove(place);
@@ -138,7 +140,6 @@ impl PortPool {
             let slot = self.slot(moved);
             self.place[slot] = place as u32;
         }
-        Some(port)
     }
 
     /// Uniform over the free ports: a 64-bit draw makes the bias of the remainder immaterial.

@@ -44,17 +44,17 @@ impl Reservations {
     }
 
     /// When a reservation ends, if there is one.
-    pub(crate) fn expires(&self, token: &[u8; 8]) -> Option<Instant> {
-        Some(self.by_token.get(token)?.expires)
+    pub(crate) fn expires(&self, token: [u8; 8]) -> Option<Instant> {
+        Some(self.by_token.get(&token)?.expires)
     }
 
     /// The permit of a reservation, for the same user's allocation that takes it.
-    pub(crate) fn permit(&mut self, token: &[u8; 8], user: &Authenticated) -> Option<QuotaPermit> {
-        let permit = &mut self.by_token.get_mut(token)?.permit;
+    pub(crate) fn permit(&mut self, token: [u8; 8], user: &Authenticated) -> Option<QuotaPermit> {
+        let permit = &mut self.by_token.get_mut(&token)?.permit;
         permit.take_if(|permit| permit.user() == user.credential.user())
     }
 
-    fn take(&mut self, now: Instant, token: &[u8; 8]) -> Option<RelayId> {
+    fn take(&mut self, now: Instant, token: [u8; 8]) -> Option<RelayId> {
         if now < self.expires(token)? {
             self.remove(token)
         } else {
@@ -62,8 +62,8 @@ impl Reservations {
         }
     }
 
-    pub(crate) fn remove(&mut self, token: &[u8; 8]) -> Option<RelayId> {
-        Some(self.by_token.remove(token)?.relay)
+    pub(crate) fn remove(&mut self, token: [u8; 8]) -> Option<RelayId> {
+        Some(self.by_token.remove(&token)?.relay)
     }
 }
 
@@ -86,7 +86,7 @@ impl Server {
     }
 
     /// The other worker that has made a token.
-    pub(crate) fn lender(&self, token: &[u8; 8]) -> Option<u8> {
+    pub(crate) fn lender(&self, token: [u8; 8]) -> Option<u8> {
         let Worker { index, count } = self.config.worker;
         (token[0] != index && token[0] < count).then_some(token[0])
     }
@@ -98,7 +98,7 @@ impl Server {
         index: u32,
         token: [u8; 8],
     ) -> Output<'_> {
-        if let Some(worker) = self.lender(&token) {
+        if let Some(worker) = self.lender(token) {
             let nowhere = SocketAddr::from(([0; 4], 0));
             let relay = self.relays.insert(RelayEntry {
                 owner: Owner::Allocation(index),
@@ -115,7 +115,7 @@ impl Server {
             });
             return Output::Waiting;
         }
-        if let Some(relay) = self.reservations.take(now, &token)
+        if let Some(relay) = self.reservations.take(now, token)
             && let Some(entry) = self.relays.set_owner(relay, Owner::Allocation(index))
         {
             self.own(now, index, relay, entry.advertised);
@@ -126,7 +126,7 @@ impl Server {
     /// Another worker's client has brought a token of ours: the socket is its from now on, and its port
     /// comes back with [`Server::return_port`].
     pub fn release_reservation(&mut self, now: Instant, token: [u8; 8]) -> Option<ClaimedRelay> {
-        let relay = self.reservations.take(now, &token)?;
+        let relay = self.reservations.take(now, token)?;
         let RelayEntry {
             local, advertised, ..
         } = self.relays.remove(relay)?;

@@ -60,7 +60,7 @@ impl Server {
                 None => return,
                 Some((at, timer)) if !self.counts(at, timer) => {}
                 Some((_, Timer::Reservation(token))) => {
-                    if let Some(relay) = self.reservations.remove(&token) {
+                    if let Some(relay) = self.reservations.remove(token) {
                         self.close_relay(relay);
                     }
                 }
@@ -71,7 +71,7 @@ impl Server {
 
     fn counts(&self, at: Instant, timer: Timer) -> bool {
         let due = match timer {
-            Timer::Reservation(token) => self.reservations.expires(&token),
+            Timer::Reservation(token) => self.reservations.expires(token),
             Timer::Allocation { index, generation } => self
                 .allocations
                 .checked(index, generation)

@@ -63,7 +63,7 @@ fn stream_framing(data: &[u8]) {
 /// The payloads of the frames in a stream that arrives in pieces, and whether it ends in an error.
 fn frames(stream: &[u8], piece: usize) -> (Vec<Vec<u8>>, bool) {
     let framer = Framer::new(4_096);
-    let (mut buffer, mut frames) = (Vec::new(), Vec::new());
+    let (mut buffer, mut found) = (Vec::new(), Vec::new());
     for bytes in stream.chunks(piece) {
         buffer.extend_from_slice(bytes);
         loop {
@@ -71,7 +71,7 @@ fn frames(stream: &[u8], piece: usize) -> (Vec<Vec<u8>>, bool) {
                 Ok(Step::Frame { frame, consumed }) => {
                     let (Frame::Stun(bytes) | Frame::ChannelData(ChannelData { data: bytes, .. })) =
                         frame;
-                    frames.push(bytes.to_vec());
+                    found.push(bytes.to_vec());
                     assert!(consumed >= 4);
                     buffer.drain(..consumed);
                 }
@@ -79,9 +79,9 @@ fn frames(stream: &[u8], piece: usize) -> (Vec<Vec<u8>>, bool) {
                     assert!(more > 0 && buffer.len() < 4_096);
                     break;
                 }
-                Err(_) => return (frames, true),
+                Err(_) => return (found, true),
             }
         }
     }
-    (frames, false)
+    (found, false)
 }

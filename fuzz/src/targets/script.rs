@@ -93,7 +93,7 @@ fn step(host: &mut Host, clients: &mut [Client], what: u8, argument: u8, bytes: 
         }
         _ => {
             host.server.forget_credentials();
-            host.answers_look_ups = argument % 2 == 0;
+            host.answers_look_ups = argument.is_multiple_of(2);
             while host.release_look_up().is_some() {}
         }
     }

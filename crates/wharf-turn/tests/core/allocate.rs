@@ -244,7 +244,7 @@ fn t17_families_that_are_not_there() {
         host.forget();
         (
             answer.error,
-            answer.relayed().first().map(|relay| relay.is_ipv6()),
+            answer.relayed().first().map(std::net::SocketAddr::is_ipv6),
         )
     };
     assert_eq!(ask(false, None), (None, Some(false)));
@@ -469,7 +469,7 @@ fn t24_what_a_permitted_peer_sends_arrives() {
     let mut client = Client::new(&mut host, "alice", 1);
     let relay = client.allocate(&mut host);
     assert_eq!(client.permit(&mut host, &[PEER]), None);
-    let bytes = host.peer(relay, addr(PEER), b"hello").to_client();
+    let bytes = host.peer(relay, addr(PEER), b"hello").into_client();
     assert!(bytes.ends_with(b"hello\0\0\0"));
 }
 

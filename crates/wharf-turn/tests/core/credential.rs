@@ -14,6 +14,13 @@ use wharf_turn::{
 
 use crate::support::{Algorithm, Client, Did, Host, Reaction, config, secs};
 
+const MD5: PasswordAlgorithm<'_> = PasswordAlgorithm::MD5;
+const SHA256: PasswordAlgorithm<'_> = PasswordAlgorithm::SHA256;
+const OTHER: PasswordAlgorithm<'_> = PasswordAlgorithm {
+    algorithm: 7,
+    parameters: &[],
+};
+
 fn allocate(client: &mut Client) -> Vec<u8> {
     client.request(Method::ALLOCATE, |w| {
         w.push(&RequestedTransport::UDP).map(drop)
@@ -119,12 +126,6 @@ fn l3_the_nonce_tells_the_security_features() {
 fn l4_a_choice_must_be_one_that_was_offered() {
     let mut host = Host::default();
     let mut client = Client::new(&mut host, "alice", 1);
-    const MD5: PasswordAlgorithm<'_> = PasswordAlgorithm::MD5;
-    const SHA256: PasswordAlgorithm<'_> = PasswordAlgorithm::SHA256;
-    const OTHER: PasswordAlgorithm<'_> = PasswordAlgorithm {
-        algorithm: 7,
-        parameters: &[],
-    };
     let lists: [(
         Option<PasswordAlgorithm<'_>>,
         Option<&[PasswordAlgorithm<'_>]>,

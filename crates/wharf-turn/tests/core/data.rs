@@ -32,15 +32,15 @@ fn t50_an_indication_needs_both_attributes() {
         assert_eq!(host.client(&client.path, &bytes), bad);
     }
     assert_eq!(
-        client.send_to(&mut host, PEER, b"").to_peer(),
+        client.send_to(&mut host, PEER, b"").into_peer(),
         (addr(PEER), vec![])
     );
     assert_eq!(
-        client.send_to(&mut host, PEER, b"abcde").to_peer().1,
+        client.send_to(&mut host, PEER, b"abcde").into_peer().1,
         b"abcde"
     );
     let most = vec![7; 65_000];
-    assert_eq!(client.send_to(&mut host, PEER, &most).to_peer().1, most);
+    assert_eq!(client.send_to(&mut host, PEER, &most).into_peer().1, most);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn t55_icmp_errors_are_told() {
         (relays[1], PEER_6, 2, 0, mtu),
         (relays[1], PEER_6, 3, 0, [0; 4]),
     ] {
-        let bytes = icmp(&mut host, relay, peer, ty, code).to_client();
+        let bytes = icmp(&mut host, relay, peer, ty, code).into_client();
         let message = Message::parse(&bytes).expect("a Data indication");
         assert_eq!(message.get(), Some(Ok(XorPeerAddress(addr(peer)))));
         let expected = Icmp {

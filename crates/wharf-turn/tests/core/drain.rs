@@ -16,7 +16,7 @@ fn x5_a_server_that_drains_keeps_what_is_live() {
     assert_eq!(late.allocate_with(&mut host, |_| Ok(())).error, Some(508));
     assert_eq!(live.refresh(&mut host, 600).error, None);
     assert_eq!(live.permit(&mut host, &[PEER]), None);
-    live.send_to(&mut host, PEER, b"x").to_peer();
+    live.send_to(&mut host, PEER, b"x").into_peer();
     assert_eq!(host.quotas.live(), 1);
 }
 

@@ -48,7 +48,7 @@ fn t40_a_permission_lasts_exactly_five_minutes() {
     assert_eq!(client.bind(&mut host, 0x4000, PEER), None);
     host.wait(secs(299));
     assert!(permitted(&mut host, &mut client, relay, PEER));
-    client.channel_data(&mut host, 0x4000, b"x").to_peer();
+    client.channel_data(&mut host, 0x4000, b"x").into_peer();
     host.wait(secs(1));
     assert!(!permitted(&mut host, &mut client, relay, PEER));
 }

@@ -94,7 +94,7 @@ fn x9_two_clients_meet_on_this_server() {
     // A relay of another worker, or one that is gone, is a peer like others.
     assert_eq!(b.refresh(&mut host, 0).error, None);
     assert_eq!(
-        a.channel_data(&mut host, 0x4000, b"hi").to_peer().0,
+        a.channel_data(&mut host, 0x4000, b"hi").into_peer().0,
         relays[1]
     );
     host.forget();
@@ -146,12 +146,12 @@ fn x9_relay_addresses_behind_a_nat() {
     assert_eq!(a.permit(&mut host, &[&elsewhere.to_string()]), None);
     assert_eq!(
         a.send_to(&mut host, &elsewhere.to_string(), b"x")
-            .to_peer()
+            .into_peer()
             .0,
         bound
     );
     assert_eq!(a.bind(&mut host, 0x4000, &elsewhere.to_string()), None);
-    assert_eq!(a.channel_data(&mut host, 0x4000, b"x").to_peer().0, bound);
+    assert_eq!(a.channel_data(&mut host, 0x4000, b"x").into_peer().0, bound);
     assert_eq!(
         host.peer(local, bound, b"y").channel_data(),
         (0x4000, b"y".to_vec())
@@ -165,14 +165,14 @@ fn low_ports_are_refused_in_both_directions_when_so_configured() {
     let mut client = Client::new(&mut host, "alice", 1);
     let relay = client.allocate(&mut host);
     assert_eq!(client.permit(&mut host, &[PEER]), None);
-    host.peer(relay, addr("11.0.0.1:53"), b"x").to_client();
+    host.peer(relay, addr("11.0.0.1:53"), b"x").into_client();
     let mut stricter = rules();
     stricter.deny_ports_below_1024 = true;
     host.server.set_peers(policy(stricter));
     let refused = Reaction::Dropped(DropReason::PeerRefused);
     assert_eq!(host.peer(relay, addr("11.0.0.1:53"), b"x"), refused);
     assert_eq!(client.send_to(&mut host, "11.0.0.1:53", b"x"), refused);
-    host.peer(relay, addr(PEER), b"x").to_client();
+    host.peer(relay, addr(PEER), b"x").into_client();
 }
 
 #[test]

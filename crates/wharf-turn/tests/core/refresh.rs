@@ -123,7 +123,7 @@ fn t32_each_family_ends_by_itself() {
     assert_eq!(host.events(), [], "the allocation goes on");
     assert_eq!((host.server.permissions(), host.server.channels()), (1, 1));
     assert_eq!(
-        client.channel_data(&mut host, 0x4001, b"x").to_peer().0,
+        client.channel_data(&mut host, 0x4001, b"x").into_peer().0,
         addr(PEER_6)
     );
     let unbound = Reaction::Dropped(DropReason::UnboundChannel);
@@ -177,9 +177,9 @@ fn t33_only_refresh_prolongs_and_all_ends_with_it() {
     for _ in 0..5 {
         host.wait(secs(119));
         assert_eq!(client.bind(&mut host, 0x4000, PEER), None);
-        client.channel_data(&mut host, 0x4000, b"x").to_peer();
-        client.send_to(&mut host, PEER, b"x").to_peer();
-        host.peer(relay, addr(PEER), b"x").to_client();
+        client.channel_data(&mut host, 0x4000, b"x").into_peer();
+        client.send_to(&mut host, PEER, b"x").into_peer();
+        host.peer(relay, addr(PEER), b"x").into_client();
     }
     host.wait(secs(4));
     assert_eq!(host.server.allocations(), 1);

@@ -12,10 +12,10 @@ use wharf_stun::attribute::{
 };
 
 use self::operation::{Operation, PEERS, Request, operations};
-use self::state::Model;
+use self::state::{Heard, Model};
 use crate::support::{Client, Host, Reaction, addr, policy, rules, secs};
 
-/// Clients of alice, bob and carol, and a second one of alice.
+/// Clients of alice, bob and carol, and a second one of alice, over IPv6.
 const CLIENTS: [&str; 4] = ["alice", "bob", "carol", "alice"];
 
 struct Run {
@@ -29,10 +29,11 @@ struct Run {
 impl Run {
     fn new() -> Self {
         let mut host = Host::default();
-        let clients = (1..)
+        let mut clients: Vec<_> = (1..)
             .zip(CLIENTS)
             .map(|(port, name)| Client::new(&mut host, name, port))
             .collect();
+        clients[3].path.client = addr("[2a00::7]:4");
         Self {
             model: Model::new(host.now, CLIENTS.len()),
             host,
@@ -155,12 +156,12 @@ impl Run {
         let heard = match reaction {
             Reaction::ToClient { client, bytes } => {
                 assert_eq!(client, self.clients[n].path.client);
-                Some(match bytes[0] {
-                    0..=3 => None,
-                    _ => Some(u16::from_be_bytes([bytes[0], bytes[1]])),
-                })
+                match bytes[0] {
+                    0..=3 => Heard::Indication,
+                    _ => Heard::Channel(u16::from_be_bytes([bytes[0], bytes[1]])),
+                }
             }
-            _ => None,
+            _ => Heard::Not,
         };
         assert_eq!(heard, self.model.hears(n, peer), "{n} {peer}");
     }

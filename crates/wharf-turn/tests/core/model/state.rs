@@ -18,6 +18,14 @@ pub(crate) struct Model {
     allocations: Vec<Option<Allocation>>,
 }
 
+/// How something from a peer reaches a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Not,
+    Indication,
+    Channel(u16),
+}
+
 #[derive(Default)]
 struct Allocation {
     /// By family, with the end of the lifetime.
@@ -93,15 +101,17 @@ impl Model {
         self.permits(n, peer.ip()).then_some(peer)
     }
 
-    /// How a client hears a peer: on a channel, or in an indication, or not at all.
-    pub(crate) fn hears(&mut self, n: usize, peer: &str) -> Option<Option<u16>> {
+    /// How a client hears a peer.
+    pub(crate) fn hears(&mut self, n: usize, peer: &str) -> Heard {
         let peer = addr(peer);
         if !self.permits(n, peer.ip()) {
-            return None;
+            return Heard::Not;
         }
-        let channels = &self.live(n)?.channels;
-        let bound = channels.iter().find(|(_, (to, _))| *to == peer);
-        Some(bound.map(|(number, _)| *number))
+        let channels = self.live(n).map(|a| &a.channels).into_iter().flatten();
+        let mut bound = channels.filter(|(_, (to, _))| *to == peer);
+        bound
+            .next()
+            .map_or(Heard::Indication, |(number, _)| Heard::Channel(*number))
     }
 
     /// Compares an answer with what it should be and takes over what it grants.

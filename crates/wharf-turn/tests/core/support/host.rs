@@ -66,13 +66,7 @@ impl Host {
         };
         let realm = config.realm.clone();
         let seed = [9 + config.worker.index; 32];
-        let server = Server::new(
-            config,
-            shared,
-            now,
-            Duration::from_secs(1_800_000_000),
-            seed,
-        );
+        let server = Server::new(config, shared, now, Duration::from_hours(500_000), seed);
         let mut host = Self {
             free_ports: server.free_ports(),
             server,

@@ -71,7 +71,7 @@ impl Reaction {
     }
 
     /// The datagram to a peer: where, and what.
-    pub(crate) fn to_peer(self) -> (SocketAddr, Vec<u8>) {
+    pub(crate) fn into_peer(self) -> (SocketAddr, Vec<u8>) {
         match self {
             Self::ToPeer { peer, data, .. } => (peer, data),
             other => panic!("not to a peer: {other:?}"),
@@ -79,7 +79,7 @@ impl Reaction {
     }
 
     /// The bytes for a client.
-    pub(crate) fn to_client(self) -> Vec<u8> {
+    pub(crate) fn into_client(self) -> Vec<u8> {
         match self {
             Self::ToClient { bytes, .. } => bytes,
             other => panic!("not to a client: {other:?}"),
@@ -88,7 +88,7 @@ impl Reaction {
 
     /// Number and payload of the ChannelData for a client.
     pub(crate) fn channel_data(self) -> (u16, Vec<u8>) {
-        let bytes = self.to_client();
+        let bytes = self.into_client();
         let parsed = ChannelData::parse_datagram(&bytes).expect("ChannelData");
         assert_eq!(
             bytes.len(),
