@@ -37,3 +37,14 @@ fn several_pairs() {
         .run()
         .assert_relayed(400, 100);
 }
+
+/// Each client has an IPv4 and an IPv6 relayed address and sends to both of the other's; it asks for
+/// them by the attribute number of a draft of RFC 8656.
+#[test]
+fn dual_allocations() {
+    let site = Site::start();
+    site.uclient()
+        .flags("-c -y -Z")
+        .run()
+        .assert_relayed(6, 100);
+}

@@ -83,6 +83,8 @@ impl AttributeType {
     pub const THIRD_PARTY_AUTHORIZATION: Self = Self(0x802e);
     /// RFC 8016 §3.1.
     pub const MOBILITY_TICKET: Self = Self(0x8030);
+    /// ADDITIONAL-ADDRESS-FAMILY of draft-ietf-tram-turn-ssoda; RFC 8656 has it at 0x8000.
+    pub const DRAFT_ADDITIONAL_ADDRESS_FAMILY: Self = Self(0x8032);
 
     /// Whether a receiver that does not know the attribute must refuse the message: types below
     /// 0x8000 (RFC 8489 §14).
@@ -131,6 +133,7 @@ impl AttributeType {
             Self::OTHER_ADDRESS => "OTHER-ADDRESS",
             Self::THIRD_PARTY_AUTHORIZATION => "THIRD-PARTY-AUTHORIZATION",
             Self::MOBILITY_TICKET => "MOBILITY-TICKET",
+            Self::DRAFT_ADDITIONAL_ADDRESS_FAMILY => "ADDITIONAL-ADDRESS-FAMILY (draft)",
             _ => return None,
         })
     }
