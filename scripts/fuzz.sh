@@ -16,5 +16,8 @@ targets=$(cargo +nightly fuzz list)
 [ -n "$targets" ] || { echo "no fuzz target in fuzz/" >&2; exit 1; }
 for target in $targets; do
     echo "fuzz: $target, $seconds s"
-    cargo +nightly fuzz run "$target" -- -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048
+    # New inputs go to the first folder, so that the committed corpus stays as it is.
+    mkdir -p "fuzz/target/corpus/$target"
+    cargo +nightly fuzz run "$target" "fuzz/target/corpus/$target" "fuzz/corpus/$target" -- \
+        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048
 done

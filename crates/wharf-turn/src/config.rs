@@ -49,6 +49,8 @@ pub struct Config {
     pub alternate_servers: Vec<SocketAddr>,
     /// Answer an unauthenticated request that can only fail with a bare 437 or 400 of 28 bytes instead of
     /// a 401 three times its size. Default on; a deliberate change to the order of RFC 8656 §5 and §7.2.
+    /// With it and the default realm, no answer to a source without an allocation is larger than 22/7 of
+    /// the request: a 401 of 88 bytes to an Allocate of 28. Without it the ratio is 4.4.
     pub early_refusal: bool,
     /// Limit on answers to unauthenticated requests, per source prefix.
     pub unauthenticated: PrefixLimits,

@@ -260,3 +260,6 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

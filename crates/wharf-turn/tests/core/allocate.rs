@@ -232,7 +232,7 @@ fn t15_t16_t18_t19_wishes_that_exclude_each_other() {
 }
 
 #[test]
-fn t17_families_that_are_not_there() {
+pub(crate) fn t17_families_that_are_not_there() {
     let family = RequestedAddressFamily;
     let ask = |v6_only, wanted: Option<AddressFamily>| {
         let mut host = Host::new(only(v6_only));
@@ -474,7 +474,7 @@ fn t24_what_a_permitted_peer_sends_arrives() {
 }
 
 #[test]
-fn early_refusals_are_the_shortest_answers() {
+pub(crate) fn early_refusals_are_the_shortest_answers() {
     for early in [true, false] {
         let mut host = Host::new(Config {
             early_refusal: early,

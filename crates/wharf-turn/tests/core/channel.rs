@@ -51,7 +51,7 @@ fn t60_numbers_and_peers_are_bound_to_each_other() {
 }
 
 #[test]
-fn t60_numbers_of_rfc_5766() {
+pub(crate) fn t60_numbers_of_rfc_5766() {
     let mut host = Host::new(Config {
         rfc5766_channels: true,
         ..config()
@@ -84,7 +84,7 @@ fn t61_binding_again_prolongs_both() {
 }
 
 #[test]
-fn t62_family_policy_and_capacity() {
+pub(crate) fn t62_family_policy_and_capacity() {
     let mut host = Host::new(Config {
         max_channels: 2,
         ..config()

@@ -101,7 +101,7 @@ fn l2_integrity_without_the_rest_is_malformed() {
 }
 
 #[test]
-fn l3_the_nonce_tells_the_security_features() {
+pub(crate) fn l3_the_nonce_tells_the_security_features() {
     for (sha256, anonymity, cookie) in [
         (true, false, "obMatJos2gAAA"),
         (true, true, "obMatJos2wAAA"),
@@ -160,7 +160,7 @@ fn l4_a_choice_must_be_one_that_was_offered() {
 }
 
 #[test]
-fn l4_algorithms_that_are_not_offered_are_refused() {
+pub(crate) fn l4_algorithms_that_are_not_offered_are_refused() {
     let mut host = Host::new(Config {
         algorithms: Algorithms {
             md5: false,
@@ -249,7 +249,7 @@ fn l6_a_wrong_password_is_answered_like_an_unknown_user() {
 }
 
 #[test]
-fn l7_a_stale_nonce_is_renewed_but_only_for_who_knows_the_password() {
+pub(crate) fn l7_a_stale_nonce_is_renewed_but_only_for_who_knows_the_password() {
     let mut host = Host::new(Config {
         nonce_lifetime: secs(100),
         ..config()
@@ -368,7 +368,7 @@ fn l11_an_expired_credential_makes_no_allocation() {
 }
 
 #[test]
-fn l11_strict_expiry_refuses_a_live_allocation_too() {
+pub(crate) fn l11_strict_expiry_refuses_a_live_allocation_too() {
     let (mut host, mut client) = with_expiry(true);
     assert_eq!(client.allocate_with(&mut host, |_| Ok(())).error, None);
     host.forget();
@@ -479,7 +479,7 @@ fn a_slow_back_end_holds_up_only_who_waits_for_it() {
 }
 
 #[test]
-fn look_ups_are_bounded_and_half_of_them_want_a_valid_nonce() {
+pub(crate) fn look_ups_are_bounded_and_half_of_them_want_a_valid_nonce() {
     let mut host = Host::new(Config {
         max_look_ups: 4,
         ..config()

@@ -21,7 +21,7 @@ fn x5_a_server_that_drains_keeps_what_is_live() {
 }
 
 #[test]
-fn l12_clients_are_sent_to_a_server_of_their_family() {
+pub(crate) fn l12_clients_are_sent_to_a_server_of_their_family() {
     let servers = ["198.51.100.1:3478", "[2a00::1]:3478", "198.51.100.2:3478"].map(addr);
     for (client_at, listed, expected) in [
         ("203.0.113.1:1", &servers[..], Some(servers[0])),

@@ -113,7 +113,7 @@ fn t18_a_reserved_port_is_for_the_token_only() {
 }
 
 #[test]
-fn t18_a_reservation_ends_after_its_time() {
+pub(crate) fn t18_a_reservation_ends_after_its_time() {
     for lifetime in [30, 90] {
         let mut host = Host::new(Config {
             reservation_lifetime: secs(lifetime),

@@ -9,6 +9,7 @@ mod data;
 mod drain;
 mod even_port;
 mod model;
+mod options;
 mod permission;
 mod policy;
 mod refresh;

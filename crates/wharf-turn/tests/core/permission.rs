@@ -132,7 +132,7 @@ fn t46_the_policy_refuses_and_says_why() {
 }
 
 #[test]
-fn t47_x7_permissions_are_capped() {
+pub(crate) fn t47_x7_permissions_are_capped() {
     let mut host = Host::new(Config {
         max_permissions: 3,
         ..config()

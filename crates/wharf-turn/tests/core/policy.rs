@@ -176,7 +176,7 @@ fn low_ports_are_refused_in_both_directions_when_so_configured() {
 }
 
 #[test]
-fn answers_without_proof_have_a_rate_for_each_prefix() {
+pub(crate) fn answers_without_proof_have_a_rate_for_each_prefix() {
     let limits = PrefixLimits {
         per_second: 1,
         burst: 3,

@@ -43,7 +43,7 @@ fn t30_a_lifetime_of_zero_ends_it() {
 }
 
 #[test]
-fn t31_lifetimes_are_kept_within_bounds() {
+pub(crate) fn t31_lifetimes_are_kept_within_bounds() {
     let mut host = Host::new(Config {
         default_lifetime: secs(700),
         max_lifetime: secs(1_400),
