@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use wharf_stun::attribute::{Data, XorPeerAddress};
+use wharf_stun::attribute::{Data, RequestedTransport, XorPeerAddress};
 use wharf_stun::{AttributeType, Class, Fingerprint, Message, Method};
 
 use crate::auth::Authenticated;
@@ -163,8 +163,8 @@ impl Server {
             return None;
         }
         if message.method() == Method::ALLOCATE {
-            let lacks = !message.has(AttributeType::REQUESTED_TRANSPORT);
-            return lacks.then_some(Refusal::BadRequest);
+            let asks = matches!(message.get::<RequestedTransport>(), Some(Ok(_)));
+            return (!asks).then_some(Refusal::BadRequest);
         }
         let none = self.live_allocation(now, path).is_none();
         none.then_some(Refusal::AllocationMismatch)

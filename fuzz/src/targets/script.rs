@@ -1,12 +1,13 @@
 //! The whole core: the input is a script of datagrams from clients and peers, authenticated ones among
 //! them, of passing time and of things that go wrong.
 
+use wharf_policy::PrefixLimits;
 use wharf_stun::attribute::RequestedTransport;
 use wharf_stun::{Class, Method, WriteError, Writer};
-use wharf_turn::BindError;
+use wharf_turn::{BindError, Config};
 
 use crate::support::{
-    Algorithm, Client, Host, PEER, PEER_2, PEER_6, Raw, Reaction, addr, policy, rules, secs,
+    Algorithm, Client, Host, PEER, PEER_2, PEER_6, Raw, Reaction, addr, config, policy, rules, secs,
 };
 
 const PEERS: [&str; 4] = [PEER, PEER_2, PEER_6, "11.0.0.1:4001"];
@@ -15,7 +16,14 @@ const STEPS: usize = 64;
 
 /// Each step is a number, an argument, a length and as many bytes.
 pub(crate) fn core_datagrams(mut data: &[u8]) {
-    let mut host = Host::default();
+    let unauthenticated = PrefixLimits {
+        slots: 64,
+        ..PrefixLimits::default()
+    };
+    let mut host = Host::new(Config {
+        unauthenticated,
+        ..config()
+    });
     let mut clients: Vec<_> = [("alice", 1), ("bob", 2), ("alice", 3)]
         .into_iter()
         .map(|(name, port)| Client::new(&mut host, name, port))

@@ -2,12 +2,14 @@
 
 mod allocate;
 mod amplification;
+mod capacity;
 mod channel;
 mod corpus;
 mod credential;
 mod data;
 mod drain;
 mod even_port;
+mod look_up;
 mod model;
 mod options;
 mod permission;

@@ -8,7 +8,9 @@ use crate::support::{Client, Did, Host, PORTS, addr, config, secs};
 
 #[test]
 fn every_option_has_a_test() {
-    use crate::{allocate, channel, credential, drain, even_port, permission, policy, refresh};
+    use crate::{
+        allocate, channel, credential, drain, even_port, look_up, permission, policy, refresh,
+    };
     type Test = fn();
     let Config {
         realm: _,
@@ -61,7 +63,7 @@ fn every_option_has_a_test() {
         ),
         (
             "strict_expiry",
-            credential::l11_strict_expiry_refuses_a_live_allocation_too,
+            look_up::l11_strict_expiry_refuses_a_live_allocation_too,
         ),
         ("max_permissions", permission::t47_x7_permissions_are_capped),
         ("max_channels", channel::t62_family_policy_and_capacity),
@@ -85,7 +87,7 @@ fn every_option_has_a_test() {
         ("credential_ttl", credentials_are_kept_for_their_time),
         (
             "max_look_ups",
-            credential::look_ups_are_bounded_and_half_of_them_want_a_valid_nonce,
+            look_up::look_ups_are_bounded_and_half_of_them_want_a_valid_nonce,
         ),
     ];
     let debug = format!("{:?}", config());
