@@ -12,7 +12,7 @@ use crate::{RelayAddress, Worker};
 /// How long a port that somebody else holds is left alone.
 const QUARANTINE: Duration = Duration::from_mins(1);
 /// Marks a port that is not free.
-const TAKEN: u32 = u32::MAX;
+const TAKEN: u16 = u16::MAX;
 
 /// Free ports in a vector, and each port's place in it: taking any free port, or a certain one, and
 /// giving it back take constant time, and every free port is as likely as any other (RFC 6056).
@@ -22,7 +22,7 @@ pub(crate) struct PortPool {
     worker: Worker,
     free: Vec<u16>,
     /// By port, from the start of the range.
-    place: Vec<u32>,
+    place: Vec<u16>,
     quarantine: VecDeque<(Instant, u16)>,
 }
 
@@ -59,8 +59,10 @@ impl PortPool {
         local.ip() == self.address.bind && self.owns_port(local.port())
     }
 
+    /// Port 0 is none, which leaves a place beyond the last to mark what is taken.
     fn owns_port(&self, port: u16) -> bool {
-        self.address.ports.contains(&port)
+        port != 0
+            && self.address.ports.contains(&port)
             && port / 2 % u16::from(self.worker.count) == u16::from(self.worker.index)
     }
 
@@ -107,7 +109,7 @@ impl PortPool {
     pub(crate) fn give_back(&mut self, port: u16) {
         if self.owns_port(port) && !self.is_free(port) {
             let place = self.slot(port);
-            self.place[place] = self.free.len() as u32;
+            self.place[place] = self.free.len() as u16;
             self.free.push(port);
         }
     }
@@ -138,7 +140,7 @@ impl PortPool {
         self.free.swap_remove(place);
         if let Some(&moved) = self.free.get(place) {
             let slot = self.slot(moved);
-            self.place[slot] = place as u32;
+            self.place[slot] = place as u16;
         }
     }
 
