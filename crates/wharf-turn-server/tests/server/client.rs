@@ -16,7 +16,7 @@ use wharf_stun::{
 use wharf_turn_server::TurnServer;
 use wharf_udp::{Socket, SocketOptions};
 
-use crate::support::{PATIENCE, REALM};
+use crate::support::{PATIENCE, REALM, fresh_ip};
 
 /// How a client says who it is.
 #[derive(Clone, Debug)]
@@ -89,7 +89,8 @@ impl Client {
 
     pub(crate) fn at(server: SocketAddr, login: Login) -> Self {
         let loopback: IpAddr = match server {
-            SocketAddr::V4(_) => [127, 0, 0, 1].into(),
+            // A port that is used again soon would get what the last client has left unread.
+            SocketAddr::V4(_) => fresh_ip(),
             SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
         };
         let options = SocketOptions {
@@ -302,11 +303,6 @@ impl Client {
         let ty = indication.message().message_type();
         assert_eq!((ty.method, ty.class), (Method::DATA, Class::Indication));
         indication
-    }
-
-    /// The next datagram is a STUN message of any kind.
-    pub(crate) fn indication_or_response(&mut self) -> Response {
-        Response(self.receive())
     }
 
     /// An Allocate without credentials, which is challenged.

@@ -37,8 +37,9 @@ fn a_closed_port_is_told_and_costs_the_next_datagram_nothing() {
         let server = start(config);
         let mut client = Client::new(&server);
         let relayed = relayed(&client.try_allocate(&with(RequestedAddressFamily(family))));
-        let (nobody, somebody) = (closed(ip), peer(ip));
+        let somebody = peer(ip);
         let address = somebody.local_addr().unwrap();
+        let nobody = closed(address.ip());
         assert_eq!(client.permit(address), 0);
         for round in 0..5_u8 {
             client.send_to(nobody, b"anybody?");
@@ -85,7 +86,7 @@ fn a_storm_of_errors_is_limited_but_counted() {
     let relayed = client.allocate();
     let somebody = crate::support::peer_v4();
     assert_eq!(client.permit(somebody.local_addr().unwrap()), 0);
-    let nobody = closed(Ipv4Addr::LOCALHOST.into());
+    let nobody = closed(somebody.local_addr().unwrap().ip());
     let mut sent = 0;
     wait_until("errors are withheld", || {
         client.send_to(nobody, b"anybody?");

@@ -6,7 +6,7 @@ use wharf_turn_server::{Counter, Handle};
 use wharf_udp::{ReceiveBatch, SendBatch, Socket};
 
 use crate::client::{Client, channel_data};
-use crate::support::{config, peer_v4, read, start, wait_for};
+use crate::support::{config, fresh_ip, peer_v4, read, start, wait_for};
 
 const CHANNEL: u16 = 0x4001;
 
@@ -102,7 +102,7 @@ fn bursts_arrive_complete_and_in_order() {
     let mut client = Client::new(&server);
     let relayed = client.allocate();
     // The peer's socket for sending is another than the one it reads from.
-    let any = "127.0.0.1:0".parse().unwrap();
+    let any = SocketAddr::new(fresh_ip(), 0);
     let sender = Socket::bind(any, &wharf_udp::SocketOptions::default()).unwrap();
     let peer = UdpSocket::from(
         std::os::fd::AsFd::as_fd(&sender)

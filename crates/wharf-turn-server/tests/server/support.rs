@@ -1,6 +1,6 @@
 //! What the tests share: servers on loopback, peers, waiting with a deadline, processes of their own.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -57,11 +57,11 @@ pub(crate) fn start(config: Config) -> TurnServer {
 
 /// A peer on loopback, of the family of `like`.
 pub(crate) fn peer(like: impl Into<IpAddr>) -> UdpSocket {
-    let address: SocketAddr = match like.into() {
-        IpAddr::V4(_) => "127.0.0.1:0".parse().unwrap(),
-        IpAddr::V6(_) => "[::1]:0".parse().unwrap(),
+    let ip = match like.into() {
+        IpAddr::V4(_) => fresh_ip(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
     };
-    let socket = UdpSocket::bind(address).unwrap();
+    let socket = UdpSocket::bind((ip, 0)).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket
 }
