@@ -64,6 +64,9 @@ impl Server {
                 return Err(Refusal::Capacity);
             }
         }
+        if !self.channels.has_room_for(path) {
+            return Err(Refusal::Capacity);
+        }
         self.make_room(now, index, &[peer.ip()])?;
 
         let expires = now + CHANNEL_LIFETIME;

@@ -240,8 +240,13 @@ impl Channels {
         at.saturating_duration_since(self.base).as_secs() as u32
     }
 
+    /// Whether channels can be bound at this address of the server: it has a number, or can get one.
+    pub(crate) fn has_room_for(&self, path: &ClientPath) -> bool {
+        self.servers.len() < usize::from(u16::MAX) || self.server(path).is_some()
+    }
+
     /// Binds a channel that passes nothing until [`Channels::set_usable`]. The caller has made sure that
-    /// neither the number nor the peer is bound.
+    /// there is room and that neither the number nor the peer is bound.
     pub(crate) fn insert(&mut self, channel: Channel) -> u32 {
         if self.server(&channel.path).is_none() {
             self.servers
@@ -325,5 +330,32 @@ impl Channels {
         if let Ok(entry) = self.by_peer.find_entry(hash, |&i| i == index) {
             entry.remove();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers of server addresses are never dealt out twice: two clients' channels would be mixed.
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test needs some instant to count from"
+    )]
+    fn server_addresses_run_out() {
+        let mut channels = Channels::new(1, Instant::now());
+        let path = |port: u16| ClientPath {
+            transport: Transport::Udp,
+            client: SocketAddr::from(([198, 51, 100, 7], 1)),
+            server: SocketAddr::from(([192, 0, 2, 1], port)),
+            listener: 0,
+        };
+        let servers = (0..u16::MAX).map(|port| (Transport::Udp, path(port).server));
+        channels.servers = servers.collect();
+        assert!(channels.has_room_for(&path(u16::MAX - 1)));
+        assert!(!channels.has_room_for(&path(u16::MAX)));
+        channels.servers.pop();
+        assert!(channels.has_room_for(&path(u16::MAX)));
     }
 }
