@@ -194,6 +194,7 @@ pub(crate) fn look_ups_are_bounded_and_half_of_them_want_a_valid_nonce() {
     while host.release_look_up().is_some() {}
     assert_eq!(host.server.pending(), 0);
     // There is room again.
+    host.server.forget_credentials();
     let request = allocate(&mut spoofed);
     assert_eq!(host.client(&spoofed.path, &request), Reaction::Waiting);
     assert!(host.release_look_up().is_some());
