@@ -23,7 +23,8 @@ pub struct Config {
     pub workers: usize,
     /// Ties each worker to a CPU. Default off.
     pub pin_workers: bool,
-    /// Receive buffer of each listening socket in bytes. Default the system's.
+    /// Receive buffer of each listening socket in bytes. Default 4 MiB. Without CAP_NET_ADMIN the kernel
+    /// cuts it to `net.core.rmem_max`.
     pub receive_buffer: Option<usize>,
     /// Send buffer of each listening socket in bytes. Default the system's.
     pub send_buffer: Option<usize>,

@@ -10,7 +10,7 @@ use wharf_udp::Socket;
 use crate::control::{Claim, Message};
 use crate::counters::Counter;
 use crate::outbound::{Exits, Source};
-use crate::worker::{Worker, exits};
+use crate::worker::{Drain, Worker, exits};
 
 impl Worker {
     /// Does what the core asks for, until it asks for nothing more.
@@ -116,8 +116,8 @@ impl Worker {
                     self.core.forget_credentials();
                 }
                 Message::Unauthenticated(limits) => self.core.set_unauthenticated_limit(limits),
-                Message::Drain if !self.draining => {
-                    self.draining = true;
+                Message::Drain if self.drain == Drain::No => {
+                    self.drain = Drain::Begun;
                     self.core.drain();
                 }
                 Message::Drain => {}
@@ -156,8 +156,8 @@ impl Worker {
 
     /// Tells the operator once that no allocation is left.
     pub(crate) fn note_drained(&mut self) {
-        if self.draining && !self.told && self.core.allocations() == 0 {
-            self.told = true;
+        if self.drain == Drain::Begun && self.core.allocations() == 0 {
+            self.drain = Drain::Done;
             self.drained.add();
         }
     }

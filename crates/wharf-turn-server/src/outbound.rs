@@ -1,8 +1,9 @@
 //! What leaves: staged per socket, flushed in batches, never waited for.
 
 use std::net::IpAddr;
+use std::ops::Range;
 
-use wharf_turn::{Output, RelayId, Reply, ToClient, ToPeer};
+use wharf_turn::{ClientPath, Output, RelayId, Reply, ToClient, ToPeer};
 use wharf_udp::{Full, ReceiveBatch, SendBatch, SendReport, Socket};
 
 use crate::counters::{Counter, Counters};
@@ -20,6 +21,13 @@ pub(crate) struct Source {
     pub(crate) start: usize,
     /// TOS or traffic class octet of the input.
     pub(crate) tos: u8,
+}
+
+impl Source {
+    /// A part of the input, as the send batch names it.
+    fn payload(self, part: &Range<usize>) -> (usize, Range<usize>) {
+        (self.slot, self.start + part.start..self.start + part.end)
+    }
 }
 
 /// One listening socket of one worker.
@@ -64,69 +72,59 @@ impl Outbound {
         match output {
             Output::Dropped(reason) => exits.counters.dropped(reason),
             Output::Waiting => {}
-            Output::ToPeer(to) => self.to_peer(&to, source, exits),
-            Output::ToClient(to) => self.to_client(&to, source, exits),
-            Output::Reply(reply) => self.reply(&reply, exits),
+            Output::ToPeer(to) => self.stage_to_peer(&to, source, exits),
+            Output::ToClient(to) => self.stage_to_client(&to, source, exits),
+            Output::Reply(reply) => self.stage_reply(&reply, exits),
         }
     }
 
-    fn to_peer(&mut self, to: &ToPeer, source: Source, exits: &Exits<'_>) {
+    fn stage_to_peer(&mut self, to: &ToPeer, source: Source, exits: &Exits<'_>) {
         let sender = Some((to.relay, to.dont_fragment));
         if self.sender != sender {
             self.flush_peers(exits);
-            self.sender = sender;
         }
-        let payload = source.start + to.payload.start..source.start + to.payload.end;
-        for _ in 0..2 {
-            let payload = Some((source.slot, payload.clone()));
-            match self
-                .to_peers
-                .push(to.peer, None, source.tos, &[], payload, 0)
-            {
-                Ok(()) => return,
-                Err(Full) => {
-                    self.flush_peers(exits);
-                    self.sender = sender;
-                }
-            }
+        let payload = source.payload(&to.payload);
+        let stage = |batch: &mut SendBatch| {
+            batch.push(to.peer, None, source.tos, &[], Some(payload.clone()), 0)
+        };
+        if stage(&mut self.to_peers).is_err() {
+            self.flush_peers(exits);
+            // An empty batch has room for one.
+            let _ = stage(&mut self.to_peers);
         }
+        self.sender = sender;
     }
 
-    fn to_client(&mut self, to: &ToClient<'_>, source: Source, exits: &Exits<'_>) {
-        let listener = usize::from(to.path.listener);
-        let from = from(exits, listener, to.path.server.ip());
-        let payload = source.start + to.payload.start..source.start + to.payload.end;
-        for _ in 0..2 {
-            let Some(batch) = self.to_clients.get_mut(listener) else {
-                return;
-            };
-            let payload = (!payload.is_empty()).then(|| (source.slot, payload.clone()));
-            match batch.push(
-                to.path.client,
-                from,
-                source.tos,
-                to.header,
-                payload,
-                to.padding,
-            ) {
-                Ok(()) => return,
-                Err(Full) => self.flush_clients(listener, exits),
-            }
-        }
+    fn stage_to_client(&mut self, to: &ToClient<'_>, source: Source, exits: &Exits<'_>) {
+        let (client, from) = (to.path.client, from(exits, to.path));
+        let payload = (!to.payload.is_empty()).then(|| source.payload(&to.payload));
+        self.stage_at_listener(to.path.listener, exits, |batch| {
+            let payload = payload.clone();
+            batch.push(client, from, source.tos, to.header, payload, to.padding)
+        });
     }
 
-    fn reply(&mut self, reply: &Reply<'_>, exits: &Exits<'_>) {
+    fn stage_reply(&mut self, reply: &Reply<'_>, exits: &Exits<'_>) {
         exits.counters.replied(reply);
-        let listener = usize::from(reply.path.listener);
-        let from = from(exits, listener, reply.path.server.ip());
-        for _ in 0..2 {
-            let Some(batch) = self.to_clients.get_mut(listener) else {
-                return;
-            };
-            match batch.push_bytes(reply.path.client, from, 0, reply.bytes) {
-                Ok(()) => return,
-                Err(Full) => self.flush_clients(listener, exits),
-            }
+        let (client, from) = (reply.path.client, from(exits, &reply.path));
+        self.stage_at_listener(reply.path.listener, exits, |batch| {
+            batch.push_bytes(client, from, 0, reply.bytes)
+        });
+    }
+
+    fn stage_at_listener(
+        &mut self,
+        listener: u16,
+        exits: &Exits<'_>,
+        stage: impl Fn(&mut SendBatch) -> Result<(), Full>,
+    ) {
+        let listener = usize::from(listener);
+        if let Some(batch) = self.to_clients.get_mut(listener)
+            && stage(batch).is_err()
+        {
+            self.flush_clients(listener, exits);
+            // An empty batch has room for one.
+            let _ = stage(&mut self.to_clients[listener]);
         }
     }
 
@@ -179,8 +177,9 @@ impl Outbound {
 }
 
 /// The source address of a datagram to a client; a socket with one address has no choice.
-fn from(exits: &Exits<'_>, listener: usize, server: IpAddr) -> Option<IpAddr> {
-    exits.listeners.get(listener)?.wildcard.then_some(server)
+fn from(exits: &Exits<'_>, path: &ClientPath) -> Option<IpAddr> {
+    let listener = exits.listeners.get(usize::from(path.listener))?;
+    listener.wildcard.then_some(path.server.ip())
 }
 
 fn count(counters: &Counters, report: &SendReport, packets: Counter, bytes: Counter) {

@@ -15,7 +15,12 @@ use crate::control::{Drained, Handle, Inbox, add_own};
 use crate::counters::Counters;
 use crate::outbound::{Listener, Outbound};
 use crate::relays::RelaySockets;
-use crate::worker::Worker;
+use crate::worker::{Drain, Worker};
+
+/// Receive buffer of a listening socket, when the configuration says nothing: all clients of a worker
+/// share it, and the kernel's default of 208 KiB holds less than 300 small datagrams, a few milliseconds
+/// of traffic.
+const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// A reservation token carries its worker's number in a byte.
 const MAX_WORKERS: usize = 255;
@@ -88,8 +93,7 @@ impl TurnServer {
                 hook: config.events.clone(),
                 inboxes: inboxes.clone(),
                 drained: Arc::clone(&drained),
-                draining: false,
-                told: false,
+                drain: Drain::No,
                 stopped: false,
                 next_tick: now,
                 busy: false,
@@ -210,7 +214,7 @@ fn listen(config: &Config, workers: usize) -> Result<Vec<Vec<Socket>>, StartErro
             packet_info: address.ip().is_unspecified(),
             gro: true,
             receive_tos: config.tos == Tos::Copy,
-            receive_buffer: config.receive_buffer,
+            receive_buffer: Some(config.receive_buffer.unwrap_or(RECEIVE_BUFFER)),
             send_buffer: config.send_buffer,
             ..SocketOptions::default()
         };

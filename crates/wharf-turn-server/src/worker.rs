@@ -39,6 +39,17 @@ macro_rules! exits {
 }
 pub(crate) use exits;
 
+/// How far a worker has got with ending its allocations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Drain {
+    /// It goes on as usual.
+    No,
+    /// It makes no more.
+    Begun,
+    /// None is left, and the operator knows.
+    Done,
+}
+
 pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) core: Server,
@@ -53,9 +64,7 @@ pub(crate) struct Worker {
     /// The inboxes of all workers, this one's among them.
     pub(crate) inboxes: Vec<Arc<Inbox>>,
     pub(crate) drained: Arc<Drained>,
-    pub(crate) draining: bool,
-    /// The operator knows that this worker has no allocation left.
-    pub(crate) told: bool,
+    pub(crate) drain: Drain,
     pub(crate) stopped: bool,
     pub(crate) next_tick: Instant,
     pub(crate) busy: bool,
@@ -94,9 +103,11 @@ impl Worker {
         let tick = self.busy.then_some(self.next_tick);
         let next = [self.core.poll_timeout(), tick].into_iter().flatten().min();
         let timeout = next.map(|at| at.saturating_duration_since(now));
-        if let Err(error) = self.poller.wait(events, timeout) {
-            // Only a defect of this program can make the wait fail; going on would be a busy loop.
-            panic!("epoll: {error}");
+        if self.poller.wait(events, timeout).is_err() {
+            // Only a defect of this program can make the wait fail, and it would for ever.
+            self.counters.add(Counter::Panics, 1);
+            self.stopped = true;
+            return;
         }
         let now = Instant::now();
         if events.iter().any(|event| event.token == WAKER) {
