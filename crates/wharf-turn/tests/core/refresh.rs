@@ -229,3 +229,17 @@ fn timers_come_a_bounded_number_at_a_time() {
     host.forget();
     host.assert_initial();
 }
+
+#[test]
+fn t33_a_channel_outlives_the_lifetime_that_it_was_bound_in() {
+    let mut host = Host::default();
+    let mut client = Client::new(&mut host, "alice", 1);
+    let relay = client.allocate(&mut host);
+    host.wait(secs(400));
+    assert_eq!(client.bind(&mut host, 0x4000, PEER), None);
+    host.wait(secs(100));
+    assert_eq!(client.refresh(&mut host, 1_000).error, None);
+    host.wait(secs(150));
+    client.channel_data(&mut host, 0x4000, b"x").into_peer();
+    host.peer(relay, addr(PEER), b"x").channel_data();
+}
