@@ -33,6 +33,7 @@
     reason = "this crate is the clock and the entropy of the core"
 )]
 
+mod appetite;
 mod config;
 mod control;
 mod counters;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use wharf_turn::{ClientPath, Output, RelayId, Reply, ToClient, ToPeer};
 use wharf_udp::{Full, ReceiveBatch, SendBatch, SendReport, Socket};
 
+use crate::appetite::Appetite;
 use crate::counters::{Counter, Counters};
 use crate::relays::RelaySockets;
 
@@ -36,6 +37,7 @@ pub(crate) struct Listener {
     pub(crate) socket: Socket,
     /// Bound to all addresses: replies name the address that the client sent to.
     pub(crate) wildcard: bool,
+    pub(crate) appetite: Appetite,
     pub(crate) drops: u32,
 }
 

@@ -5,22 +5,23 @@ use std::time::Instant;
 use wharf_turn::{ClientPath, Output, RelayId, Transport};
 
 use crate::counters::Counter;
-use crate::outbound::{Exits, Source};
+use crate::outbound::{Exits, Listener, Source};
 use crate::worker::{Worker, exits};
 
 /// Datagrams (or bursts) read from one socket at a time, so that a busy one does not starve others.
 const LISTENER_BUDGET: usize = 64;
+const RELAY_BUDGET: usize = 16;
 /// ICMP errors read from one socket at a time.
 const ICMP_BUDGET: usize = 16;
 
 impl Worker {
     pub(crate) fn read_clients(&mut self, now: Instant, index: usize) {
         let first = self.make_room();
-        let listener = &self.listeners[index];
-        let Ok(count) = listener.socket.receive(&mut self.received, LISTENER_BUDGET) else {
-            return;
-        };
-        let local = listener.socket.local_addr();
+        let Listener {
+            socket, appetite, ..
+        } = &mut self.listeners[index];
+        let count = appetite.read(socket, &mut self.received, LISTENER_BUDGET);
+        let local = socket.local_addr();
         for slot in first..first + count {
             let datagrams = self.received.get(slot);
             if datagrams.truncated {
@@ -62,14 +63,9 @@ impl Worker {
         self.busy |= count > 0;
     }
 
-    pub(crate) fn read_peers(&mut self, now: Instant, relay: RelayId, budget: usize) {
+    pub(crate) fn read_peers(&mut self, now: Instant, relay: RelayId) {
         let first = self.make_room();
-        let Some(socket) = self.relays.get(relay) else {
-            return;
-        };
-        let Ok(count) = socket.receive(&mut self.received, budget) else {
-            return;
-        };
+        let count = self.relays.read(relay, &mut self.received, RELAY_BUDGET);
         for slot in first..first + count {
             let datagrams = self.received.get(slot);
             if datagrams.truncated {

@@ -4,9 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 
 use wharf_turn::{BindError, RelayId};
-use wharf_udp::{Poller, Socket, SocketOptions};
+use wharf_udp::{Poller, ReceiveBatch, Socket, SocketOptions};
 
 use crate::Tos;
+use crate::appetite::Appetite;
 
 /// Sockets looked at by one [`RelaySockets::count_drops`].
 const DROPS_BUDGET: usize = 64;
@@ -23,6 +24,7 @@ pub(crate) struct RelaySockets {
 struct Slot {
     generation: u16,
     socket: Socket,
+    appetite: Appetite,
     drops: u32,
 }
 
@@ -80,6 +82,7 @@ impl RelaySockets {
         self.slots[index] = Some(Slot {
             generation: relay.generation,
             socket,
+            appetite: Appetite::new(),
             drops: 0,
         });
         Ok(())
@@ -88,6 +91,16 @@ impl RelaySockets {
     pub(crate) fn get(&self, relay: RelayId) -> Option<&Socket> {
         let slot = self.slots.get(relay.index as usize)?.as_ref()?;
         (slot.generation == relay.generation).then_some(&slot.socket)
+    }
+
+    /// Reads what waits at a relay, `most` datagrams at the most; how many have come.
+    pub(crate) fn read(&mut self, relay: RelayId, batch: &mut ReceiveBatch, most: usize) -> usize {
+        match self.slots.get_mut(relay.index as usize) {
+            Some(Some(slot)) if slot.generation == relay.generation => {
+                slot.appetite.read(&slot.socket, batch, most)
+            }
+            _ => 0,
+        }
     }
 
     /// The relay that an event's token is about, if its socket is still there.

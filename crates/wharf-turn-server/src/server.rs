@@ -8,8 +8,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use wharf_policy::{OwnAddresses, PeerPolicy, Quotas};
 use wharf_turn::{Server, Shared};
-use wharf_udp::{Poller, Socket, SocketOptions, allowed_cpus, interface_addresses};
+use wharf_udp::{Poller, Socket, SocketOptions, Timer, allowed_cpus, interface_addresses};
 
+use crate::appetite::Appetite;
 use crate::config::{Config, StartError, Tos};
 use crate::control::{Drained, Handle, Inbox, add_own};
 use crate::counters::Counters;
@@ -77,6 +78,7 @@ impl TurnServer {
                 .map(|socket| Listener {
                     wildcard: socket.local_addr().ip().is_unspecified(),
                     socket,
+                    appetite: Appetite::new(),
                     drops: 0,
                 })
                 .collect();
@@ -84,6 +86,8 @@ impl TurnServer {
                 index,
                 core: Server::new(core, shared.clone(), now, unix, entropy()?),
                 poller: Poller::new().map_err(system("make an epoll descriptor"))?,
+                alarm: Timer::new().map_err(system("make a timer"))?,
+                alarm_at: None,
                 outbound: Outbound::new(listeners.len()),
                 listeners,
                 relays: RelaySockets::new(config.tos),

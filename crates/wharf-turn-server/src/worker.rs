@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wharf_turn::Server;
-use wharf_udp::{Events, Poller, ReceiveBatch};
+use wharf_udp::{Events, Poller, ReceiveBatch, Timer};
 
 use crate::control::{Drained, Inbox};
 use crate::counters::{Counter, Counters};
@@ -16,15 +16,15 @@ use crate::{Credentials, EventHook};
 /// Slots to receive into: what is read in one turn before it is sent. More do not make a system call
 /// cheaper, and make the first datagram wait for the last.
 const SLOTS: usize = 64;
-/// Datagrams (or bursts) read from one relay at a time, so that a busy one does not starve others.
-const RELAY_BUDGET: usize = 16;
 /// Events of one wait.
 const EVENTS: usize = 256;
 /// How often drop counters are read while there is traffic.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Token of the waker; listeners follow from 1.
+/// Tokens of the waker, the alarm and the first listener.
 const WAKER: u64 = 0;
+const ALARM: u64 = 1;
+const FIRST_LISTENER: u64 = 2;
 
 /// The parts of a worker that outputs leave by, borrowed apart from its core.
 macro_rules! exits {
@@ -54,6 +54,9 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) core: Server,
     pub(crate) poller: Poller,
+    pub(crate) alarm: Timer,
+    /// When the alarm goes off.
+    pub(crate) alarm_at: Option<Instant>,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) relays: RelaySockets,
     pub(crate) received: ReceiveBatch,
@@ -78,8 +81,10 @@ impl Worker {
     /// Watches the descriptors that are there from the start.
     pub(crate) fn watch(&self) -> std::io::Result<()> {
         self.poller.add(self.inboxes[self.index].waker(), WAKER)?;
+        self.poller.add(&self.alarm, ALARM)?;
         for (index, listener) in self.listeners.iter().enumerate() {
-            self.poller.add(&listener.socket, index as u64 + 1)?;
+            self.poller
+                .add(&listener.socket, FIRST_LISTENER + index as u64)?;
         }
         Ok(())
     }
@@ -99,11 +104,7 @@ impl Worker {
 
     /// In this order: the operator, time, clients, peers; then all that these lead to is sent.
     fn turn(&mut self, events: &mut Events) {
-        let now = Instant::now();
-        let tick = self.busy.then_some(self.next_tick);
-        let next = [self.core.poll_timeout(), tick].into_iter().flatten().min();
-        let timeout = next.map(|at| at.saturating_duration_since(now));
-        if self.poller.wait(events, timeout).is_err() {
+        if self.poller.wait(events, None).is_err() {
             // Only a defect of this program can make the wait fail, and it would for ever.
             self.counters.add(Counter::Panics, 1);
             self.stopped = true;
@@ -113,22 +114,19 @@ impl Worker {
         if events.iter().any(|event| event.token == WAKER) {
             self.read_inbox(now);
         }
+        if events.iter().any(|event| event.token == ALARM) {
+            self.alarm.drain();
+            self.alarm_at = None;
+        }
         if self.core.poll_timeout().is_some_and(|at| at <= now) {
             self.core.handle_timeout(now);
             self.effects(now);
         }
         for event in events.iter().filter(|event| event.token & RELAY == 0) {
-            if let Some(listener) = event.token.checked_sub(1) {
+            if let Some(listener) = event.token.checked_sub(FIRST_LISTENER) {
                 self.read_clients(now, listener as usize);
             }
         }
-        // `recvmmsg` looks once more after the last datagram. Where many sockets are ready, most hold
-        // one, so that asking for one saves that look.
-        let relays = events
-            .iter()
-            .filter(|event| event.token & RELAY != 0)
-            .count();
-        let budget = (SLOTS / relays.max(1)).clamp(1, RELAY_BUDGET);
         for event in events.iter().filter(|event| event.token & RELAY != 0) {
             let Some(relay) = self.relays.by_token(event.token) else {
                 continue;
@@ -137,7 +135,7 @@ impl Worker {
                 self.read_errors(now, relay);
             }
             if event.readable {
-                self.read_peers(now, relay, budget);
+                self.read_peers(now, relay);
             }
         }
         // Before the replies leave, so that a client's next look finds what its request has changed.
@@ -148,6 +146,20 @@ impl Worker {
             self.next_tick = now + TICK;
             self.busy = false;
             self.count_drops();
+        }
+        self.set_alarm(now);
+    }
+
+    /// Sees to it that a turn begins when the next thing is due. An alarm that is set for an earlier
+    /// moment stays: one turn too many is cheaper than another system call in each.
+    fn set_alarm(&mut self, now: Instant) {
+        let tick = self.busy.then_some(self.next_tick);
+        let next = [self.core.poll_timeout(), tick].into_iter().flatten().min();
+        if let Some(next) = next
+            && self.alarm_at.is_none_or(|at| next < at)
+            && self.alarm.set(next.saturating_duration_since(now)).is_ok()
+        {
+            self.alarm_at = Some(next);
         }
     }
 

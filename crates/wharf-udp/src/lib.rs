@@ -52,6 +52,7 @@ mod poll;
 mod receive;
 mod send;
 mod socket;
+mod timer;
 
 pub use host::{allowed_cpus, interface_addresses, pin_current_thread};
 pub use icmp::IcmpError;
@@ -59,3 +60,4 @@ pub use poll::{Event, Events, Poller, Waker};
 pub use receive::{ReceiveBatch, Received, SLOT_SIZE, Segments};
 pub use send::{Full, MAX_PADDING, MAX_STAGED, SendBatch, SendReport};
 pub use socket::{Socket, SocketOptions};
+pub use timer::Timer;

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::common::{V4, bind, plain, send, wait};
 use wharf_udp::{
-    Event, Events, Poller, ReceiveBatch, SendBatch, Waker, allowed_cpus, interface_addresses,
-    pin_current_thread,
+    Event, Events, Poller, ReceiveBatch, SendBatch, Timer, Waker, allowed_cpus,
+    interface_addresses, pin_current_thread,
 };
 
 #[test]
@@ -111,4 +111,30 @@ fn a_worker_can_take_its_sockets_and_batches_along() {
     server.receive(&mut batch, 1).unwrap();
     let worker = std::thread::spawn(move || batch.get(0).data.to_vec());
     assert_eq!(worker.join().unwrap(), b"staged before the move");
+}
+
+#[test]
+fn a_timer_ends_a_wait_once_it_is_due_and_until_it_is_drained() {
+    let timer = Timer::new().unwrap();
+    let poller = Poller::new().unwrap();
+    poller.add(&timer, 5).unwrap();
+    let mut events = Events::new(4);
+    assert_eq!(poller.wait(&mut events, Some(Duration::ZERO)).unwrap(), 0);
+
+    let start = Instant::now();
+    timer.set(Duration::from_secs(600)).unwrap();
+    timer.set(Duration::from_millis(20)).unwrap();
+    assert_eq!(poller.wait(&mut events, None).unwrap(), 1);
+    assert!(start.elapsed() >= Duration::from_millis(20));
+    assert!(
+        events
+            .iter()
+            .all(|event| event.token == 5 && event.readable)
+    );
+
+    assert_eq!(poller.wait(&mut events, None).unwrap(), 1, "not drained");
+    timer.drain();
+    assert_eq!(poller.wait(&mut events, Some(Duration::ZERO)).unwrap(), 0);
+    timer.set(Duration::ZERO).unwrap();
+    assert_eq!(poller.wait(&mut events, None).unwrap(), 1, "at once");
 }
