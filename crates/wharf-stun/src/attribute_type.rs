@@ -172,7 +172,7 @@ mod tests {
         let known = (0..=u16::MAX)
             .filter(|&code| AttributeType(code).name().is_some())
             .count();
-        assert_eq!(known, 38);
+        assert_eq!(known, 39);
         assert_eq!(AttributeType::USERHASH.to_string(), "USERHASH");
         assert_eq!(format!("{:?}", AttributeType(0x7f)), "0x007f");
     }

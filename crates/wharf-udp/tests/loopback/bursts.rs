@@ -56,24 +56,28 @@ fn bursts_beyond_the_limits_of_a_message_are_spread_over_several() {
         receive_buffer: Some(4 << 20),
         ..plain()
     };
-    // 64 datagrams, or 65,000 bytes, are the most.
+    // 64 datagrams, or 65,000 bytes, are the most. The kernel may decline to cut a large message up when
+    // it is short of memory, and everything arrives singly: then once more.
     for (count, length, messages) in [(200, 100, 4), (100, 2000, 4)] {
-        let (server, client) = (bind(V4, &gro), bind(V4, &plain()));
-        let sent = burst(count, length);
-        let mut batch = SendBatch::new(128, 256);
-        for payload in &sent {
-            batch
-                .push_bytes(server.local_addr(), None, 0, payload)
-                .unwrap();
-        }
-        assert_eq!(
-            batch.flush(&client, &ReceiveBatch::new(0)).sent,
-            u64::from(count)
-        );
-        let (got, slots) = receive(&server, sent.len());
-        let got: Vec<_> = got.into_iter().map(|d| d.bytes).collect();
-        assert_eq!((got, slots), (sent, messages));
+        let slots = (0..5).map(|_| slots_of_burst(&gro, &burst(count, length)));
+        assert_eq!(slots.min(), Some(messages));
     }
+}
+
+/// Sends a burst, makes sure that all of it arrives in order, and says in how many pieces.
+fn slots_of_burst(options: &SocketOptions, sent: &[Vec<u8>]) -> usize {
+    let (server, client) = (bind(V4, options), bind(V4, &plain()));
+    let mut batch = SendBatch::new(128, 256);
+    for payload in sent {
+        batch
+            .push_bytes(server.local_addr(), None, 0, payload)
+            .unwrap();
+    }
+    let report = batch.flush(&client, &ReceiveBatch::new(0));
+    assert_eq!(report.sent, sent.len() as u64);
+    let (got, slots) = receive(&server, sent.len());
+    assert!(got.into_iter().map(|d| d.bytes).eq(sent.iter().cloned()));
+    slots
 }
 
 #[test]
