@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use wharf_stun::AttributeType;
-use wharf_stun::attribute::{AdditionalAddressFamily, AddressErrorCode, AddressFamily};
+use wharf_stun::attribute::{
+    AdditionalAddressFamily, AddressErrorCode, AddressFamily, DraftAdditionalAddressFamily,
+};
 use wharf_turn::{BindError, Event, RelayAddress};
 
 use crate::allocate::only;
@@ -15,6 +17,19 @@ fn dual(host: &mut Host, client: &mut Client) -> Answer {
         w.push(&AdditionalAddressFamily(AddressFamily::V6))
             .map(drop)
     })
+}
+
+#[test]
+fn t19_the_number_of_a_draft_asks_for_the_same() {
+    let mut host = Host::default();
+    let mut client = Client::new(&mut host, "alice", 1);
+    let answer = client.allocate_with(&mut host, |w| {
+        w.push(&DraftAdditionalAddressFamily(AddressFamily::V6))
+            .map(drop)
+    });
+    let relayed = answer.relayed();
+    assert!(relayed.len() == 2 && relayed[0].is_ipv4() && relayed[1].is_ipv6());
+    host.forget();
 }
 
 #[test]
