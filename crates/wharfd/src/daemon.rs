@@ -4,7 +4,7 @@ use crate::config::{Settings, Source};
 use crate::edge;
 use crate::events::{EventLog, Lost};
 use crate::problem::Problem;
-use crate::{metrics, reload};
+use crate::{descriptors, metrics, reload};
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
@@ -31,6 +31,7 @@ pub(crate) fn run(
     source: Option<Source>,
     banner: &str,
 ) -> Result<Ending, Problem> {
+    descriptors::raise();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -38,6 +39,7 @@ pub(crate) fn run(
     let listener = settings.metrics.listen.map(bind_metrics).transpose()?;
     let (hook, log) = EventLog::start().map_err(|error| system("start a thread", &error))?;
     let server = TurnServer::start(edge::config(settings, hook)?).map_err(not_started)?;
+    descriptors::warn_if_few(settings);
     let lost = log.lost();
     let ending = runtime.block_on(async {
         let signals = Signals::new().map_err(|error| system("watch for signals", &error))?;

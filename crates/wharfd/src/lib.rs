@@ -19,6 +19,7 @@ pub mod cli;
 pub mod config;
 pub mod credentials;
 mod daemon;
+mod descriptors;
 mod edge;
 mod events;
 mod logs;

@@ -1,6 +1,7 @@
 //! SIGHUP: reads the file again and applies what a running server can take.
 
 use crate::config::{Settings, Source, changes, load};
+use crate::descriptors;
 use crate::edge;
 use crate::problem::Problems;
 use tracing::{error, info, warn};
@@ -35,6 +36,7 @@ fn apply(handle: &Handle, source: &mut Source) -> Result<Vec<String>, Problems> 
     }
     if touched("allocations.") {
         handle.set_quotas(edge::quotas(&settings));
+        descriptors::warn_if_few(&settings);
     }
     if touched("limits.") {
         handle.set_unauthenticated_limit(edge::unauthenticated(&settings));

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+const WHARFD: &str = env!("CARGO_BIN_EXE_wharfd");
+
 /// The longest that any event may take.
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -22,8 +24,18 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts the daemon with pipes for its output; both streams are read line by line.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_wharfd"))
-            .args(arguments)
+        Self::spawn(Command::new(WHARFD).args(arguments))
+    }
+
+    /// Starts it from a shell that has run `first`, such as a change of limits.
+    pub(crate) fn after(first: &str, arguments: &[&str]) -> Self {
+        let script = format!("{first}; exec \"$0\" \"$@\"");
+        let mut shell = Command::new("sh");
+        Self::spawn(shell.args(["-c", &script, WHARFD]).args(arguments))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -54,6 +66,17 @@ impl Daemon {
         let mut daemon = Self::start(&["--config", file.path()]);
         daemon.line(r#""message":"ready""#);
         daemon
+    }
+
+    /// The soft and the hard limit of open files, as the kernel shows them.
+    pub(crate) fn open_files(&self) -> (String, String) {
+        let path = format!("/proc/{}/limits", self.child.id());
+        let limits = std::fs::read_to_string(path).unwrap();
+        let line = limits
+            .lines()
+            .find_map(|line| line.strip_prefix("Max open files"));
+        let mut words = line.unwrap().split_whitespace().map(str::to_owned);
+        (words.next().unwrap(), words.next().unwrap())
     }
 
     /// Waits for the next line that contains `text`.

@@ -94,6 +94,37 @@ fn a_made_credential_opens_the_server_that_has_the_secret() {
     }
 }
 
+#[test]
+fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
+    let file = File::new(&config(free_port(), "[allocations]\ntotal = 10"));
+    let mut daemon = Daemon::after(
+        "ulimit -S -n 64; ulimit -H -n 300",
+        &["--config", file.path()],
+    );
+    daemon.line("ready");
+    assert_eq!(daemon.open_files(), ("300".to_owned(), "300".to_owned()));
+    assert!(
+        !daemon.output().contains("open files"),
+        "{}",
+        daemon.output()
+    );
+}
+
+#[test]
+fn too_few_open_files_for_the_allocations_are_told() {
+    let file = File::new(&config(
+        free_port(),
+        "[allocations]\ntotal = 1000\nper-user = 0",
+    ));
+    let mut daemon = Daemon::after("ulimit -n 300", &["--config", file.path()]);
+    let event: serde_json::Value = serde_json::from_str(&daemon.line("open files")).unwrap();
+    assert_eq!(event["level"], "WARN");
+    assert_eq!(
+        (&event["limit"], &event["needed"]),
+        (&300.into(), &1256.into())
+    );
+}
+
 fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(
