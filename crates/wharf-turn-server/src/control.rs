@@ -12,6 +12,7 @@ use wharf_udp::{Socket, Waker};
 
 use crate::Credentials;
 use crate::counters::{Counter, Counters, Snapshot};
+use crate::own::Own;
 
 /// Claims of other workers that may wait for one worker.
 const CLAIMS: usize = 1_024;
@@ -143,8 +144,7 @@ impl Drained {
 pub struct Handle {
     pub(crate) workers: Vec<(Arc<Inbox>, Arc<Counters>)>,
     pub(crate) quotas: Quotas,
-    /// What the server itself adds to the peer rules.
-    pub(crate) own: wharf_policy::OwnAddresses,
+    pub(crate) own: Arc<Own>,
     pub(crate) drained: Arc<Drained>,
 }
 
@@ -165,10 +165,19 @@ impl Handle {
     }
 
     /// Other rules for peers. What they refuse ends at once, whether it is in use or not.
-    pub fn set_peers(&self, mut rules: PeerRules) {
-        add_own(&mut rules, &self.own);
-        let policy = Arc::new(PeerPolicy::new(rules));
+    pub fn set_peers(&self, rules: PeerRules) {
+        let policy = self.own.set_rules(rules);
         self.send(|| Message::Peers(Arc::clone(&policy)));
+    }
+
+    /// Reads the addresses of the host's interfaces again, which are refused as peers. True if they
+    /// have changed. The server does so by itself every five seconds.
+    pub fn rescan_addresses(&self) -> std::io::Result<bool> {
+        let policy = self.own.rescan()?;
+        if let Some(policy) = &policy {
+            self.send(|| Message::Peers(Arc::clone(policy)));
+        }
+        Ok(policy.is_some())
     }
 
     /// Other users, secrets and back-end. Live allocations keep the keys that they were made with.
@@ -196,11 +205,4 @@ impl Handle {
             inbox.send(message());
         }
     }
-}
-
-/// The server's own addresses are part of any rules.
-pub(crate) fn add_own(rules: &mut PeerRules, own: &wharf_policy::OwnAddresses) {
-    rules.own.interfaces.extend_from_slice(&own.interfaces);
-    rules.own.sockets.extend_from_slice(&own.sockets);
-    rules.own.relays.extend(own.relays.iter().cloned());
 }

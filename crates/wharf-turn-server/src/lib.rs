@@ -40,6 +40,7 @@ mod counters;
 mod credentials;
 mod effects;
 mod outbound;
+mod own;
 mod reading;
 mod relays;
 mod server;

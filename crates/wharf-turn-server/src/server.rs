@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use wharf_policy::{OwnAddresses, PeerPolicy, Quotas};
+use wharf_policy::Quotas;
 use wharf_turn::{Server, Shared};
-use wharf_udp::{Poller, Socket, SocketOptions, Timer, allowed_cpus, interface_addresses};
+use wharf_udp::{Poller, Socket, SocketOptions, Timer, allowed_cpus};
 
 use crate::appetite::Appetite;
 use crate::config::{Config, StartError, Tos};
-use crate::control::{Drained, Handle, Inbox, add_own};
+use crate::control::{Drained, Handle, Inbox};
 use crate::counters::Counters;
 use crate::outbound::{Listener, Outbound};
+use crate::own::{Ended, Own, watch};
 use crate::relays::RelaySockets;
 use crate::worker::{Drain, Worker};
 
@@ -32,6 +33,9 @@ pub struct TurnServer {
     handle: Handle,
     local_addrs: Vec<SocketAddr>,
     threads: Vec<JoinHandle<()>>,
+    /// The thread that watches the host's addresses, and what ends it.
+    watcher: Option<JoinHandle<()>>,
+    ended: Arc<Ended>,
 }
 
 impl TurnServer {
@@ -42,9 +46,8 @@ impl TurnServer {
         let sockets = listen(&config, workers)?;
         let local_addrs: Vec<_> = sockets[0].iter().map(Socket::local_addr).collect();
 
-        let own = own_addresses(&config, &local_addrs)?;
-        let mut rules = config.peers;
-        add_own(&mut rules, &own);
+        let own = Own::new(config.peers, &config.relays, &local_addrs);
+        let own = Arc::new(own.map_err(system("list the interfaces"))?);
         let quotas = Quotas::new(config.quotas);
         let shared = Shared {
             nonce_secret: match config.nonce_secret {
@@ -52,7 +55,7 @@ impl TurnServer {
                 None => entropy()?,
             },
             quotas: quotas.clone(),
-            peers: Arc::new(PeerPolicy::new(rules)),
+            peers: own.policy(),
         };
         let inboxes = (0..workers)
             .map(|_| Inbox::new().map(Arc::new))
@@ -116,6 +119,8 @@ impl TurnServer {
             handle,
             local_addrs,
             threads: Vec::new(),
+            watcher: None,
+            ended: Arc::default(),
         };
         let cpus = if config.pin_workers {
             allowed_cpus()
@@ -136,6 +141,10 @@ impl TurnServer {
                 .threads
                 .push(thread.map_err(system("start a thread"))?);
         }
+        let (handle, ended) = (server.handle(), Arc::clone(&server.ended));
+        let thread = std::thread::Builder::new().name("turn-watch".to_owned());
+        let thread = thread.spawn(move || watch(&handle, &ended));
+        server.watcher = Some(thread.map_err(system("start a thread"))?);
         Ok(server)
     }
 
@@ -161,7 +170,8 @@ impl TurnServer {
 impl Drop for TurnServer {
     fn drop(&mut self) {
         self.handle.stop();
-        for thread in self.threads.drain(..) {
+        self.ended.set();
+        for thread in self.threads.drain(..).chain(self.watcher.take()) {
             // A worker catches its panics; there is nothing to learn from the result.
             let _ = thread.join();
         }
@@ -243,17 +253,6 @@ fn listen(config: &Config, workers: usize) -> Result<Vec<Vec<Socket>>, StartErro
         }
     }
     Ok(sockets)
-}
-
-fn own_addresses(config: &Config, listeners: &[SocketAddr]) -> Result<OwnAddresses, StartError> {
-    let relays = config.relays.iter().flat_map(|relay| {
-        [relay.bind, relay.advertised].map(|address| (address, relay.ports.clone()))
-    });
-    Ok(OwnAddresses {
-        interfaces: interface_addresses().map_err(system("list the interfaces"))?,
-        sockets: listeners.to_vec(),
-        relays: relays.collect(),
-    })
 }
 
 fn entropy() -> Result<[u8; 32], StartError> {

@@ -273,8 +273,11 @@ impl Server {
             .map(|relay| relay.map(|relay| relay.advertised));
         if relayed == [None; 2] {
             self.allocations.remove(index);
-            let path = request.path;
-            self.events.push_back(Event::NoRelay { path });
+            // A token that is not good any more says nothing of what there is.
+            if wanted.token.is_none() && failure == Refusal::Capacity {
+                let path = request.path;
+                self.events.push_back(Event::NoRelay { path });
+            }
             return self.refuse(&request, &user, failure);
         }
         let user_id = user.credential.user().clone();

@@ -83,7 +83,7 @@ impl Server {
         };
         self.channels.set_expires(channel, expires);
         self.permit(now, index, peer.ip());
-        self.update_channels(index);
+        self.update_channels(index, Some(&[peer.ip()]));
         self.schedule(index, expires);
         Ok(())
     }

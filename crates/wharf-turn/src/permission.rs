@@ -20,6 +20,8 @@ use crate::{ClientPath, Output};
 pub(crate) const PERMISSION_LIFETIME: Duration = Duration::from_mins(5);
 /// Peers of one CreatePermission: as many as fit a datagram of the smallest IPv6 MTU.
 const PEERS_PER_REQUEST: usize = 128;
+/// Up to here, passing over the channels of other peers is cheaper than updating them.
+const FEW_PEERS: usize = 8;
 
 /// One permission.
 #[derive(Debug)]
@@ -146,7 +148,8 @@ impl Server {
         for peer in peers {
             self.permit(now, index, *peer);
         }
-        self.update_channels(index);
+        // Of many peers, each is looked for in vain at most channels: then all are updated.
+        self.update_channels(index, (peers.len() <= FEW_PEERS).then_some(peers));
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use wharf_stun::{AttributeError, Message};
 
 use crate::allocate::optional;
 use crate::auth::Authenticated;
+use crate::permission::PERMISSION_LIFETIME;
 use crate::reply::{Refusal, Request};
 use crate::server::Server;
 use crate::{ClientPath, FreedBy, Output};
@@ -66,16 +67,22 @@ impl Server {
         let granted = self.granted_lifetime(lifetime);
         let expires = now + granted;
         let allocation = self.allocations.get_mut(index);
+        // No channel passes data for longer than its permission, so that the end of the allocation
+        // matters only if it is nearer, now or before.
+        let mut earliest = expires;
         for family in families {
             // A family whose lifetime has run out stays so.
             if let Some(relay) = allocation.relays[*family]
                 .as_mut()
                 .filter(|r| now < r.expires)
             {
+                earliest = earliest.min(relay.expires);
                 relay.expires = expires;
             }
         }
-        self.update_channels(index);
+        if earliest < now + PERMISSION_LIFETIME {
+            self.update_channels(index, None);
+        }
         self.schedule(index, expires);
         Ok(Lifetime(granted.as_secs() as u32))
     }

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -183,8 +184,8 @@ impl Server {
         });
     }
 
-    /// Works out anew until when each channel of an allocation passes data.
-    pub(crate) fn update_channels(&mut self, index: u32) {
+    /// Works out anew until when each channel of an allocation passes data, or those to some peers.
+    pub(crate) fn update_channels(&mut self, index: u32, peers: Option<&[IpAddr]>) {
         let Self {
             allocations,
             permissions,
@@ -194,6 +195,9 @@ impl Server {
         let allocation = allocations.get(index);
         for &at in &allocation.channels {
             let channel = channels.get(at);
+            if peers.is_some_and(|peers| !peers.contains(&channel.peer.ip())) {
+                continue;
+            }
             let permission = permissions.expires(channel.relay.index, channel.peer.ip());
             let relay = allocation.relay(channel.peer.ip());
             let until = match (permission, relay) {
@@ -214,7 +218,7 @@ impl Server {
             |permission| peers.check_ip(permission.peer).is_ok(),
             |channel| peers.check(channel.peer).is_ok(),
         );
-        self.update_channels(index);
+        self.update_channels(index, None);
     }
 
     /// Ends one family of an allocation with its permissions and channels.

@@ -162,7 +162,9 @@ fn enable(fd: RawFd, v6: bool, v4_option: i32, v6_option: i32) -> io::Result<()>
     }
 }
 
-/// `IP_PMTUDISC_DONT` also keeps a forged ICMP message from shrinking what the relay sends.
+/// Neither way off lets a forged ICMP message shrink what the relay sends. Over IPv4 `OMIT` it is, as
+/// with `DONT` the kernel says nothing of a "fragmentation needed" that answers an earlier datagram with
+/// DF; over IPv6 the same holds the other way round.
 fn discover_mtu(fd: RawFd, v6: bool, on: bool) -> io::Result<()> {
     if v6 {
         let value = if on {
@@ -175,7 +177,7 @@ fn discover_mtu(fd: RawFd, v6: bool, on: bool) -> io::Result<()> {
         let value = if on {
             libc::IP_PMTUDISC_DO
         } else {
-            libc::IP_PMTUDISC_DONT
+            libc::IP_PMTUDISC_OMIT
         };
         set(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, value)
     }

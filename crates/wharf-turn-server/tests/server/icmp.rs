@@ -2,11 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use wharf_stun::attribute::{AddressFamily, Data, Icmp, RequestedAddressFamily, XorPeerAddress};
+use socket2::{Domain, Protocol, Socket, Type};
+use wharf_stun::attribute::{
+    AddressFamily, Data, DontFragment, Icmp, RequestedAddressFamily, XorPeerAddress,
+};
 use wharf_turn_server::{Counter, DropReason, RelayAddress};
 
-use crate::client::{Client, relayed, with};
-use crate::support::{config, peer, read, start, wait_until};
+use crate::client::{Client, relayed, send_indication, with};
+use crate::support::{alone, config, peer, read, start, wait_until};
 
 /// An address where nothing listens.
 fn closed(ip: IpAddr) -> SocketAddr {
@@ -99,4 +102,52 @@ fn a_storm_of_errors_is_limited_but_counted() {
     });
     assert!(sent > 10, "ten are passed on at once");
     client.round_trip_past_errors(&somebody, relayed);
+}
+
+/// "Fragmentation needed" about a datagram from `from` to `to`, sent by a router that isn't there.
+fn fragmentation_needed(from: SocketAddr, to: SocketAddr, mtu: u16) {
+    let (IpAddr::V4(from_ip), IpAddr::V4(to_ip)) = (from.ip(), to.ip()) else {
+        panic!("IPv4 only");
+    };
+    let mut message = vec![3, 4, 0, 0, 0, 0];
+    message.extend(mtu.to_be_bytes());
+    // The head of the datagram: IPv4 with DF and UDP, 1,400 bytes long.
+    message.extend([0x45, 0, 5, 120, 0, 0, 0x40, 0, 64, 17, 0, 0]);
+    message.extend(from_ip.octets());
+    message.extend(to_ip.octets());
+    message.extend(from.port().to_be_bytes());
+    message.extend(to.port().to_be_bytes());
+    message.extend([5, 100, 0, 0]);
+    let words = message.chunks_exact(2);
+    let sum: u32 = words.map(|w| u32::from(w[0]) << 8 | u32::from(w[1])).sum();
+    let sum = !((sum & 0xFFFF) + (sum >> 16)) as u16;
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    let icmp = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4)).unwrap();
+    icmp.send_to(&message, &from.into()).unwrap();
+}
+
+/// Probing the path's MTU goes on beside ordinary data, on the same relay.
+#[test]
+fn a_path_too_narrow_is_told_after_other_data_too() {
+    let test = "icmp::a_path_too_narrow_is_told_after_other_data_too";
+    let network = ["unshare", "--map-root-user", "--net"];
+    if !alone(test, &network, "ip link set lo up") {
+        return;
+    }
+    let server = start(config());
+    let (mut client, peer) = (Client::new(&server), peer(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    let relayed = client.allocate();
+    let address = peer.local_addr().unwrap();
+    assert_eq!(client.permit(address), 0);
+    client.send(&send_indication(address, b"probe", &with(DontFragment)));
+    assert_eq!(read(&peer), (b"probe".to_vec(), relayed));
+    client.send_to(address, b"data");
+    assert_eq!(read(&peer), (b"data".to_vec(), relayed));
+    fragmentation_needed(relayed, address, 1_100);
+    let expected = Icmp {
+        icmp_type: 3,
+        code: 4,
+        data: 1_100_u32.to_be_bytes(),
+    };
+    assert_eq!(told(&mut client), (address, expected));
 }

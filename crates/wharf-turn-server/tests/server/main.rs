@@ -18,6 +18,7 @@ mod kernel_drops;
 mod live_changes;
 mod no_allocation;
 mod options;
+mod own_addresses;
 mod path;
 mod ports;
 mod relay;
