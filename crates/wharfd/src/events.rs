@@ -1,18 +1,23 @@
 //! Puts the server's events into the log.
 //!
-//! Workers never wait for the log: they hand events to one thread through a bounded queue. When it
-//! is full the event is lost and counted, and the next line that gets through says how many were.
+//! Workers never wait for the log: they hand events to one thread through a bounded queue. What does
+//! not fit is lost, and what goes beyond the rate of lines too; it is counted, and the next line that
+//! gets through says how many were lost.
 
+mod rate;
+
+use rate::Rate;
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 use tracing::{debug, info, warn};
 use wharf_turn_server::{Event, EventHook, FreedBy};
 
-/// Events that may wait: a second's worth of refused logins at a pace that a disk keeps up with.
+/// Events that may wait: a burst of lines several times over, for a log that pauses.
 const WAITING: usize = 4096;
 
 /// Counts events that the log could not take.
@@ -23,6 +28,10 @@ impl Lost {
     /// How many were lost since the start.
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)
+    }
+
+    fn count(&self) {
+        self.0.fetch_add(1, Relaxed);
     }
 }
 
@@ -40,7 +49,7 @@ impl EventLog {
         let lost = Lost::default();
         let seen = lost.clone();
         let thread = thread::Builder::new().name("log".to_owned());
-        let thread = thread.spawn(move || write(&waiting, &seen))?;
+        let thread = thread.spawn(move || write(&waiting, &seen, now))?;
         let hook = Hook {
             queue,
             lost: lost.clone(),
@@ -71,27 +80,50 @@ struct Hook {
 
 impl Hook {
     fn take(&self, event: &Event) {
-        if logged(event) && self.queue.try_send(event.clone()).is_err() {
-            self.lost.0.fetch_add(1, Relaxed);
+        if logged(event, false) && self.queue.try_send(event.clone()).is_err() {
+            self.lost.count();
         }
     }
 }
 
-/// Whether any line would come of it: at the default level, allocations cost no copy.
-fn logged(event: &Event) -> bool {
+#[allow(clippy::disallowed_methods, reason = "the log has a rate")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Whether the level lets a line come of it: at the default level, allocations cost no copy. A refused
+/// peer is `explained` when a line said it for the same reason.
+fn logged(event: &Event, explained: bool) -> bool {
     match event {
         Event::Allocated { .. } | Event::Freed { .. } => tracing::enabled!(tracing::Level::DEBUG),
-        _ => true,
+        Event::PeerRefused { .. } if explained => tracing::enabled!(tracing::Level::DEBUG),
+        Event::PeerRefused { .. } => tracing::enabled!(tracing::Level::INFO),
+        Event::AuthenticationFailed { .. } | Event::NoRelay { .. } => {
+            tracing::enabled!(tracing::Level::WARN)
+        }
     }
 }
 
-fn write(waiting: &Receiver<Event>, lost: &Lost) {
+fn write(waiting: &Receiver<Event>, lost: &Lost, clock: impl Fn() -> Instant) {
     let mut hinted = HashSet::new();
+    let mut rate = Rate::new(clock());
     let mut told = 0;
     while let Ok(event) = waiting.recv() {
+        let explained =
+            matches!(&event, Event::PeerRefused { why, .. } if hinted.contains(why.label()));
+        if !logged(&event, explained) {
+            continue;
+        }
+        if !rate.admits(clock()) {
+            lost.count();
+            continue;
+        }
         let now = lost.get();
         if now > told {
-            warn!(events = now - told, "events were lost: the log is too slow");
+            warn!(
+                events = now - told,
+                "events were lost: there were more than the log takes"
+            );
             told = now;
         }
         line(&event, &mut hinted);

@@ -1,6 +1,8 @@
 use super::*;
+use std::cell::Cell;
 use std::io::Write;
 use std::sync::Mutex;
+use std::time::Duration;
 use tracing::Level;
 use wharf_turn_server::{AuthFailure, ClientPath, PeerRefusal, PeerRules, Transport};
 
@@ -45,8 +47,18 @@ impl Write for Captured {
     }
 }
 
-/// What is logged of these events, in readable lines.
+/// What is logged of these events, in readable lines, while no time passes.
 fn logged(level: Level, events: &[Event], lost: &Lost) -> Vec<String> {
+    let start = now();
+    logged_at(level, events, lost, || start)
+}
+
+fn logged_at(
+    level: Level,
+    events: &[Event],
+    lost: &Lost,
+    clock: impl Fn() -> Instant,
+) -> Vec<String> {
     let captured = Captured::default();
     let writer = captured.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -58,7 +70,7 @@ fn logged(level: Level, events: &[Event], lost: &Lost) -> Vec<String> {
         queue.send(event.clone()).unwrap();
     }
     drop(queue);
-    tracing::subscriber::with_default(subscriber, || write(&waiting, lost));
+    tracing::subscriber::with_default(subscriber, || write(&waiting, lost, clock));
     let bytes = captured.0.lock().unwrap().clone();
     String::from_utf8(bytes)
         .unwrap()
@@ -75,9 +87,12 @@ fn a_full_queue_loses_and_counts() {
         queue,
         lost: lost.clone(),
     };
-    for _ in 0..5 {
-        hook.take(&failure("alice"));
-    }
+    let subscriber = tracing_subscriber::fmt().with_writer(io::sink).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        for _ in 0..5 {
+            hook.take(&failure("alice"));
+        }
+    });
     assert_eq!(lost.get(), 3);
     assert_eq!(waiting.try_iter().count(), 2);
 }
@@ -118,4 +133,39 @@ fn a_refused_peer_is_explained_once_for_each_reason() {
         "{lines:#?}"
     );
     assert_eq!(logged(Level::DEBUG, &events, &Lost::default()).len(), 3);
+}
+
+/// Each refused login is a line, and anybody can send thousands of them in a second.
+#[test]
+fn a_flood_is_cut_to_the_rate_counted_and_told() {
+    let burst = rate::BURST as usize;
+    let flood = vec![failure("mallory"); 30_000];
+    let lost = Lost::default();
+    assert_eq!(logged(Level::INFO, &flood, &lost).len(), burst);
+    assert_eq!(lost.get(), 30_000 - u64::from(rate::BURST));
+
+    // The clock is read once at the start and once for each event: the last one comes later.
+    let (start, reads) = (now(), Cell::new(0));
+    let clock = || {
+        reads.set(reads.get() + 1);
+        start + Duration::from_secs(u64::from(reads.get() > flood.len()))
+    };
+    let lines = logged_at(Level::INFO, &flood, &Lost::default(), clock);
+    assert_eq!(lines.len(), burst + 2);
+    assert!(
+        lines[burst].contains("events were lost") && lines[burst].contains("events=28999"),
+        "{}",
+        lines[burst]
+    );
+}
+
+/// Peers that no line would name use up nothing of the rate.
+#[test]
+fn what_the_level_hides_is_not_lost() {
+    let mut events = vec![refusal("10.0.0.1:5"); 5000];
+    events.push(failure("mallory"));
+    let lost = Lost::default();
+    assert_eq!(logged(Level::INFO, &events, &lost).len(), 2);
+    assert_eq!(logged(Level::ERROR, &events, &lost).len(), 0);
+    assert_eq!(lost.get(), 0);
 }
