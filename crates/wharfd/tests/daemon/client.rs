@@ -1,15 +1,25 @@
-//! Allocates, with long-term credentials over UDP, and nothing else.
+//! Allocates, permits and binds, with long-term credentials over UDP, and asks for its address.
 
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
-use wharf_stun::attribute::{ErrorCode, Nonce, Realm, RequestedTransport, Username};
+use wharf_stun::attribute::{
+    ChannelNumber, ErrorCode, Nonce, Realm, RequestedTransport, Username, XorPeerAddress,
+};
 use wharf_stun::credential::long_term_md5;
-use wharf_stun::{Class, Message, MessageType, Method, Sha1Key, TransactionId, Writer};
+use wharf_stun::{Class, Message, MessageType, Method, Sha1Key, TransactionId, WriteError, Writer};
 
 /// A client on a socket of its own.
 pub(crate) struct Client {
     socket: UdpSocket,
     transaction: u8,
+    credential: Option<Credential>,
+}
+
+struct Credential {
+    user: String,
+    realm: String,
+    nonce: Vec<u8>,
+    key: Sha1Key,
 }
 
 impl Client {
@@ -23,6 +33,7 @@ impl Client {
         Self {
             socket,
             transaction: 0,
+            credential: None,
         }
     }
 
@@ -33,38 +44,101 @@ impl Client {
 
     /// Tries to allocate: 0, or the error code of the answer to the authenticated request.
     pub(crate) fn allocate(&mut self, user: &str, password: &str) -> u16 {
-        let challenge = self.exchange(None);
+        self.credential = None;
+        self.send(Method::ALLOCATE, |writer| {
+            writer.push(&RequestedTransport::UDP).map(drop)
+        });
+        let challenge = self.receive();
         let challenge = Message::parse(&challenge).unwrap();
         let realm = challenge.get::<Realm<'_>>().unwrap().unwrap().0;
         let nonce = challenge.get::<Nonce<'_>>().unwrap().unwrap().0;
-        let key = Sha1Key::new(&long_term_md5(user, realm, password));
-        let answer = self.exchange(Some((user, realm, nonce, &key)));
-        let answer = Message::parse(&answer).unwrap();
-        answer
-            .get::<ErrorCode<'_>>()
-            .map_or(0, |error| error.unwrap().code)
+        self.credential = Some(Credential {
+            user: user.to_owned(),
+            realm: realm.to_owned(),
+            nonce: nonce.to_owned(),
+            key: Sha1Key::new(&long_term_md5(user, realm, password)),
+        });
+        self.send(Method::ALLOCATE, |writer| {
+            writer.push(&RequestedTransport::UDP).map(drop)
+        });
+        code(&self.receive())
     }
 
-    fn exchange(&mut self, credential: Option<(&str, &str, &[u8], &Sha1Key)>) -> Vec<u8> {
-        self.transaction += 1;
+    /// Asks for a permission: 0, or the error code.
+    pub(crate) fn permit(&mut self, peer: SocketAddr) -> u16 {
+        self.send(Method::CREATE_PERMISSION, |writer| {
+            writer.push(&XorPeerAddress(peer)).map(drop)
+        });
+        code(&self.receive())
+    }
+
+    /// Binds a channel: 0, or the error code.
+    pub(crate) fn bind(&mut self, channel: u16, peer: SocketAddr) -> u16 {
+        self.send(Method::CHANNEL_BIND, |writer| {
+            writer.push(&ChannelNumber(channel))?;
+            writer.push(&XorPeerAddress(peer)).map(drop)
+        });
+        code(&self.receive())
+    }
+
+    /// Sends so many Binding requests without credentials, then asks for a permission, which must be
+    /// granted; returns how many of the former were answered before it.
+    pub(crate) fn binding_answers(&mut self, requests: u32, peer: SocketAddr) -> u32 {
+        let credential = self.credential.take();
+        for _ in 0..requests {
+            self.send(Method::BINDING, |_| Ok(()));
+        }
+        self.credential = credential;
+        self.send(Method::CREATE_PERMISSION, |writer| {
+            writer.push(&XorPeerAddress(peer)).map(drop)
+        });
+        let mut answers = 0;
+        loop {
+            let answer = self.receive();
+            assert_eq!(code(&answer), 0);
+            match Message::parse(&answer).unwrap().method() {
+                Method::BINDING => answers += 1,
+                _ => return answers,
+            }
+        }
+    }
+
+    /// Sends a request, signed when there is a credential.
+    fn send(
+        &mut self,
+        method: Method,
+        attributes: impl FnOnce(&mut Writer<'_>) -> Result<(), WriteError>,
+    ) {
+        self.transaction = self.transaction.wrapping_add(1);
         let request = MessageType {
-            method: Method::ALLOCATE,
+            method,
             class: Class::Request,
         };
         let mut buffer = [0; 600];
-        let mut writer =
-            Writer::new(&mut buffer, request, TransactionId([self.transaction; 12])).unwrap();
-        writer.push(&RequestedTransport::UDP).unwrap();
-        if let Some((user, realm, nonce, key)) = credential {
-            writer.push(&Username(user)).unwrap();
-            writer.push(&Realm(realm)).unwrap();
-            writer.push(&Nonce(nonce)).unwrap();
-            writer.integrity_sha1(key).unwrap();
+        let id = TransactionId([self.transaction; 12]);
+        let mut writer = Writer::new(&mut buffer, request, id).unwrap();
+        attributes(&mut writer).unwrap();
+        if let Some(credential) = &self.credential {
+            writer.push(&Username(&credential.user)).unwrap();
+            writer.push(&Realm(&credential.realm)).unwrap();
+            writer.push(&Nonce(&credential.nonce)).unwrap();
+            writer.integrity_sha1(&credential.key).unwrap();
         }
         self.socket.send(writer.finish()).unwrap();
+    }
+
+    fn receive(&self) -> Vec<u8> {
         let mut answer = vec![0; 1500];
         let length = self.socket.recv(&mut answer).unwrap();
         answer.truncate(length);
         answer
     }
+}
+
+/// The error code of an answer; 0 of a success.
+fn code(answer: &[u8]) -> u16 {
+    let answer = Message::parse(answer).unwrap();
+    answer
+        .get::<ErrorCode<'_>>()
+        .map_or(0, |error| error.unwrap().code)
 }

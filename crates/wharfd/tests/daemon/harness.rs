@@ -1,7 +1,7 @@
 //! A daemon under test, and the smallest TURN client.
 
-use std::io::{BufRead as _, BufReader, Read};
-use std::net::UdpSocket;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::{TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const WHARFD: &str = env!("CARGO_BIN_EXE_wharfd");
 
 /// The longest that any event may take.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A running or ended `wharfd`; killed, by its id, when dropped.
 pub(crate) struct Daemon {
@@ -66,6 +66,25 @@ impl Daemon {
         let mut daemon = Self::start(&["--config", file.path()]);
         daemon.line(r#""message":"ready""#);
         daemon
+    }
+
+    /// Where the metrics are, as the line said that told it is ready.
+    pub(crate) fn metrics(&self) -> String {
+        let ready = self.seen.iter().find(|line| line.contains("ready"));
+        let event: serde_json::Value = serde_json::from_str(ready.unwrap()).unwrap();
+        let url = event["metrics"].as_str().unwrap();
+        let address = url.strip_prefix("http://").unwrap();
+        address.strip_suffix("/metrics").unwrap().to_owned()
+    }
+
+    /// What its HTTP endpoint answers.
+    pub(crate) fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.metrics()).unwrap();
+        let head = "HTTP/1.1\r\nHost: wharf\r\nConnection: close\r\n\r\n";
+        write!(stream, "GET {path} {head}").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
     }
 
     /// The soft and the hard limit of open files, as the kernel shows them.

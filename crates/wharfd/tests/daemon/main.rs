@@ -4,5 +4,6 @@
 mod client;
 mod harness;
 mod input;
+mod reload;
 mod serving;
 mod signals;

@@ -2,8 +2,6 @@
 
 use crate::client::Client;
 use crate::harness::{Daemon, File, config, free_port};
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 
 #[test]
 fn without_arguments_it_serves_loopback_and_says_how_to_use_it() {
@@ -125,32 +123,13 @@ fn too_few_open_files_for_the_allocations_are_told() {
     );
 }
 
-fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: wharf\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
 #[test]
 fn the_metrics_count_what_the_workers_do() {
     let port = free_port();
     let file = File::new(&config(port, "[metrics]\nlisten = '127.0.0.1:0'"));
-    let mut daemon = Daemon::start(&["--config", file.path()]);
-    let event: serde_json::Value = serde_json::from_str(&daemon.line("ready")).unwrap();
-    let url = event["metrics"].as_str().unwrap();
-    let address = url
-        .strip_prefix("http://")
-        .unwrap()
-        .strip_suffix("/metrics")
-        .unwrap();
+    let daemon = Daemon::ready(&file);
 
-    let before = get(address, "/metrics");
+    let before = daemon.get("/metrics");
     assert!(before.contains("\nwharf_allocations 0\n"), "{before}");
     let mut clients = [(); 5].map(|()| Client::new(port));
     for client in &mut clients {
@@ -158,7 +137,7 @@ fn the_metrics_count_what_the_workers_do() {
     }
     assert_eq!(Client::new(port).allocate("mallory", "guess"), 401);
 
-    let after = get(address, "/metrics");
+    let after = daemon.get("/metrics");
     assert!(after.starts_with("HTTP/1.1 200 "), "{after}");
     for line in [
         "wharf_allocations 5",
@@ -176,5 +155,5 @@ fn the_metrics_count_what_the_workers_do() {
         !after.contains("alice") && !after.contains("mallory"),
         "{after}"
     );
-    assert!(get(address, "/").starts_with("HTTP/1.1 404 "));
+    assert!(daemon.get("/").starts_with("HTTP/1.1 404 "));
 }
