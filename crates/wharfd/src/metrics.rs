@@ -1,10 +1,13 @@
 //! The Prometheus endpoint: the workers' counters, summed when they are asked for.
 
+mod bounded;
+
 use crate::events::Lost;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use bounded::Bounded;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder, text};
 use prometheus_client::metrics::MetricType;
@@ -13,10 +16,17 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use wharf_turn_server::{Counter, DropReason, ERROR_CODES, Handle, METHODS, Snapshot};
 
 /// The media type of the OpenMetrics text format.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Connections at once: a few scrapers, each with one, and somebody who looks.
+const CONNECTIONS: usize = 16;
+
+/// The life of a connection: a scrape takes milliseconds, and the next one may connect again.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Answers `GET /metrics` on `listener` until the runtime ends.
 pub(crate) async fn serve(
@@ -29,7 +39,7 @@ pub(crate) async fn serve(
     let router = axum::Router::new()
         .route("/metrics", get(scrape))
         .with_state(Arc::new(registry));
-    axum::serve(listener, router).await
+    axum::serve(Bounded::new(listener, CONNECTIONS, DEADLINE), router).await
 }
 
 async fn scrape(State(registry): State<Arc<Registry>>) -> axum::response::Response {
