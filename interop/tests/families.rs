@@ -1,7 +1,7 @@
 //! coturn's client over IPv6 and between the families.
 //!
-//! Not its dual allocations (`-Z`): it asks for them by the attribute 0x8032 of an early draft, which
-//! RFC 8656 section 18.11 replaced with 0x8000. `aioice.rs` has them.
+//! `pairs.rs` has its dual allocations (`-Z`), `aioice.rs` those of a client that asks for them by the
+//! attribute number of RFC 8656.
 
 use wharf_interop::Site;
 

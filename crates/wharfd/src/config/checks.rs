@@ -44,7 +44,21 @@ fn listen(settings: &Settings, reader: &mut Reader) {
                 format!("{address} is listed twice; remove one"),
             );
         }
+        if let Some(wildcard) = udp.iter().find(|other| covers(other, address)) {
+            reader.problem(
+                "listen.udp",
+                format!("{address} is part of {wildcard}; remove one"),
+            );
+        }
     }
+}
+
+/// Whether one is the wildcard that stands for the other too.
+fn covers(wildcard: &SocketAddr, address: &SocketAddr) -> bool {
+    wildcard.ip().is_unspecified()
+        && !address.ip().is_unspecified()
+        && wildcard.is_ipv4() == address.is_ipv4()
+        && wildcard.port() == address.port()
 }
 
 fn relay(settings: &Settings, reader: &mut Reader) {

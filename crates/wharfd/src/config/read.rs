@@ -7,7 +7,7 @@ use super::settings::{
     Peers, Proof, Relay, RelayAddress, Secret, Server, Settings, Tos, User,
 };
 use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use toml::Value;
 use wharf_stun::credential::opaque_string;
@@ -69,6 +69,17 @@ fn listen_address(value: &Value) -> Read<SocketAddr> {
     let address = leaf::socket_address(value)?;
     if address.port() == 0 {
         return Err("port 0 is one that no client knows; name a port (3478 is usual)".to_owned());
+    }
+    let ip = address.ip();
+    if let IpAddr::V6(v6) = ip
+        && let Some(v4) = v6.to_ipv4_mapped()
+    {
+        let port = address.port();
+        return Err(format!("is an IPv4-mapped address; write \"{v4}:{port}\""));
+    }
+    if ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        let allowed = "expected the address of an interface or a wildcard";
+        return Err(format!("{allowed}, not a multicast or broadcast address"));
     }
     Ok(address)
 }

@@ -48,7 +48,7 @@ pub struct Server {
 pub struct Listen {
     /// UDP addresses, at least one, without duplicates.
     pub udp: Vec<SocketAddr>,
-    /// `SO_RCVBUF` of each socket in bytes. Default: the kernel's.
+    /// `SO_RCVBUF` of each socket in bytes. Default 4 MiB.
     pub receive_buffer: Option<usize>,
     /// `SO_SNDBUF` of each socket in bytes. Default: the kernel's.
     pub send_buffer: Option<usize>,

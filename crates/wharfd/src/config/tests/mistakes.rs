@@ -123,6 +123,56 @@ fn duplicate_addresses_are_refused() {
 }
 
 #[test]
+fn a_wildcard_and_an_address_that_it_covers_are_not_both_listened_on() {
+    let listening = |addresses: &str| {
+        let text = LEAST.replace("'127.0.0.1:3478'", addresses);
+        Settings::parse(&format!("{text}[relay]\naddresses = ['192.0.2.1']"))
+    };
+    for (wrong, expected) in [
+        (
+            "'0.0.0.0:3478', '192.0.2.1:3478'",
+            "listen.udp: 192.0.2.1:3478 is part of 0.0.0.0:3478; remove one",
+        ),
+        (
+            "'[2001:db8::1]:3478', '[::]:3478'",
+            "listen.udp: [2001:db8::1]:3478 is part of [::]:3478; remove one",
+        ),
+    ] {
+        assert_eq!(listening(wrong).unwrap_err().to_string(), expected);
+    }
+    for fine in [
+        "'0.0.0.0:3478', '192.0.2.1:3479'",
+        "'0.0.0.0:3478', '[::]:3478'",
+        "'0.0.0.0:3478', '[2001:db8::1]:3478'",
+    ] {
+        assert!(listening(fine).is_ok(), "{fine}");
+    }
+}
+
+#[test]
+fn a_listener_is_no_mapped_or_group_address() {
+    for (wrong, expected) in [
+        (
+            "[::ffff:192.0.2.1]:3478",
+            "is an IPv4-mapped address; write \"192.0.2.1:3478\"",
+        ),
+        ("224.0.0.1:3478", "not a multicast or broadcast address"),
+        ("[ff02::1]:3478", "not a multicast or broadcast address"),
+        (
+            "255.255.255.255:3478",
+            "not a multicast or broadcast address",
+        ),
+    ] {
+        let found = complete(&LEAST.replace("127.0.0.1:3478", wrong));
+        let at = format!("listen.udp[0] = \"{wrong}\": ");
+        assert!(
+            found.len() == 1 && found[0].starts_with(&at) && found[0].ends_with(expected),
+            "{found:#?}"
+        );
+    }
+}
+
+#[test]
 fn a_wildcard_listener_needs_relay_addresses() {
     let wildcard = LEAST.replace("127.0.0.1", "0.0.0.0");
     assert!(complete(&wildcard)[0].starts_with("relay.addresses: "));
