@@ -19,7 +19,7 @@ pub(crate) struct Development {
 }
 
 impl Development {
-    /// Listens on 127.0.0.1 and, where the host has it, [::1]. Loopback peers are allowed, because
+    /// Listens on 127.0.0.1 and, where the host has it, `[::1]`. Loopback peers are allowed, because
     /// nothing but this host can reach the server; so are the channel numbers of RFC 5766, which
     /// coturn's client uses. The first signal ends it.
     pub(crate) fn new(port: u16) -> Result<Self, Problems> {
