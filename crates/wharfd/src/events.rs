@@ -1,8 +1,8 @@
 //! Puts the server's events into the log.
 //!
 //! Workers never wait for the log: they hand events to one thread through a bounded queue. What does
-//! not fit is lost, and what goes beyond the rate of lines too; it is counted, and the next line that
-//! gets through says how many were lost.
+//! not fit is lost, and what goes beyond the rate of lines too; it is counted, and at most once a second
+//! a line says how many were lost.
 
 mod rate;
 
@@ -13,12 +13,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
 use wharf_turn_server::{Event, EventHook, FreedBy};
 
 /// Events that may wait: a burst of lines several times over, for a log that pauses.
 const WAITING: usize = 4096;
+
+/// The least time between two lines that say how many events were lost: a flood would have one with
+/// each of its own lines.
+const BETWEEN_TOLD: Duration = Duration::from_secs(1);
 
 /// Counts events that the log could not take.
 #[derive(Clone, Debug, Default)]
@@ -108,23 +112,25 @@ fn write(waiting: &Receiver<Event>, lost: &Lost, clock: impl Fn() -> Instant) {
     let mut hinted = HashSet::new();
     let mut rate = Rate::new(clock());
     let mut told = 0;
+    let mut told_at: Option<Instant> = None;
     while let Ok(event) = waiting.recv() {
         let explained =
             matches!(&event, Event::PeerRefused { why, .. } if hinted.contains(why.label()));
         if !logged(&event, explained) {
             continue;
         }
-        if !rate.admits(clock()) {
+        let now = clock();
+        if !rate.admits(now) {
             lost.count();
             continue;
         }
-        let now = lost.get();
-        if now > told {
+        let count = lost.get();
+        if count > told && told_at.is_none_or(|at| now.duration_since(at) >= BETWEEN_TOLD) {
             warn!(
-                events = now - told,
+                events = count - told,
                 "events were lost: there were more than the log takes"
             );
-            told = now;
+            (told, told_at) = (count, Some(now));
         }
         line(&event, &mut hinted);
     }

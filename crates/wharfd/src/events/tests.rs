@@ -144,19 +144,36 @@ fn a_flood_is_cut_to_the_rate_counted_and_told() {
     assert_eq!(logged(Level::INFO, &flood, &lost).len(), burst);
     assert_eq!(lost.get(), 30_000 - u64::from(rate::BURST));
 
-    // The clock is read once at the start and once for each event: the last one comes later.
+    // The clock is read once at the start and once for each event: the last hundred come later.
     let (start, reads) = (now(), Cell::new(0));
     let clock = || {
         reads.set(reads.get() + 1);
-        start + Duration::from_secs(u64::from(reads.get() > flood.len()))
+        start + Duration::from_secs(u64::from(reads.get() > flood.len() - 99))
     };
     let lines = logged_at(Level::INFO, &flood, &Lost::default(), clock);
-    assert_eq!(lines.len(), burst + 2);
+    assert_eq!(lines.len(), burst + 1 + 100);
     assert!(
-        lines[burst].contains("events were lost") && lines[burst].contains("events=28999"),
+        lines[burst].contains("events were lost") && lines[burst].contains("events=28900"),
         "{}",
         lines[burst]
     );
+}
+
+/// What is lost between lines of a flood is told once a second, not with each line.
+#[test]
+fn losses_are_told_once_a_second() {
+    let flood = vec![failure("mallory"); 4000];
+    let (start, reads) = (now(), Cell::new(0));
+    // A thousand events a second, of which the rate admits a fifth once the burst is over.
+    let clock = || {
+        reads.set(reads.get() + 1);
+        start + Duration::from_millis(reads.get())
+    };
+    let lines = logged_at(Level::INFO, &flood, &Lost::default(), clock);
+    let told = lines
+        .iter()
+        .filter(|line| line.contains("events were lost"));
+    assert_eq!(told.count(), 3);
 }
 
 /// Peers that no line would name use up nothing of the rate.
