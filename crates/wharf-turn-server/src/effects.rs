@@ -74,10 +74,11 @@ impl Worker {
         self.outbound.stage(output, source, &exits!(self));
     }
 
+    /// Closes a relay socket, after what its client had sent before is on its way.
     fn close(&mut self, relay: RelayId) {
-        if let Some((socket, drops)) = self.relays.remove(&self.poller, relay) {
+        self.outbound.flush_peers(&exits!(self));
+        if let Some((_, drops)) = self.relays.remove(&self.poller, relay) {
             self.counters.add(Counter::KernelDrops, drops);
-            drop(socket);
         }
     }
 

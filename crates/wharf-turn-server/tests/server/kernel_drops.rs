@@ -1,4 +1,5 @@
-//! What the kernel drops because nobody reads is counted, to the last datagram.
+//! What waits while the worker does not read: what the kernel drops is counted, to the last datagram, and
+//! what it keeps is handled in order.
 
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -8,7 +9,7 @@ use wharf_stun::attribute::Lifetime;
 use wharf_turn_server::{Config, Counter, DropReason, Event, EventHook, TurnServer};
 
 use crate::client::{Client, Login, transaction_id, udp, with};
-use crate::support::{PATIENCE, config, peer_v4, start, wait_until};
+use crate::support::{PATIENCE, config, peer_v4, read, start, wait_until};
 
 const FLOOD: u64 = 2_000;
 
@@ -112,4 +113,24 @@ fn the_drops_of_a_relay_that_ends_are_counted() {
     wait_until("drops are counted", || {
         handle.counters().get(Counter::KernelDrops) > 0
     });
+}
+
+/// Read in one go with the Refresh that ends the allocation, data sent before it still goes out.
+#[test]
+fn data_before_the_end_of_an_allocation_arrives() {
+    let (server, brake) = Brake::server(config());
+    let (mut client, peer) = (Client::new(&server), peer_v4());
+    let relayed = client.allocate();
+    assert_eq!(client.bind(0x4000, peer.local_addr().unwrap()), 0);
+    let mut end = None;
+    brake.hold(&server, || {
+        for number in 0..8 {
+            client.send_on(0x4000, &[number]);
+        }
+        end = Some(client.post(Method::REFRESH, &with(Lifetime(0))));
+    });
+    assert_eq!(client.answer(end.unwrap()).code(), 0);
+    for number in 0..8 {
+        assert_eq!(read(&peer), (vec![number], relayed));
+    }
 }
