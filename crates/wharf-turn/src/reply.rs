@@ -119,6 +119,22 @@ impl Refusal {
             Self::Capacity => 508,
         }
     }
+
+    /// ERROR-CODE, and what the code says more by.
+    fn write(self, writer: &mut Writer<'_>) -> Result<(), WriteError> {
+        let code = self.code();
+        writer.push(&ErrorCode { code, reason: "" })?;
+        match self {
+            Self::Unknown(UnknownTypes { types, count }) => {
+                writer.push(&UnknownAttributes::new(&types[..count]))?;
+            }
+            Self::Alternate(server) => {
+                writer.push(&AlternateServer(server))?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 impl Server {
@@ -164,44 +180,27 @@ impl Server {
             });
         }
         self.respond(request, Class::Error, Some(refusal.code()), |writer| {
-            writer.push(&ErrorCode {
-                code: refusal.code(),
-                reason: "",
-            })?;
-            match refusal {
-                Refusal::Unknown(UnknownTypes { types, count }) => {
-                    writer.push(&UnknownAttributes::new(&types[..count]))?;
-                }
-                Refusal::Alternate(server) => {
-                    writer.push(&AlternateServer(server))?;
-                }
-                _ => {}
-            }
+            refusal.write(writer)?;
             user.sign(writer)
         })
     }
 
     /// An error response to somebody who has not proved anything; the caller has asked the limiter.
     pub(crate) fn deny(&mut self, now: Instant, request: &Request, refusal: Refusal) -> Output<'_> {
-        let nonce = self.nonces.make(now, request.path.client);
+        let asks = matches!(
+            refusal,
+            Refusal::Challenge | Refusal::Unauthorized(_) | Refusal::StaleNonce
+        );
+        let nonce = asks.then(|| self.nonces.make(now, request.path.client));
         let realm = Arc::clone(&self.realm);
         let offered = self.offered;
         self.respond(request, Class::Error, Some(refusal.code()), |writer| {
-            writer.push(&ErrorCode {
-                code: refusal.code(),
-                reason: "",
-            })?;
-            match refusal {
-                Refusal::Challenge | Refusal::Unauthorized(_) | Refusal::StaleNonce => {
-                    writer.push(&Realm(&realm))?.push(&Nonce(&nonce))?;
-                    if !offered.is_empty() {
-                        writer.push(&PasswordAlgorithms::new(offered))?;
-                    }
+            refusal.write(writer)?;
+            if let Some(nonce) = nonce {
+                writer.push(&Realm(&realm))?.push(&Nonce(&nonce))?;
+                if !offered.is_empty() {
+                    writer.push(&PasswordAlgorithms::new(offered))?;
                 }
-                Refusal::Unknown(UnknownTypes { types, count }) => {
-                    writer.push(&UnknownAttributes::new(&types[..count]))?;
-                }
-                _ => {}
             }
             Ok(())
         })
