@@ -1,0 +1,1 @@
+//! Socket servers for Linux.
