@@ -1,1 +1,3 @@
 //! Socket servers for Linux.
+
+pub mod config;

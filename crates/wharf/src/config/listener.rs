@@ -1,0 +1,98 @@
+//! One listener: where it listens, what it speaks, and every rule that an arrival meets.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AcceptOptions, Address, Buffers, Limits, ProxyOptions, Rates, Rule, SocketOptions, Timeouts,
+    TlsOptions, UnixOptions, WebSocketOptions,
+};
+
+/// What a listener speaks on the connections it accepts.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Default,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Transport {
+    /// Bytes over TCP; the addresses are IP addresses.
+    #[default]
+    Tcp,
+    /// TLS over TCP or Unix sockets.
+    Tls,
+    /// Bytes over Unix stream sockets; the addresses are paths or abstract names.
+    Unix,
+    /// WebSocket (RFC 6455) over TCP or Unix sockets.
+    Ws,
+    /// WebSocket over TLS, over TCP or Unix sockets.
+    Wss,
+}
+
+impl Transport {
+    /// Whether the transport is encrypted.
+    pub fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
+    /// Whether the transport carries messages rather than bytes.
+    pub fn is_websocket(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
+
+    /// The name in configuration, URLs, logs and metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Unix => "unix",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+        }
+    }
+}
+
+/// A listener's configuration: the same value whether it comes from the builder, from TOML or from
+/// a URL.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ListenerConfig {
+    /// What is spoken.
+    pub transport: Transport,
+    /// Where to listen: `"[::]:7000"`, `"/run/app.sock"`, `"@abstract"`, `"systemd:NAME"`,
+    /// `"fd:3"`. Several are one logical listener with one set of limits.
+    pub bind: Vec<Address>,
+    /// How connections are taken from the kernel.
+    pub accept: AcceptOptions,
+    /// Socket options.
+    pub socket: SocketOptions,
+    /// Unix socket files and their peers.
+    pub unix: UnixOptions,
+    /// The PROXY protocol.
+    pub proxy: ProxyOptions,
+    /// TLS, for `tls` and `wss`.
+    pub tls: TlsOptions,
+    /// WebSocket, for `ws` and `wss`.
+    pub websocket: WebSocketOptions,
+    /// How many connections, and what happens to one too many.
+    pub limits: Limits,
+    /// Ordered rules, `"allow 10.0.0.0/8"` or `"deny all"`: the first that matches decides, and
+    /// none means allow. Checked on the raw peer and again on the proxied one.
+    pub access: Vec<Rule>,
+    /// How fast.
+    pub rates: Rates,
+    /// How long.
+    pub timeouts: Timeouts,
+    /// What may be kept in memory for one connection.
+    pub buffers: Buffers,
+}
