@@ -7,6 +7,7 @@
 //!
 //! | module | verdict |
 //! |---|---|
+//! | [`access`] | whether a source address, or the user of a Unix peer, may connect |
 //! | [`address`] | what kind of address this is, and how firmly that kind is refused as a peer |
 //! | [`peer`] | whether a relay may exchange data with this peer |
 //! | [`bucket`] | whether one flow is within its rate |
@@ -43,6 +44,7 @@
 //!
 //! [`Instant`]: std::time::Instant
 
+pub mod access;
 pub mod address;
 pub mod bucket;
 pub mod peer;
@@ -50,6 +52,7 @@ pub mod prefix;
 pub mod quota;
 mod ranges;
 
+pub use access::{AccessRules, IdentityRules, Verdict};
 pub use address::{AddressClass, Tier};
 pub use bucket::TokenBucket;
 /// An address range in CIDR notation, from the `ipnet` crate; the type of [`PeerRules::allow`] and

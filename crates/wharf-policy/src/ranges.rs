@@ -61,7 +61,8 @@ impl<T: Copy + Ord> Intervals<T> {
     }
 }
 
-fn canonical_net(net: IpNet) -> IpNet {
+/// A range within `::ffff:0:0/96` as the IPv4 range it stands for; any other as it is.
+pub(crate) fn canonical_net(net: IpNet) -> IpNet {
     let IpNet::V6(v6) = net else { return net };
     let Some(v4) = v6.network().to_ipv4_mapped() else {
         return net;
