@@ -65,6 +65,8 @@ counters! {
     Released => "released",
     /// Allocations ended by expiry.
     Expired => "expired",
+    /// Allocations ended with the connection of their client.
+    Disconnected => "disconnected",
     /// Allocate requests for which no relay socket could be had.
     NoRelay => "no_relay",
     /// Relay sockets that could not be bound because somebody else has the port.

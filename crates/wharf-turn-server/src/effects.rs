@@ -93,6 +93,10 @@ impl Worker {
                 by: FreedBy::Expiry,
                 ..
             } => self.counters.add(Counter::Expired, 1),
+            Event::Freed {
+                by: FreedBy::Disconnect,
+                ..
+            } => self.counters.add(Counter::Disconnected, 1),
             Event::AuthenticationFailed { why, .. } => self.counters.failed(*why),
             Event::PeerRefused { .. } => self.counters.add(Counter::PeerRefused, 1),
             Event::NoRelay { .. } => self.counters.add(Counter::NoRelay, 1),

@@ -116,11 +116,11 @@ impl Outbound {
 
     fn stage_at_listener(
         &mut self,
-        listener: u16,
+        listener: u32,
         exits: &Exits<'_>,
         stage: impl Fn(&mut SendBatch) -> Result<(), Full>,
     ) {
-        let listener = usize::from(listener);
+        let listener = listener as usize;
         if let Some(batch) = self.to_clients.get_mut(listener)
             && stage(batch).is_err()
         {
@@ -180,7 +180,7 @@ impl Outbound {
 
 /// The source address of a datagram to a client; a socket with one address has no choice.
 fn from(exits: &Exits<'_>, path: &ClientPath) -> Option<IpAddr> {
-    let listener = exits.listeners.get(usize::from(path.listener))?;
+    let listener = exits.listeners.get(path.listener as usize)?;
     listener.wildcard.then_some(path.server.ip())
 }
 

@@ -32,7 +32,7 @@ impl Worker {
                 transport: Transport::Udp,
                 client: datagrams.from,
                 server: local,
-                listener: index as u16,
+                listener: index as u32,
             };
             if let Some(ip) = datagrams.local {
                 path.server.set_ip(ip);

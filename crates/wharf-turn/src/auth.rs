@@ -244,7 +244,12 @@ impl Server {
         fresh: bool,
     ) -> Output<'_> {
         if message.bytes().len() > MAX_KEPT || self.look_ups >= self.config.max_look_ups {
-            return Output::Dropped(DropReason::LookUpsFull);
+            // RFC 8489 §6.2.2: over a stream a request is not sent again, so that silence would last.
+            return if request.path.transport.is_stream() {
+                self.turn_away(now, request, message, Refusal::ServerError)
+            } else {
+                Output::Dropped(DropReason::LookUpsFull)
+            };
         }
         if !fresh && self.look_ups >= self.config.max_look_ups / 2 {
             return self.turn_away(now, request, message, Refusal::StaleNonce);
@@ -272,7 +277,7 @@ impl Server {
         message: &Message<'_>,
         refusal: Refusal,
     ) -> Output<'_> {
-        if !self.limiter.allow(now, request.path.client.ip()) {
+        if !self.may_answer(now, &request.path) {
             return Output::Dropped(DropReason::RateLimited);
         }
         if let Refusal::Unauthorized(why) = refusal {

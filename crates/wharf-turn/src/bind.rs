@@ -33,6 +33,8 @@ pub(crate) struct Binding {
     pub(crate) second: Option<QuotaPermit>,
     /// What to say if no socket can be had.
     pub(crate) failure: Refusal,
+    /// The client's connection has ended meanwhile.
+    pub(crate) abandoned: bool,
 }
 
 impl Binding {
@@ -50,6 +52,7 @@ impl Binding {
             next: None,
             second,
             failure: Refusal::Capacity,
+            abandoned: false,
         }
     }
 }
@@ -60,6 +63,9 @@ impl Server {
         let Some(binding) = &mut self.allocations.get_mut(index).binding else {
             return Output::Dropped(DropReason::UnknownCommand);
         };
+        if binding.abandoned {
+            return self.finish(now, index);
+        }
         if let Some(token) = binding.wanted.token {
             return self.claim_reservation(now, index, token);
         }
@@ -261,8 +267,17 @@ impl Server {
             user,
             wanted,
             failure,
+            next,
+            abandoned,
             ..
         } = *binding;
+        if abandoned {
+            if let Some((local, _)) = next {
+                self.return_port(local);
+            }
+            self.give_up(index);
+            return Output::Dropped(DropReason::ClientGone);
+        }
         let allocation = self.allocations.get_mut(index);
         let expires = now + wanted.lifetime;
         for relay in allocation.relays.iter_mut().flatten() {

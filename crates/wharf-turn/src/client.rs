@@ -46,7 +46,7 @@ const TURN_ATTRIBUTES: &[AttributeType] = &[
 const CHANNEL_HEADER: usize = 4;
 
 impl Server {
-    /// A datagram from a client.
+    /// A datagram from a client, or a whole frame of a client's stream, padding included.
     pub fn handle_client(
         &mut self,
         now: Instant,

@@ -52,14 +52,16 @@ pub struct Config {
     /// With it and the default realm, no answer to a source without an allocation is larger than 22/7 of
     /// the request: a 401 of 88 bytes to an Allocate of 28. Without it the ratio is 4.4.
     pub early_refusal: bool,
-    /// Limit on answers to unauthenticated requests, per source prefix.
+    /// Limit on answers to unauthenticated requests, per source prefix: one over UDP and one as large
+    /// over streams.
     pub unauthenticated: PrefixLimits,
     /// Credentials kept after a look-up; the oldest half is forgotten when full. Default 8,192.
     pub credential_cache: usize,
     /// How long a credential is kept after a look-up. Default 60 s.
     pub credential_ttl: Duration,
     /// Credential look-ups under way at once. Default 1,024. When half of them are taken, only requests
-    /// with a valid nonce are admitted, the others get a 438; when all are, requests are dropped.
+    /// with a valid nonce are admitted, the others get a 438; when all are, requests are dropped, or
+    /// answered 500 over a stream.
     pub max_look_ups: usize,
 }
 

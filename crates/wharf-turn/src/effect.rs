@@ -157,6 +157,8 @@ pub enum FreedBy {
     Client,
     /// Its lifetime ran out.
     Expiry,
+    /// The client's connection ended (RFC 8656 §5).
+    Disconnect,
 }
 
 /// What is wrong with a request's credentials.

@@ -1,12 +1,13 @@
-//! The TURN server of RFC 8656 as a state machine: datagrams, time and answers in, effects out. It owns
+//! The TURN server of RFC 8656 as a state machine: datagrams, frames of streams, time and answers in, effects out. It owns
 //! no socket, reads no clock and draws no entropy of its own, and it does not speak TCP allocations
 //! (RFC 6062), mobility (RFC 8016) or third-party authorisation (RFC 7635): what it does not know it
 //! refuses with the error that the RFC names.
 //!
 //! One [`Server`] is one worker's share of a TURN server. Its contract:
 //!
-//! - **In**: [`Server::handle_client`], [`Server::handle_peer`], [`Server::handle_peer_error`],
-//!   [`Server::handle_done`] and [`Server::handle_timeout`]. `now` never goes backwards.
+//! - **In**: [`Server::handle_client`], [`Server::handle_client_closed`], [`Server::handle_peer`],
+//!   [`Server::handle_peer_error`], [`Server::handle_done`] and [`Server::handle_timeout`]. `now` never
+//!   goes backwards.
 //! - **Out, data path**: each of them returns at most one [`Output`], with ranges into the caller's
 //!   buffer: nothing is copied and nothing is allocated for a relayed packet.
 //! - **Out, control path**: after each input, drain [`Server::poll_command`] and
@@ -55,6 +56,7 @@ mod auth;
 mod bind;
 mod channel_bind;
 mod client;
+mod closed;
 mod config;
 mod credential;
 mod effect;

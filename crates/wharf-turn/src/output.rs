@@ -121,6 +121,8 @@ drop_reasons! {
     LookUpsFull => "lookups_full",
     /// An answer to a command that is not outstanding.
     UnknownCommand => "unknown_command",
+    /// The reply to a request of a client whose connection has ended since.
+    ClientGone => "client_gone",
     /// An ICMP error of a type that is not passed on (RFC 8656 §11.5).
     IcmpIgnored => "icmp_ignored",
     /// An ICMP error above the allocation's rate.

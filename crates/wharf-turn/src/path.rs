@@ -10,9 +10,25 @@ use std::net::{IpAddr, SocketAddr};
 pub enum Transport {
     /// Plain UDP.
     Udp,
+    /// Plain TCP.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+}
+
+impl Transport {
+    /// A byte stream: ChannelData is padded (RFC 8656 §12.5), a source address is not forged, and a
+    /// client does not send a request again.
+    pub const fn is_stream(self) -> bool {
+        !matches!(self, Self::Udp)
+    }
 }
 
 /// The five-tuple of a client (RFC 8656 §2): the same client address on two listeners is two paths.
+///
+/// Over a stream a path is one connection: the driver sees to it that no two connections that are open
+/// at the same time have the same path, and reports the end of each with
+/// [`Server::handle_client_closed`](crate::Server::handle_client_closed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientPath {
     /// The transport between client and server.
@@ -21,8 +37,8 @@ pub struct ClientPath {
     pub client: SocketAddr,
     /// The server's address that the client sent to.
     pub server: SocketAddr,
-    /// The driver's own number for the socket; not part of the identity.
-    pub listener: u16,
+    /// The driver's own number for the socket, or for the connection; not part of the identity.
+    pub listener: u32,
 }
 
 impl fmt::Display for ClientPath {

@@ -17,6 +17,8 @@ use crate::{DropReason, Output, RelayId, ToClient};
 
 /// The largest UDP payload over IPv4.
 const MAX_DATAGRAM: usize = 65_507;
+/// The largest message over a stream: its length is a 16-bit number and a multiple of four.
+const MAX_MESSAGE: usize = HEADER_LEN + 65_532;
 
 impl Server {
     /// A datagram of `len` bytes that arrived on a relay socket.
@@ -112,12 +114,15 @@ impl Server {
         let Owner::Allocation(index) = entry.owner else {
             return Output::Dropped(DropReason::NoPermission);
         };
+        let fill = payload.len().wrapping_neg() % 4;
+        let is_stream = self.allocations.get(index).path.transport.is_stream();
         let (header, padding) = match self.channels.by_peer(relay.index, peer) {
             Some((_, channel)) if channel.is_usable(now) => {
                 let [n0, n1] = channel.number.to_be_bytes();
                 let [l0, l1] = (payload.len() as u16).to_be_bytes();
                 self.header[..4].copy_from_slice(&[n0, n1, l0, l1]);
-                (4, 0)
+                // RFC 8656 §12.5: padded over a stream, though the length does not say so.
+                (4, if is_stream { fill } else { 0 })
             }
             _ => {
                 if !self.admits(now, index, relay, peer.ip()) {
@@ -131,10 +136,11 @@ impl Server {
                 self.rng.fill_bytes(&mut id);
                 let mut header = Header::data_indication(&mut self.header, TransactionId(id));
                 header.attribute(&XorPeerAddress(peer));
-                (header.data(payload.len()), payload.len().wrapping_neg() % 4)
+                (header.data(payload.len()), fill)
             }
         };
-        if header + payload.len() + padding > MAX_DATAGRAM {
+        let max = if is_stream { MAX_MESSAGE } else { MAX_DATAGRAM };
+        if header + payload.len() + padding > max {
             return Output::Dropped(DropReason::TooLarge);
         }
         Output::ToClient(ToClient {

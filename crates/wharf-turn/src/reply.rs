@@ -154,7 +154,7 @@ impl Server {
     /// The answer to a Binding request (RFC 8489 §6.3.1): nothing but what was asked for, so that it is
     /// of little use for reflection.
     pub(crate) fn binding(&mut self, now: Instant, request: &Request) -> Output<'_> {
-        if !self.limiter.allow(now, request.path.client.ip()) {
+        if !self.may_answer(now, &request.path) {
             return Output::Dropped(DropReason::RateLimited);
         }
         let mapped = XorMappedAddress(request.path.client);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use slab::Slab;
-use wharf_policy::{PeerPolicy, PeerRefusal, PrefixLimiter, Quotas};
+use wharf_policy::{PeerPolicy, PeerRefusal, PrefixLimiter, PrefixLimits, Quotas};
 use wharf_stun::attribute::PasswordAlgorithm;
 use wharf_stun::security_features::SecurityFeatures;
 
@@ -39,7 +39,8 @@ pub struct Server {
     pub(crate) quotas: Quotas,
     pub(crate) peers: Arc<PeerPolicy>,
     pub(crate) nonces: Nonces,
-    pub(crate) limiter: PrefixLimiter,
+    /// Limits on unauthenticated answers over UDP, and over streams.
+    limiters: [PrefixLimiter; 2],
     pub(crate) rng: ChaCha8Rng,
     pub(crate) credentials: Cache,
     /// Stands in for an unknown user, so that the answer takes as long as for a known one.
@@ -71,6 +72,8 @@ pub(crate) enum Pending {
         path: ClientPath,
         datagram: Box<[u8]>,
     },
+    /// A request whose user is looked up, of a client that is gone.
+    Abandoned,
     /// An allocation whose socket is bound.
     Bind { index: u32, relay: RelayId },
     /// An allocation whose reserved socket is fetched from another worker.
@@ -119,7 +122,7 @@ impl Server {
                 now,
                 unix,
             ),
-            limiter: PrefixLimiter::new(config.unauthenticated, rng.next_u64()),
+            limiters: limiters(config.unauthenticated, rng.next_u64()),
             credentials: Cache::new(config.credential_cache, rng.next_u64()),
             nobody: Arc::new(nobody),
             allocations: Allocations::new(rng.next_u64()),
@@ -161,6 +164,10 @@ impl Server {
             (Pending::LookUp { path, datagram }, Done::Credential(answer)) => {
                 self.look_ups -= 1;
                 self.handle_looked_up(now, &path, &datagram, answer)
+            }
+            (Pending::Abandoned, Done::Credential(_)) => {
+                self.look_ups -= 1;
+                Output::Dropped(DropReason::ClientGone)
             }
             (Pending::Bind { index, relay }, Done::Bound(result)) => {
                 self.handle_bound(now, index, relay, result)
@@ -207,10 +214,17 @@ impl Server {
         self.credentials.clear();
     }
 
-    /// Another limit on unauthenticated answers, counted afresh.
-    pub fn set_unauthenticated_limit(&mut self, limits: wharf_policy::PrefixLimits) {
+    /// Another limit on unauthenticated answers, counted afresh, over UDP and over streams.
+    pub fn set_unauthenticated_limit(&mut self, limits: PrefixLimits) {
         self.config.unauthenticated = limits;
-        self.limiter = PrefixLimiter::new(limits, self.rng.next_u64());
+        self.limiters = limiters(limits, self.rng.next_u64());
+    }
+
+    /// Whether a client who has proved nothing may have an answer. Streams count for themselves: forged
+    /// datagrams do not use up the share of a prefix that has connections.
+    pub(crate) fn may_answer(&mut self, now: Instant, path: &ClientPath) -> bool {
+        let limiter = &mut self.limiters[usize::from(path.transport.is_stream())];
+        limiter.allow(now, path.client.ip())
     }
 
     /// A port of this worker's pool, lent to another worker with a reservation, is free again.
@@ -270,4 +284,8 @@ impl Server {
         });
         Refusal::Forbidden
     }
+}
+
+fn limiters(limits: PrefixLimits, seed: u64) -> [PrefixLimiter; 2] {
+    [(); 2].map(|()| PrefixLimiter::new(limits, seed))
 }

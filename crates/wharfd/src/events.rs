@@ -151,6 +151,7 @@ fn line(event: &Event, hinted: &mut HashSet<&'static str>) {
             let by = match by {
                 FreedBy::Client => "client",
                 FreedBy::Expiry => "expiry",
+                FreedBy::Disconnect => "disconnect",
             };
             debug!(client = %path.client, server = %path.server, user = &**user, by, "freed");
         }

@@ -16,7 +16,7 @@ fn even(host: &mut Host, client: &mut Client, reserve_next: bool) -> Answer {
 }
 
 /// The even port's address and the token for the next.
-fn pair(host: &mut Host, client: &mut Client) -> (SocketAddr, ReservationToken) {
+pub(crate) fn pair(host: &mut Host, client: &mut Client) -> (SocketAddr, ReservationToken) {
     let answer = even(host, client, true);
     assert_eq!(answer.error, None);
     let relay = answer.relayed()[0];
@@ -198,7 +198,7 @@ fn t18_a_pair_counts_twice() {
 }
 
 /// Two workers that share the books.
-fn workers(per_user: u32) -> [Host; 2] {
+pub(crate) fn workers(per_user: u32) -> [Host; 2] {
     let quotas = Quotas::new(QuotaLimits { per_user, total: 0 });
     [0, 1].map(|index| {
         let worker = Worker { index, count: 2 };

@@ -16,6 +16,7 @@ mod permission;
 mod policy;
 mod refresh;
 mod sim;
+mod stream;
 mod stun;
 mod support;
 
