@@ -10,7 +10,8 @@
 //! | [`access`] | whether a source address, or the user of a Unix peer, may connect |
 //! | [`address`] | what kind of address this is, and how firmly that kind is refused as a peer |
 //! | [`peer`] | whether a relay may exchange data with this peer |
-//! | [`bucket`] | whether one flow is within its rate |
+//! | [`bucket`] | whether one flow is within its rate, and when it will be |
+//! | [`concurrency`] | whether a source prefix has room for one more connection, in fixed memory |
 //! | [`prefix`] | whether a source prefix is within its rate, in fixed memory for any number of sources |
 //! | [`quota`] | whether a user, and the server, have room for one more |
 //!
@@ -47,6 +48,8 @@
 pub mod access;
 pub mod address;
 pub mod bucket;
+pub mod concurrency;
+mod key;
 pub mod peer;
 pub mod prefix;
 pub mod quota;
@@ -55,9 +58,23 @@ mod ranges;
 pub use access::{AccessRules, IdentityRules, Verdict};
 pub use address::{AddressClass, Tier};
 pub use bucket::TokenBucket;
+pub use concurrency::{Entered, Full, PrefixSlots, PrefixSlotsLimits};
 /// An address range in CIDR notation, from the `ipnet` crate; the type of [`PeerRules::allow`] and
 /// [`PeerRules::deny`].
 pub use ipnet::IpNet;
 pub use peer::{OwnAddresses, PeerPolicy, PeerRefusal, PeerRules};
 pub use prefix::{PrefixLimiter, PrefixLimits};
 pub use quota::{QuotaLimits, QuotaPermit, QuotaRefusal, Quotas};
+
+#[cfg(test)]
+mod testing {
+    use std::time::Instant;
+
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "an origin for the test's own time"
+    )]
+    pub(crate) fn origin() -> Instant {
+        Instant::now()
+    }
+}

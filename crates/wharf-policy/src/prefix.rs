@@ -1,12 +1,9 @@
 //! A rate limit for each source prefix, in fixed memory however many sources there are.
 
-use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use foldhash::quality::FixedState;
-
-use crate::address::canonical;
+use crate::key::PrefixKey;
 
 /// How many prefixes share a set: four records of 16 bytes are one cache line.
 const WAYS: usize = 4;
@@ -59,20 +56,18 @@ impl Default for PrefixLimits {
 pub struct PrefixLimiter {
     /// Empty when the limiter is off.
     sets: Box<[[Slot; WAYS]]>,
-    hasher: FixedState,
+    key: PrefixKey,
     /// The first `now` seen; slots count from here.
     epoch: Option<Instant>,
     /// Nanoseconds in which a bucket earns one token.
     token: u64,
     /// Nanoseconds in which an empty bucket fills.
     fill: u64,
-    ipv4_mask: u128,
-    ipv6_mask: u128,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Slot {
-    /// The seeded hash of the prefix: 64 bits are identity enough for a rate limit.
+    /// The seeded hash of the prefix.
     prefix: u64,
     /// When the bucket is full again, in nanoseconds after the epoch. One number is the whole
     /// bucket: the tokens missing now are what will be earned until then.
@@ -97,12 +92,10 @@ impl PrefixLimiter {
                 sets
             ]
             .into(),
-            hasher: FixedState::with_seed(seed),
+            key: PrefixKey::new(limits.ipv4_prefix, limits.ipv6_prefix, seed),
             epoch: None,
             token,
             fill: token.saturating_mul(limits.burst.max(1).into()),
-            ipv4_mask: mask(96 + limits.ipv4_prefix.min(32)),
-            ipv6_mask: mask(limits.ipv6_prefix.min(128)),
         }
     }
 
@@ -114,7 +107,7 @@ impl PrefixLimiter {
         }
         let epoch = *self.epoch.get_or_insert(now);
         let now = now.saturating_duration_since(epoch).as_nanos() as u64;
-        let prefix = self.hasher.hash_one(self.prefix_of(source));
+        let prefix = self.key.hash(source);
         let index = prefix as usize & (self.sets.len() - 1);
         let set = &mut self.sets[index];
         let way = set
@@ -129,14 +122,6 @@ impl PrefixLimiter {
         }
         allowed
     }
-
-    /// The prefix as an IPv6 number, an IPv4 one under `::ffff:0:0/96`.
-    fn prefix_of(&self, source: IpAddr) -> u128 {
-        match canonical(source) {
-            IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits() & self.ipv4_mask,
-            IpAddr::V6(ip) => ip.to_bits() & self.ipv6_mask,
-        }
-    }
 }
 
 fn fullest(set: &[Slot; WAYS]) -> usize {
@@ -147,12 +132,6 @@ fn fullest(set: &[Slot; WAYS]) -> usize {
             best
         }
     })
-}
-
-fn mask(prefix_len: u8) -> u128 {
-    u128::MAX
-        .checked_shl(128 - u32::from(prefix_len))
-        .unwrap_or(0)
 }
 
 #[cfg(test)]

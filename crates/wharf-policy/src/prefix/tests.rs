@@ -182,9 +182,7 @@ fn x1_flood_of_sources_leaves_a_client_its_answers() {
 fn seeds_place_prefixes_differently() {
     let place = |seed| {
         let limiter = PrefixLimiter::new(PrefixLimits::default(), seed);
-        (0..64)
-            .map(|i| limiter.hasher.hash_one(limiter.prefix_of(v4(i))))
-            .collect::<Vec<_>>()
+        (0..64).map(|i| limiter.key.hash(v4(i))).collect::<Vec<_>>()
     };
     assert_ne!(place(1), place(2));
     assert_eq!(place(1), place(1));
