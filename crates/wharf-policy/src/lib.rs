@@ -13,6 +13,9 @@
 //! | [`bucket`] | whether one flow is within its rate, and when it will be |
 //! | [`concurrency`] | whether a source prefix has room for one more connection, in fixed memory |
 //! | [`prefix`] | whether a source prefix is within its rate, in fixed memory for any number of sources |
+//! | [`pace`] | whether a sender holds its connection by sending too slowly |
+//! | [`alarm`] | whether a number is alarming, told at most once a cool-down |
+//! | [`repeat`] | whether an event deserves a log line |
 //! | [`quota`] | whether a user, and the server, have room for one more |
 //!
 //! ```
@@ -47,24 +50,30 @@
 
 pub mod access;
 pub mod address;
+pub mod alarm;
 pub mod bucket;
 pub mod concurrency;
 mod key;
+pub mod pace;
 pub mod peer;
 pub mod prefix;
 pub mod quota;
 mod ranges;
+pub mod repeat;
 
 pub use access::{AccessRules, IdentityRules, Verdict};
 pub use address::{AddressClass, Tier};
+pub use alarm::{Alarm, AlarmChange, AlarmState};
 pub use bucket::TokenBucket;
 pub use concurrency::{Entered, Full, PrefixSlots, PrefixSlotsLimits};
 /// An address range in CIDR notation, from the `ipnet` crate; the type of [`PeerRules::allow`] and
 /// [`PeerRules::deny`].
 pub use ipnet::IpNet;
+pub use pace::{MinimumRate, Pace, PaceMeter};
 pub use peer::{OwnAddresses, PeerPolicy, PeerRefusal, PeerRules};
 pub use prefix::{PrefixLimiter, PrefixLimits};
 pub use quota::{QuotaLimits, QuotaPermit, QuotaRefusal, Quotas};
+pub use repeat::RepeatLimiter;
 
 #[cfg(test)]
 mod testing {
