@@ -1,5 +1,5 @@
-//! Verdicts from addresses, counters and time: which peers a relay may reach, how often a source
-//! may be answered, how many allocations a user may hold.
+//! Verdicts from addresses, counters and time: who may connect, how often and how many at once;
+//! which peers a relay may reach; how many allocations a user may hold; how well it all goes.
 //!
 //! The crate opens no socket, reads no clock and draws no entropy: the caller passes [`Instant`]s
 //! and seeds in. It knows no TURN word either; it says *refused* and why, and the caller turns that
@@ -14,6 +14,7 @@
 //! | [`concurrency`] | whether a source prefix has room for one more connection, in fixed memory |
 //! | [`prefix`] | whether a source prefix is within its rate, in fixed memory for any number of sources |
 //! | [`pace`] | whether a sender holds its connection by sending too slowly |
+//! | [`health`] | how well a server does, from its counters, with hysteresis |
 //! | [`alarm`] | whether a number is alarming, told at most once a cool-down |
 //! | [`repeat`] | whether an event deserves a log line |
 //! | [`quota`] | whether a user, and the server, have room for one more |
@@ -44,6 +45,19 @@
 //! assert!(quotas.acquire(&alice).is_err());
 //! drop(permit);
 //! assert_eq!(quotas.live(), 0);
+//!
+//! // A connection: may its source come in, has its prefix room, when may it be read again?
+//! use wharf_policy::{AccessRules, PrefixSlots, PrefixSlotsLimits, TokenBucket, Verdict};
+//! let (now, source) = (Instant::now(), "198.51.100.7".parse().unwrap());
+//! let rules = AccessRules::new(vec!["deny 203.0.113.0/24".parse().unwrap()]).unwrap();
+//! assert_eq!(rules.check(source), Verdict::Allow);
+//! let limits = PrefixSlotsLimits { per_prefix: 200, ..PrefixSlotsLimits::default() };
+//! let mut slots = PrefixSlots::new(limits, 0x5eed);
+//! let entered = slots.try_enter(source).unwrap();
+//! let mut bytes = TokenBucket::new(now, 64_000, 0);
+//! bytes.charge(now, 16_000);
+//! assert_eq!(bytes.ready_at(now), Some(now + std::time::Duration::from_millis(250)));
+//! slots.leave(entered);
 //! ```
 //!
 //! [`Instant`]: std::time::Instant
@@ -53,6 +67,7 @@ pub mod address;
 pub mod alarm;
 pub mod bucket;
 pub mod concurrency;
+pub mod health;
 mod key;
 pub mod pace;
 pub mod peer;
@@ -66,6 +81,7 @@ pub use address::{AddressClass, Tier};
 pub use alarm::{Alarm, AlarmChange, AlarmState};
 pub use bucket::TokenBucket;
 pub use concurrency::{Entered, Full, PrefixSlots, PrefixSlotsLimits};
+pub use health::{Health, HealthMeter, HealthRules};
 /// An address range in CIDR notation, from the `ipnet` crate; the type of [`PeerRules::allow`] and
 /// [`PeerRules::deny`].
 pub use ipnet::IpNet;
