@@ -25,6 +25,7 @@ use crate::{ChannelData, HEADER_LEN, MAGIC_COOKIE, Protocol, classify, padded};
 #[derive(Clone, Copy, Debug)]
 pub struct Framer {
     max: usize,
+    last_channel: u8,
 }
 
 /// What the bytes at hand amount to.
@@ -77,7 +78,18 @@ impl Framer {
     /// `max` is the longest frame that is let in, in bytes, header and padding included: the
     /// buffer never needs more.
     pub const fn new(max: usize) -> Self {
-        Self { max }
+        Self {
+            max,
+            last_channel: 79,
+        }
+    }
+
+    /// Takes channel numbers up to 0x7fff for ChannelData, as RFC 5766 §11 had them. Default up to
+    /// 0x4fff (RFC 8656 §12).
+    #[must_use]
+    pub const fn rfc5766_channels(mut self) -> Self {
+        self.last_channel = 127;
+        self
     }
 
     /// Looks at the bytes that have been received and not yet consumed.
@@ -85,10 +97,11 @@ impl Framer {
         let Some(&first) = input.first() else {
             return Ok(Step::Need(4));
         };
-        let protocol = classify(first);
-        if !matches!(protocol, Protocol::Stun | Protocol::ChannelData) {
-            return Err(FrameError::FirstByte(first));
-        }
+        let protocol = match classify(first) {
+            Protocol::Unknown if (80..=self.last_channel).contains(&first) => Protocol::ChannelData,
+            protocol @ (Protocol::Stun | Protocol::ChannelData) => protocol,
+            _ => return Err(FrameError::FirstByte(first)),
+        };
         // Both headers give a length in bytes 2 and 3.
         let Some(&[n0, n1, l0, l1]) = input.first_chunk() else {
             return Ok(Step::Need(4 - input.len()));

@@ -9,7 +9,7 @@ use thiserror::Error;
 use wharf_policy::{PeerRules, QuotaLimits};
 use wharf_turn::Event;
 
-use crate::{CoreConfig, Credentials, RelayAddress};
+use crate::{CoreConfig, Credentials, RelayAddress, StreamOptions};
 
 /// What a server is started with.
 #[derive(Debug, Default)]
@@ -28,6 +28,8 @@ pub struct Config {
     pub receive_buffer: Option<usize>,
     /// Send buffer of each listening socket in bytes. Default the system's.
     pub send_buffer: Option<usize>,
+    /// Clients over TCP and TLS. Default see there.
+    pub streams: StreamOptions,
     /// What becomes of DSCP and ECN. Default [`Tos::Copy`].
     pub tos: Tos,
     /// The core's options. `relays` and `worker` in it are set from the fields above.

@@ -2,17 +2,20 @@
 //! back-ends, and what one worker asks of another.
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use wharf_policy::{PeerPolicy, PeerRules, PrefixLimits, QuotaLimits, Quotas};
+use wharf_stun::Framer;
 use wharf_turn::{ClaimedRelay, CommandId, CredentialAnswer, RelayId};
 use wharf_udp::{Socket, Waker};
 
-use crate::Credentials;
 use crate::counters::{Counter, Counters, Snapshot};
+use crate::lane::Lane;
 use crate::own::Own;
+use crate::{Credentials, StreamEnd, StreamOptions, StreamPath};
 
 /// Claims of other workers that may wait for one worker.
 const CLAIMS: usize = 1_024;
@@ -31,6 +34,8 @@ pub(crate) enum Message {
     },
     /// A port that was lent with a reservation is free again.
     ReturnPort(SocketAddr),
+    /// A stream has frames, is new, or is over.
+    Stream(Arc<Lane>),
     Peers(Arc<PeerPolicy>),
     Credentials(Arc<Credentials>),
     Unauthenticated(PrefixLimits),
@@ -51,17 +56,19 @@ pub(crate) struct Claim {
 /// A worker's queue, and what wakes the worker to look at it.
 ///
 /// It holds at most one answer for each look-up that is under way and [`CLAIMS`] claims; the answers to
-/// claims and the ports returned are bounded by what was asked and lent. Operator commands are few.
+/// claims and the ports returned are bounded by what was asked and lent. Each open stream is in it once
+/// at the most. Operator commands are few.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    queue: Mutex<VecDeque<Message>>,
+    /// `None` when the worker has ended.
+    queue: Mutex<Option<VecDeque<Message>>>,
     waker: Waker,
 }
 
 impl Inbox {
     pub(crate) fn new() -> std::io::Result<Self> {
         Ok(Self {
-            queue: Mutex::default(),
+            queue: Mutex::new(Some(VecDeque::new())),
             waker: Waker::new()?,
         })
     }
@@ -70,38 +77,63 @@ impl Inbox {
         &self.waker
     }
 
-    pub(crate) fn send(&self, message: Message) {
-        self.queue().push_back(message);
+    /// False, and nothing sent, when the worker has ended.
+    pub(crate) fn send(&self, message: Message) -> bool {
+        let Some(queue) = &mut *self.queue() else {
+            return false;
+        };
+        queue.push_back(message);
         self.waker.wake();
+        true
     }
 
     pub(crate) fn answer(&self, id: CommandId, answer: CredentialAnswer) {
         self.send(Message::Credential(id, answer));
     }
 
+    pub(crate) fn stream(&self, lane: &Arc<Lane>) -> bool {
+        self.send(Message::Stream(Arc::clone(lane)))
+    }
+
     /// False, and nothing sent, when too many claims wait.
     pub(crate) fn claim(&self, claim: Claim) -> bool {
         let mut queue = self.queue();
-        let claims = queue
-            .iter()
-            .filter(|m| matches!(m, Message::Claim(_)))
-            .count();
-        if claims >= CLAIMS {
-            return false;
+        let claims = queue.iter().flatten();
+        let claims = claims.filter(|m| matches!(m, Message::Claim(_))).count();
+        match &mut *queue {
+            Some(queue) if claims < CLAIMS => queue.push_back(Message::Claim(claim)),
+            _ => return false,
         }
-        queue.push_back(Message::Claim(claim));
         drop(queue);
         self.waker.wake();
         true
     }
 
+    /// Has the worker look again.
+    pub(crate) fn wake(&self) {
+        self.waker.wake();
+    }
+
     /// Everything that waits.
     pub(crate) fn take(&self) -> VecDeque<Message> {
         self.waker.drain();
-        std::mem::take(&mut self.queue())
+        self.queue()
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
-    fn queue(&self) -> MutexGuard<'_, VecDeque<Message>> {
+    /// The worker has ended: nothing is taken any more.
+    pub(crate) fn close(&self) {
+        let rest = self.queue().take();
+        for message in rest.into_iter().flatten() {
+            if let Message::Stream(lane) = message {
+                lane.finish(Vec::new(), StreamEnd::Stopped);
+            }
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Option<VecDeque<Message>>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -146,6 +178,10 @@ pub struct Handle {
     pub(crate) quotas: Quotas,
     pub(crate) own: Arc<Own>,
     pub(crate) drained: Arc<Drained>,
+    pub(crate) streams: StreamOptions,
+    pub(crate) framer: Framer,
+    /// Spreads streams over the workers, in a way that no client can foresee.
+    pub(crate) spread: RandomState,
 }
 
 impl Handle {
@@ -159,7 +195,9 @@ impl Handle {
         self.counters().get(Counter::Allocations)
     }
 
-    /// No more allocations from now on; live ones go on until they end.
+    /// No more allocations from now on; live ones go on until they end. Streams without an allocation
+    /// end now, the others with their allocation; one that is opened later is served, and told that
+    /// there is none to be had.
     pub fn drain(&self) {
         self.send(|| Message::Drain);
     }
@@ -194,6 +232,11 @@ impl Handle {
     /// Another limit on answers to unauthenticated requests.
     pub fn set_unauthenticated_limit(&self, limits: PrefixLimits) {
         self.send(|| Message::Unauthenticated(limits));
+    }
+
+    pub(crate) fn inbox_of(&self, path: &StreamPath) -> Arc<Inbox> {
+        let worker = self.spread.hash_one(path) as usize % self.workers.len();
+        Arc::clone(&self.workers[worker].0)
     }
 
     pub(crate) fn stop(&self) {

@@ -7,9 +7,9 @@ use wharf_turn::{AuthFailure, DropReason, Reply};
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident => $label:literal,)+) => {
-        /// A number that a worker keeps. All count up, but for [`Counter::Allocations`],
-        /// [`Counter::Permissions`], [`Counter::Channels`] and [`Counter::FreePorts`], which go up and
-        /// down.
+        /// A number that a worker keeps. All count up, but for [`Counter::Streams`],
+        /// [`Counter::Allocations`], [`Counter::Permissions`], [`Counter::Channels`] and
+        /// [`Counter::FreePorts`], which go up and down.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Counter { $($(#[doc = $doc])+ $name,)+ }
 
@@ -81,8 +81,36 @@ counters! {
     WrongPassword => "wrong_password",
     /// Requests by another user than the allocation's.
     WrongUser => "wrong_user",
+    /// Frames received over streams: STUN messages and ChannelData.
+    StreamFrames => "stream_frames",
+    /// Bytes of frames received over streams.
+    StreamBytes => "stream_bytes",
+    /// Frames queued for clients over streams, replies included.
+    ToStreamFrames => "to_stream_frames",
+    /// Bytes of frames queued for clients over streams.
+    ToStreamBytes => "to_stream_bytes",
+    /// Relayed datagrams not queued for a stream because its client reads too slowly.
+    StreamDropped => "stream_dropped",
+    /// Streams opened, over TCP and TLS.
+    StreamsOpened => "streams_opened",
+    /// Streams ended by their clients.
+    StreamsClosed => "streams_closed",
+    /// Streams that could not be read or written any more.
+    StreamsFailed => "streams_failed",
+    /// Streams ended because they carried something else than STUN messages and ChannelData.
+    StreamsGarbled => "streams_garbled",
+    /// Streams ended because they had no allocation and brought nothing for a time.
+    StreamsIdle => "streams_idle",
+    /// Streams given up by the listener that had accepted them.
+    StreamsAbandoned => "streams_abandoned",
+    /// Streams ended because another connection of the same addresses came.
+    StreamsReplaced => "streams_replaced",
+    /// Streams without an allocation ended by a drain.
+    StreamsDrained => "streams_drained",
     /// Panics caught. Each is a defect of the server or of an event hook.
     Panics => "panics",
+    /// Open streams.
+    Streams => "streams",
     /// Live allocations.
     Allocations => "allocations",
     /// Live permissions.

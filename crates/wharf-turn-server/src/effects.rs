@@ -84,6 +84,15 @@ impl Worker {
 
     fn happened(&mut self, event: &Event) {
         match event {
+            Event::Allocated { path, .. } if path.transport.is_stream() => {
+                self.stream_allocated(path, true);
+            }
+            Event::Freed { path, .. } if path.transport.is_stream() => {
+                self.stream_allocated(path, false);
+            }
+            _ => {}
+        }
+        match event {
             Event::Allocated { .. } => self.counters.add(Counter::Allocated, 1),
             Event::Freed {
                 by: FreedBy::Client,
@@ -121,7 +130,9 @@ impl Worker {
                     self.core.forget_credentials();
                 }
                 Message::Unauthenticated(limits) => self.core.set_unauthenticated_limit(limits),
+                Message::Stream(lane) => self.stream_is_ready(lane),
                 Message::Drain if self.drain == Drain::No => {
+                    self.drain_streams(now);
                     self.drain = Drain::Begun;
                     self.core.drain();
                 }
@@ -130,6 +141,7 @@ impl Worker {
             }
             self.effects(now);
         }
+        self.read_streams(now);
     }
 
     /// Another worker's client has brought a token of ours: the socket goes to that worker.

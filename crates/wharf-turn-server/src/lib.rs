@@ -27,7 +27,9 @@
 //! ([`Counter::SendBlocked`]), and what the kernel drops before it is read is counted too
 //! ([`Counter::KernelDrops`]). Queues between threads are bounded: an answer of a credential back-end
 //! always fits, since look-ups are bounded; a reservation that another worker holds is refused with 508
-//! when that worker's queue is full.
+//! when that worker's queue is full. Streams ([`Handle::serve_stream`]) have two queues each: one that
+//! stops their reading when it is full, and one of [`StreamOptions::queue`] bytes to the client, where
+//! relayed data is dropped and counted when it is full ([`Counter::StreamDropped`]).
 #![allow(
     clippy::disallowed_methods,
     reason = "this crate is the clock and the entropy of the core"
@@ -39,11 +41,14 @@ mod control;
 mod counters;
 mod credentials;
 mod effects;
+mod lane;
 mod outbound;
 mod own;
 mod reading;
 mod relays;
 mod server;
+mod stream;
+mod streams;
 mod worker;
 
 pub use config::{Config, EventHook, StartError, Tos};
@@ -51,7 +56,9 @@ pub use control::Handle;
 pub use counters::{Counter, Counters, ERROR_CODES, METHODS, Snapshot};
 pub use credentials::{Credentials, LookUp, rest_password};
 pub use server::TurnServer;
+pub use stream::{StreamEnd, StreamError, StreamOptions, StreamPath, StreamTransport};
 pub use wharf_policy::{IpNet, PeerRefusal, PeerRules, PrefixLimits, QuotaLimits};
+pub use wharf_stun::FrameError;
 pub use wharf_stun::credential::PrepareError;
 pub use wharf_turn::{
     Algorithms, AuthFailure, ClientPath, Config as CoreConfig, Credential, CredentialAnswer,

@@ -9,6 +9,7 @@ use wharf_udp::{Full, ReceiveBatch, SendBatch, SendReport, Socket};
 use crate::appetite::Appetite;
 use crate::counters::{Counter, Counters};
 use crate::relays::RelaySockets;
+use crate::streams::Streams;
 
 /// Messages and datagrams staged for one socket before they are flushed. As many messages as there are
 /// slots to receive into, so that a full turn is one system call; datagrams for a few bursts more.
@@ -41,8 +42,10 @@ pub(crate) struct Listener {
     pub(crate) drops: u32,
 }
 
-/// Staged datagrams: a batch for each listener, and one for the relay that is sending.
+/// Staged datagrams: a batch for each listener, and one for the relay that is sending; and what is
+/// staged for streams.
 pub(crate) struct Outbound {
+    pub(crate) streams: Streams,
     to_clients: Vec<SendBatch>,
     to_peers: SendBatch,
     /// The relay that `to_peers` leaves from, and whether with DF.
@@ -53,6 +56,7 @@ impl Outbound {
     pub(crate) fn new(listeners: usize) -> Self {
         let batch = || SendBatch::new(MESSAGES, DATAGRAMS);
         Self {
+            streams: Streams::default(),
             to_clients: (0..listeners).map(|_| batch()).collect(),
             to_peers: batch(),
             sender: None,
@@ -66,6 +70,14 @@ pub(crate) struct Exits<'a> {
     pub(crate) relays: &'a RelaySockets,
     pub(crate) received: &'a ReceiveBatch,
     pub(crate) counters: &'a Counters,
+}
+
+impl Exits<'_> {
+    /// The bytes that a part of an output is about.
+    fn bytes(&self, slot: usize, part: Range<usize>) -> &[u8] {
+        let received = self.received.payload(slot);
+        received.and_then(|data| data.get(part)).unwrap_or_default()
+    }
 }
 
 impl Outbound {
@@ -98,6 +110,11 @@ impl Outbound {
     }
 
     fn stage_to_client(&mut self, to: &ToClient<'_>, source: Source, exits: &Exits<'_>) {
+        if to.path.transport.is_stream() {
+            let (slot, range) = source.payload(&to.payload);
+            let parts = [to.header, exits.bytes(slot, range), &[0; 3][..to.padding]];
+            return self.streams.stage_data(to.path, parts, exits.counters);
+        }
         let (client, from) = (to.path.client, from(exits, to.path));
         let payload = (!to.payload.is_empty()).then(|| source.payload(&to.payload));
         self.stage_at_listener(to.path.listener, exits, |batch| {
@@ -108,6 +125,10 @@ impl Outbound {
 
     fn stage_reply(&mut self, reply: &Reply<'_>, exits: &Exits<'_>) {
         exits.counters.replied(reply);
+        if reply.path.transport.is_stream() {
+            let Reply { path, bytes, .. } = reply;
+            return self.streams.stage_reply(path, bytes, exits.counters);
+        }
         let (client, from) = (reply.path.client, from(exits, &reply.path));
         self.stage_at_listener(reply.path.listener, exits, |batch| {
             batch.push_bytes(client, from, 0, reply.bytes)
@@ -136,6 +157,7 @@ impl Outbound {
         for listener in 0..self.to_clients.len() {
             self.flush_clients(listener, exits);
         }
+        self.streams.flush();
     }
 
     /// Sends what is staged for the relay that is sending. A relay that is gone takes its datagrams

@@ -1,5 +1,6 @@
 //! Start and end.
 
+use std::hash::RandomState;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::counters::Counters;
 use crate::outbound::{Listener, Outbound};
 use crate::own::{Ended, Own, watch};
 use crate::relays::RelaySockets;
+use crate::stream::framer;
 use crate::worker::{Drain, Worker};
 
 /// Receive buffer of a listening socket, when the configuration says nothing: all clients of a worker
@@ -114,6 +116,9 @@ impl TurnServer {
             quotas,
             own,
             drained,
+            streams: config.streams,
+            framer: framer(config.core.rfc5766_channels),
+            spread: RandomState::new(),
         };
         let mut server = Self {
             handle,

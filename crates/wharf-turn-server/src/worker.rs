@@ -100,6 +100,8 @@ impl Worker {
                 self.counters.add(Counter::Panics, 1);
             }
         }
+        self.outbound.streams.finish();
+        self.inboxes[self.index].close();
     }
 
     /// In this order: the operator, time, clients, peers; then all that these lead to is sent.
@@ -138,6 +140,7 @@ impl Worker {
                 self.read_peers(now, relay);
             }
         }
+        self.dismiss_streams(now);
         // Before the replies leave, so that a client's next look finds what its request has changed.
         self.gauge();
         self.note_drained();
@@ -180,6 +183,7 @@ impl Worker {
 
     fn gauge(&self) {
         let set = |counter, value: usize| self.counters.set(counter, value as u64);
+        set(Counter::Streams, self.outbound.streams.len());
         set(Counter::Allocations, self.core.allocations());
         set(Counter::Permissions, self.core.permissions());
         set(Counter::Channels, self.core.channels());

@@ -4,7 +4,7 @@ use crate::config::{Algorithm, Auth, Proof, Settings, Tos};
 use crate::problem::Problem;
 use wharf_turn_server::{
     Algorithms, Config, CoreConfig, Credentials, EventHook, PeerRules, PrefixLimits, QuotaLimits,
-    RelayAddress,
+    RelayAddress, StreamOptions,
 };
 
 /// What the server is started with.
@@ -34,6 +34,7 @@ pub(crate) fn config(settings: &Settings, events: EventHook) -> Result<Config, P
             Tos::Copy => wharf_turn_server::Tos::Copy,
             Tos::Clear => wharf_turn_server::Tos::Clear,
         },
+        streams: StreamOptions::default(),
         core: CoreConfig {
             realm: server.realm.clone(),
             default_lifetime: allocations.default_lifetime,

@@ -95,8 +95,11 @@ impl Collector for Server {
 
 /// Whether the number goes down, too.
 fn is_gauge(counter: Counter) -> bool {
-    use Counter::{Allocations, Channels, FreePorts, Permissions};
-    matches!(counter, Allocations | Channels | FreePorts | Permissions)
+    use Counter::{Allocations, Channels, FreePorts, Permissions, Streams};
+    matches!(
+        counter,
+        Streams | Allocations | Channels | FreePorts | Permissions
+    )
 }
 
 fn drops(snapshot: &Snapshot, mut encoder: MetricEncoder<'_>) -> fmt::Result {

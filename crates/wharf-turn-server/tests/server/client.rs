@@ -6,62 +6,31 @@ use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use wharf_stun::attribute::{
-    Data, ErrorCode, Lifetime, Nonce, PasswordAlgorithm, PasswordAlgorithms, Realm,
-    RequestedTransport, UserHash, Username, XorPeerAddress, XorRelayedAddress,
+    Data, ErrorCode, Lifetime, Nonce, Realm, RequestedTransport, XorPeerAddress, XorRelayedAddress,
 };
 use wharf_stun::{
-    Attribute, ChannelData, Class, Message, MessageType, Method, Sha1Key, Sha256Key, TransactionId,
-    Writer, credential,
+    Attribute, ChannelData, Class, Message, MessageType, Method, TransactionId, Writer,
 };
 use wharf_turn_server::TurnServer;
 use wharf_udp::{Socket, SocketOptions};
 
+use crate::account::Account;
+pub(crate) use crate::account::Login;
 use crate::support::{PATIENCE, REALM, fresh_ip};
-
-/// How a client says who it is.
-#[derive(Clone, Debug)]
-pub(crate) struct Login {
-    pub(crate) name: String,
-    pub(crate) password: String,
-    /// PASSWORD-ALGORITHM SHA-256 and MESSAGE-INTEGRITY-SHA256 instead of RFC 5389's ways.
-    pub(crate) sha256: bool,
-    /// USERHASH instead of USERNAME.
-    pub(crate) hashed: bool,
-}
-
-impl Login {
-    pub(crate) fn new(name: &str, password: &str) -> Self {
-        Self {
-            name: name.into(),
-            password: password.into(),
-            sha256: false,
-            hashed: false,
-        }
-    }
-
-    pub(crate) fn alice() -> Self {
-        Self::new("alice", "wonderland")
-    }
-
-    pub(crate) fn bob() -> Self {
-        Self::new("bob", "builder")
-    }
-}
 
 pub(crate) struct Client {
     pub(crate) socket: UdpSocket,
     /// The same socket, for bursts and for the TOS octet.
     pub(crate) batched: Socket,
     server: SocketAddr,
-    login: Login,
-    nonce: Option<Vec<u8>>,
+    pub(crate) account: Account,
     /// What arrived while an answer was waited for.
     early: VecDeque<Vec<u8>>,
 }
 
 /// A response, or another STUN message.
 #[derive(Debug)]
-pub(crate) struct Response(Vec<u8>);
+pub(crate) struct Response(pub(crate) Vec<u8>);
 
 impl Response {
     pub(crate) fn message(&self) -> Message<'_> {
@@ -79,7 +48,7 @@ impl Response {
     }
 }
 
-type Fill<'f> = &'f dyn Fn(&mut Writer<'_>);
+pub(crate) type Fill<'f> = &'f dyn Fn(&mut Writer<'_>);
 
 impl Client {
     /// Alice, on a port of her own, at the server's first address.
@@ -105,8 +74,7 @@ impl Client {
             socket,
             batched,
             server,
-            login,
-            nonce: None,
+            account: Account::new(login),
             early: VecDeque::new(),
         }
     }
@@ -122,7 +90,7 @@ impl Client {
 
     /// Is somebody else from now on.
     pub(crate) fn log_in(&mut self, login: Login) {
-        self.login = login;
+        self.account.login = login;
     }
 
     pub(crate) fn send(&self, datagram: &[u8]) {
@@ -145,14 +113,14 @@ impl Client {
 
     /// A request and its response, with credentials when the server asks for them.
     pub(crate) fn request(&mut self, method: Method, fill: Fill<'_>) -> Response {
-        let known = self.nonce.is_some();
+        let known = self.account.nonce.is_some();
         let response = self.ask(method, fill);
         if response.code() == 438 || response.code() == 401 && !known {
             let nonce = response
                 .get::<Nonce<'_>>()
                 .expect("a challenge has a nonce");
             assert_eq!(response.get(), Some(Realm(REALM)));
-            self.nonce = Some(nonce.0.to_vec());
+            self.account.nonce = Some(nonce.0.to_vec());
             return self.ask(method, fill);
         }
         response
@@ -162,7 +130,7 @@ impl Client {
     pub(crate) fn challenge(&mut self) {
         let response = self.ask(Method::ALLOCATE, &udp);
         assert_eq!(response.code(), 401);
-        self.nonce = response.get::<Nonce<'_>>().map(|nonce| nonce.0.to_vec());
+        self.account.nonce = response.get::<Nonce<'_>>().map(|nonce| nonce.0.to_vec());
     }
 
     /// A request and its response, whatever it is.
@@ -174,7 +142,7 @@ impl Client {
     /// A request whose response is read later.
     pub(crate) fn post(&mut self, method: Method, fill: Fill<'_>) -> TransactionId {
         let id = transaction_id();
-        self.send(&self.write(method, id, fill));
+        self.send(&self.account.write(method, id, fill));
         id
     }
 
@@ -185,61 +153,12 @@ impl Client {
                 Ok(message) if message.transaction_id() == id => {
                     let proven = message.class() == Class::Error
                         || message.method() == Method::BINDING
-                        || self.is_signed(&message);
+                        || self.account.is_signed(&message);
                     assert!(proven, "a success without the server's proof");
                     return Response(datagram);
                 }
                 _ => self.early.push_back(datagram),
             }
-        }
-    }
-
-    fn keys(&self) -> ([u8; 16], [u8; 32]) {
-        let Login { name, password, .. } = &self.login;
-        let md5 = credential::long_term_md5(name, REALM, password);
-        (md5, credential::long_term_sha256(name, REALM, password))
-    }
-
-    fn is_signed(&self, message: &Message<'_>) -> bool {
-        let (md5, sha256) = self.keys();
-        if self.login.sha256 {
-            message.verify_sha256(&Sha256Key::new(&sha256))
-        } else {
-            message.verify_sha1(&Sha1Key::new(&md5))
-        }
-    }
-
-    pub(crate) fn write(&self, method: Method, id: TransactionId, fill: Fill<'_>) -> Vec<u8> {
-        let mut buffer = vec![0; 1_500];
-        let class = Class::Request;
-        let mut writer = Writer::new(&mut buffer, MessageType { method, class }, id).unwrap();
-        fill(&mut writer);
-        if let Some(nonce) = &self.nonce {
-            self.sign(&mut writer, nonce);
-        }
-        let length = writer.len();
-        buffer.truncate(length);
-        buffer
-    }
-
-    fn sign(&self, writer: &mut Writer<'_>, nonce: &[u8]) {
-        let name = &self.login.name;
-        if self.login.hashed {
-            let hash = credential::userhash(name, REALM);
-            writer.push(&UserHash(hash)).unwrap();
-        } else {
-            writer.push(&Username(name)).unwrap();
-        }
-        writer.push(&Realm(REALM)).unwrap();
-        writer.push(&Nonce(nonce)).unwrap();
-        let (md5, sha256) = self.keys();
-        if self.login.sha256 {
-            let offered = [PasswordAlgorithm::MD5, PasswordAlgorithm::SHA256];
-            writer.push(&PasswordAlgorithms::new(&offered)).unwrap();
-            writer.push(&PasswordAlgorithm::SHA256).unwrap();
-            writer.integrity_sha256(&Sha256Key::new(&sha256)).unwrap();
-        } else {
-            writer.integrity_sha1(&Sha1Key::new(&md5)).unwrap();
         }
     }
 
@@ -307,9 +226,9 @@ impl Client {
 
     /// An Allocate without credentials, which is challenged.
     pub(crate) fn ask_unsigned(&mut self) {
-        let nonce = self.nonce.take();
+        let nonce = self.account.nonce.take();
         assert_eq!(self.ask(Method::ALLOCATE, &udp).code(), 401);
-        self.nonce = nonce;
+        self.account.nonce = nonce;
     }
 
     /// The next datagram is ChannelData: its channel and its data.

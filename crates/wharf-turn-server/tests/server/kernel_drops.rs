@@ -60,7 +60,11 @@ fn a_listener_that_overflows_is_counted_exactly() {
         let flood = Client::new(&server);
         brake.hold(&server, || {
             for _ in 0..FLOOD {
-                flood.send(&flood.write(Method::BINDING, transaction_id(), &|_| {}));
+                flood.send(
+                    &flood
+                        .account
+                        .write(Method::BINDING, transaction_id(), &|_| {}),
+                );
             }
         });
         let answered = || handle.counters().replies(Method::BINDING, 0);

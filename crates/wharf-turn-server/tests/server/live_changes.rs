@@ -144,7 +144,11 @@ fn another_limit_on_unauthenticated_requests_holds_at_once() {
     handle.set_unauthenticated_limit(ONE);
     let other = Client::new(&server);
     wait_until("requests are withheld", || {
-        other.send(&other.write(Method::ALLOCATE, crate::client::transaction_id(), &udp));
+        other.send(
+            &other
+                .account
+                .write(Method::ALLOCATE, crate::client::transaction_id(), &udp),
+        );
         handle.counters().drops(DropReason::RateLimited) > 0
     });
     // Who has shown a password is not concerned.
@@ -157,7 +161,11 @@ fn another_limit_on_unauthenticated_requests_holds_at_once() {
     let answered = || handle.counters().replies(Method::ALLOCATE, 401);
     let before = answered();
     wait_until("requests are answered again", || {
-        other.send(&other.write(Method::ALLOCATE, crate::client::transaction_id(), &udp));
+        other.send(
+            &other
+                .account
+                .write(Method::ALLOCATE, crate::client::transaction_id(), &udp),
+        );
         answered() > before + 100
     });
 }

@@ -4,6 +4,7 @@
     reason = "the tests run the crate that owns the clock"
 )]
 
+mod account;
 mod across;
 mod backend;
 mod client;
@@ -24,5 +25,6 @@ mod ports;
 mod relay;
 mod reservation;
 mod start;
+mod stream;
 mod support;
 mod wildcard;

@@ -91,7 +91,9 @@ fn replies_carry_no_tos() {
     let server = start(config());
     let client = Client::new(&server);
     let id = crate::client::transaction_id();
-    let request = client.write(wharf_stun::Method::BINDING, id, &|_| {});
+    let request = client
+        .account
+        .write(wharf_stun::Method::BINDING, id, &|_| {});
     send_with_tos(&client.batched, server.local_addrs()[0], THERE, &request);
     assert_eq!(read_tos(&client.batched), 0);
 }
