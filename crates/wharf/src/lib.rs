@@ -1,3 +1,4 @@
 //! Socket servers for Linux.
 
 pub mod config;
+pub mod proxy;
