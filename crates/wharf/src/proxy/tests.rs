@@ -251,6 +251,9 @@ fn what_is_too_long_is_refused_by_its_first_16_bytes() {
 
 #[test]
 fn a_checksum_covers_every_byte() {
+    // Computed bit by bit from the polynomial of RFC 4960, appendix B.
+    let vector = with_tlvs(&[&[3, 0, 4, 0xFF, 0x31, 0xFC, 0x82][..], b"\x01\0\x02h2"].concat());
+    assert_eq!(done(&vector).tlvs, [Tlv::Alpn(b"h2".to_vec())]);
     let tcp = header(Transport::Stream, ip("192.0.2.1:1", "192.0.2.9:2"));
     let bytes = tcp.encode_v2(&EncodeOptions { crc32c: true }).unwrap();
     assert_eq!(done(&bytes), tcp);
