@@ -2,7 +2,9 @@
 //!
 //! The crate wraps `recvmmsg`, `sendmmsg`, GRO, GSO, packet info, the error queue and `epoll` in
 //! safe types. It knows nothing of what the datagrams mean, starts no thread and decides no policy.
-//! It is the only crate of the project with `unsafe` code.
+//! It is the only crate of the project with `unsafe` code, and so it also holds the few calls that
+//! stream listeners need and that no other crate offers safely: TCP options, [`tcp_info`],
+//! [`peer_credentials`] and [`inherited_descriptor`].
 //!
 //! A [`Socket`] fills the slots of a [`ReceiveBatch`]; the answers, which may refer to bytes in
 //! those slots, are staged in a [`SendBatch`] and leave with one [`flush`](SendBatch::flush). A
@@ -47,17 +49,25 @@ mod fixed;
 mod flush;
 mod host;
 mod icmp;
+mod inherited;
 mod name;
+mod peer;
 mod poll;
 mod receive;
 mod send;
 mod socket;
+mod tcp;
 mod timer;
 
 pub use host::{allowed_cpus, interface_addresses, pin_current_thread};
 pub use icmp::IcmpError;
+pub use inherited::inherited_descriptor;
+pub use peer::{PeerCredentials, peer_credentials};
 pub use poll::{Event, Events, Poller, Waker};
 pub use receive::{ReceiveBatch, Received, SLOT_SIZE, Segments};
 pub use send::{Full, MAX_PADDING, MAX_STAGED, SendBatch, SendReport};
 pub use socket::{Socket, SocketOptions};
+pub use tcp::{
+    TcpInfo, TcpState, defer_accept, fast_open, set_defer_accept, set_fast_open, tcp_info,
+};
 pub use timer::Timer;

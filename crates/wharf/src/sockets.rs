@@ -1,0 +1,41 @@
+//! From configuration to sockets: binding, socket options, and what the kernel says of a connection.
+//!
+//! Everything here is synchronous and knows no runtime: [`bind`] makes the listening sockets of one
+//! address, [`connect_socket`] one that is ready to connect. Both apply every option of
+//! [`SocketOptions`](crate::config::SocketOptions); one that the host lacks is an error that names
+//! its key.
+//!
+//! ```
+//! use wharf::config::{AcceptOptions, SocketOptions, Transport, UnixOptions};
+//! use wharf::sockets::{Listening, bind};
+//!
+//! let address = "127.0.0.1:0".parse()?;
+//! let accept = AcceptOptions { reuse_port: true, acceptors: 2, ..AcceptOptions::default() };
+//! let socket = SocketOptions { dscp: Some(46), ..SocketOptions::default() };
+//! let bound = bind(&address, Transport::Tcp, &accept, &socket, &UnixOptions::default())?;
+//! // One socket for each acceptor, all on the port that the kernel chose for the first.
+//! let ports: Vec<u16> = bound
+//!     .iter()
+//!     .map(|socket| match socket {
+//!         Listening::Tcp(listener) => Ok(listener.local_addr()?.port()),
+//!         Listening::Unix(..) => unreachable!("an IP address was bound"),
+//!     })
+//!     .collect::<std::io::Result<_>>()?;
+//! assert_eq!(ports, [ports[0]; 2]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod bind;
+mod error;
+mod exhaustion;
+mod inherited;
+mod options;
+mod owner;
+mod unix;
+
+pub use bind::{Listening, bind, connect_socket, from_tcp, from_unix};
+pub use error::{BindError, Occupant};
+pub use exhaustion::{AcceptError, Backoff, ReservedDescriptor, classify};
+pub use options::{OptionError, apply_to_connection, needs_apply, reset_on_close};
+pub use unix::SocketFile;
+pub use wharf_udp::{PeerCredentials, TcpInfo, TcpState, peer_credentials, tcp_info};

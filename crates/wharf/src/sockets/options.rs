@@ -1,0 +1,314 @@
+//! Socket options, from configuration to the kernel.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use rustix::net::sockopt;
+use socket2::{SockRef, Socket, TcpKeepalive};
+
+use crate::config::{AcceptOptions, DualStack, SocketOptions};
+
+/// A socket option that cannot be set, by its key.
+#[derive(Debug, thiserror::Error)]
+#[error("{key} = {value}: {source}{}", advice(.key, .source))]
+pub struct OptionError {
+    /// The key, such as `"socket.mptcp"`.
+    pub key: &'static str,
+    /// The value asked for.
+    pub value: String,
+    /// The kernel's answer.
+    pub source: io::Error,
+}
+
+/// What may be done about it.
+fn advice(key: &str, source: &io::Error) -> &'static str {
+    match (key, source.raw_os_error()) {
+        (
+            "socket.mptcp",
+            Some(libc::EPROTONOSUPPORT | libc::ENOPROTOOPT | libc::EINVAL | libc::ESOCKTNOSUPPORT),
+        ) => {
+            ": this host has no Multipath TCP; it takes a kernel with CONFIG_MPTCP and net.mptcp.enabled = 1"
+        }
+        ("socket.fast-open", None) => ": add 2 to net.ipv4.tcp_fastopen with sysctl",
+        ("socket.device", Some(libc::ENODEV)) => ": no such network device (`ip link` lists them)",
+        ("socket.transparent", Some(libc::EPERM)) => ": it needs CAP_NET_ADMIN",
+        ("socket.device", Some(libc::EPERM)) => ": it needs CAP_NET_RAW",
+        (_, Some(libc::EOPNOTSUPP | libc::ENOPROTOOPT)) => {
+            ": this host, or the kind of socket that socket.mptcp asks for, does not have the option"
+        }
+        _ => "",
+    }
+}
+
+/// Names the option in the error of setting it.
+fn named(key: &'static str, value: impl std::fmt::Debug) -> impl FnOnce(io::Error) -> OptionError {
+    move |source| OptionError {
+        key,
+        value: format!("{value:?}"),
+        source,
+    }
+}
+
+/// The options of a connection as the kernel makes it.
+const KERNEL: SocketOptions = SocketOptions {
+    nodelay: false,
+    keepalive: None,
+    user_timeout: None,
+    receive_buffer: None,
+    send_buffer: None,
+    notsent_lowat: None,
+    fast_open: None,
+    defer_accept: None,
+    dscp: None,
+    device: None,
+    freebind: false,
+    transparent: false,
+    mptcp: false,
+    linger: None,
+    dual_stack: DualStack::Both,
+};
+
+/// A TCP socket for `address`'s family, with the options that must be set before it is bound.
+pub(super) fn tcp_socket(
+    address: SocketAddr,
+    options: &SocketOptions,
+) -> Result<Socket, OptionError> {
+    let protocol = if options.mptcp {
+        socket2::Protocol::MPTCP
+    } else {
+        socket2::Protocol::TCP
+    };
+    let kind = socket2::Type::STREAM.nonblocking().cloexec();
+    let domain = socket2::Domain::for_address(address);
+    let socket = Socket::new(domain, kind, Some(protocol)).map_err(|source| OptionError {
+        key: if options.mptcp {
+            "socket.mptcp"
+        } else {
+            "socket"
+        },
+        value: options.mptcp.to_string(),
+        source,
+    })?;
+    let v6 = address.is_ipv6();
+    if options.freebind {
+        // On IPv6 the flag is the same one; the call of the socket's own family is asked.
+        let set = if v6 {
+            socket.set_freebind_v6(true)
+        } else {
+            socket.set_freebind_v4(true)
+        };
+        set.map_err(named("socket.freebind", true))?;
+    }
+    if options.transparent {
+        let set = if v6 {
+            socket.set_ip_transparent_v6(true)
+        } else {
+            socket.set_ip_transparent_v4(true)
+        };
+        set.map_err(named("socket.transparent", true))?;
+    }
+    if let Some(device) = &options.device {
+        socket
+            .bind_device(Some(device.as_bytes()))
+            .map_err(named("socket.device", device))?;
+    }
+    Ok(socket)
+}
+
+/// What only a listener has, and must have before it is bound.
+pub(super) fn before_bind(
+    socket: &Socket,
+    address: SocketAddr,
+    accept: &AcceptOptions,
+    options: &SocketOptions,
+) -> Result<(), OptionError> {
+    if address.is_ipv6() {
+        let only = options.dual_stack == DualStack::Ipv6Only;
+        socket
+            .set_only_v6(only)
+            .map_err(named("socket.dual-stack", options.dual_stack))?;
+    }
+    // A restart must not wait for the connections of the last run to leave TIME_WAIT.
+    socket
+        .set_reuse_address(true)
+        .map_err(named("SO_REUSEADDR", true))?;
+    if accept.reuse_port {
+        socket
+            .set_reuse_port(true)
+            .map_err(named("accept.reuse-port", true))?;
+    }
+    Ok(())
+}
+
+/// What a listening TCP socket has, bound here or inherited: its own options, and those that its
+/// connections inherit.
+pub(super) fn apply_to_listener(
+    listener: &impl AsFd,
+    options: &SocketOptions,
+) -> Result<(), OptionError> {
+    set_changed(listener, &KERNEL, options, true)?;
+    if let Some(queue) = options.fast_open {
+        let failed = || named("socket.fast-open", queue);
+        if queue > 0 {
+            server_may_fast_open().map_err(failed())?;
+        }
+        wharf_udp::set_fast_open(listener, queue).map_err(failed())?;
+    }
+    if let Some(wait) = options.defer_accept {
+        wharf_udp::set_defer_accept(listener, whole_seconds(wait))
+            .map_err(named("socket.defer-accept", wait))?;
+    }
+    Ok(())
+}
+
+/// The kernel takes the option even where `net.ipv4.tcp_fastopen` keeps servers from using it.
+fn server_may_fast_open() -> io::Result<()> {
+    const SERVER: u32 = 2;
+    let setting = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_fastopen").ok();
+    match setting.and_then(|text| text.trim().parse::<u32>().ok()) {
+        Some(bits) if bits & SERVER == 0 => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "the host does not let servers use TCP Fast Open",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a connection accepted from a listener that was made with `bound` needs
+/// [`apply_to_connection`] to have the options `wanted`.
+///
+/// On Linux a TCP connection inherits the options of its listener, so the answer is no until they
+/// are changed live; a Unix connection inherits none.
+pub fn needs_apply(bound: &SocketOptions, wanted: &SocketOptions, is_ip: bool) -> bool {
+    let have = if is_ip { bound } else { &KERNEL };
+    let buffers = |options: &SocketOptions| (options.receive_buffer, options.send_buffer);
+    let tcp = |options: &SocketOptions| {
+        (
+            options.nodelay,
+            options.keepalive,
+            options.user_timeout,
+            options.notsent_lowat,
+            options.dscp,
+            options.linger,
+        )
+    };
+    buffers(have) != buffers(wanted) || is_ip && tcp(have) != tcp(wanted)
+}
+
+/// Gives an accepted connection the options `wanted`; only what differs from what it has inherited
+/// from a listener made with `bound` costs a system call. What is no longer wanted goes back to the
+/// kernel's default, but for buffers, which keep their size.
+pub fn apply_to_connection(
+    connection: &impl AsFd,
+    bound: &SocketOptions,
+    wanted: &SocketOptions,
+    is_ip: bool,
+) -> Result<(), OptionError> {
+    let have = if is_ip { bound } else { &KERNEL };
+    set_changed(connection, have, wanted, is_ip)
+}
+
+/// Gives a TCP socket that is about to connect its options.
+pub(super) fn apply_to_client(
+    socket: &impl AsFd,
+    options: &SocketOptions,
+) -> Result<(), OptionError> {
+    set_changed(socket, &KERNEL, options, true)
+}
+
+/// Makes closing reset the connection: unsent data is discarded, and the peer gets an RST
+/// (`SO_LINGER` of zero).
+pub fn reset_on_close(connection: &impl AsFd) -> io::Result<()> {
+    SockRef::from(connection).set_linger(Some(Duration::ZERO))
+}
+
+fn set_changed(
+    fd: &impl AsFd,
+    have: &SocketOptions,
+    want: &SocketOptions,
+    is_ip: bool,
+) -> Result<(), OptionError> {
+    let socket = SockRef::from(fd);
+    if let Some(bytes) = want
+        .receive_buffer
+        .filter(|_| have.receive_buffer != want.receive_buffer)
+    {
+        sockopt::set_socket_recv_buffer_size_force(fd, bytes as usize)
+            .or_else(|_| sockopt::set_socket_recv_buffer_size(fd, bytes as usize))
+            .map_err(|error| named("socket.receive-buffer", bytes)(error.into()))?;
+    }
+    if let Some(bytes) = want
+        .send_buffer
+        .filter(|_| have.send_buffer != want.send_buffer)
+    {
+        sockopt::set_socket_send_buffer_size_force(fd, bytes as usize)
+            .or_else(|_| sockopt::set_socket_send_buffer_size(fd, bytes as usize))
+            .map_err(|error| named("socket.send-buffer", bytes)(error.into()))?;
+    }
+    if !is_ip {
+        return Ok(());
+    }
+    if have.nodelay != want.nodelay {
+        socket
+            .set_tcp_nodelay(want.nodelay)
+            .map_err(named("socket.nodelay", want.nodelay))?;
+    }
+    if have.keepalive != want.keepalive {
+        let set = match want.keepalive {
+            None => socket.set_keepalive(false),
+            Some(probes) => socket.set_tcp_keepalive(
+                &TcpKeepalive::new()
+                    .with_time(probes.idle)
+                    .with_interval(probes.interval)
+                    .with_retries(probes.count),
+            ),
+        };
+        set.map_err(named("socket.keepalive", want.keepalive))?;
+    }
+    if have.user_timeout != want.user_timeout {
+        socket
+            .set_tcp_user_timeout(want.user_timeout)
+            .map_err(named("socket.user-timeout", want.user_timeout))?;
+    }
+    if have.notsent_lowat != want.notsent_lowat {
+        // 0 is the kernel's default: what `net.ipv4.tcp_notsent_lowat` says.
+        let bytes = want.notsent_lowat.unwrap_or(0);
+        socket
+            .set_tcp_notsent_lowat(u32::try_from(bytes).unwrap_or(u32::MAX))
+            .map_err(named("socket.notsent-lowat", bytes))?;
+    }
+    if have.dscp != want.dscp {
+        set_dscp(&socket, want.dscp.unwrap_or(0)).map_err(named("socket.dscp", want.dscp))?;
+    }
+    if have.linger != want.linger {
+        socket
+            .set_linger(
+                want.linger
+                    .map(|wait| Duration::from_secs(whole_seconds(wait).into())),
+            )
+            .map_err(named("socket.linger", want.linger))?;
+    }
+    Ok(())
+}
+
+/// The upper six bits of the TOS or traffic class octet (RFC 2474, section 3). An IPv6 socket also
+/// carries IPv4, by the mapped addresses, and takes both options.
+fn set_dscp(socket: &SockRef<'_>, code_point: u8) -> io::Result<()> {
+    let octet = u32::from(code_point) << 2;
+    if socket.domain()? == socket2::Domain::IPV6 {
+        socket.set_tclass_v6(octet)?;
+    }
+    socket.set_tos_v4(octet)
+}
+
+/// The kernel counts these times in seconds; a fraction is rounded up, so that it does not vanish.
+fn whole_seconds(time: Duration) -> u32 {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    // The kernel keeps them in a C `int`.
+    seconds.min(i32::MAX as u64) as u32
+}
+
+#[cfg(test)]
+mod tests;
