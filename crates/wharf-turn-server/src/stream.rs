@@ -106,7 +106,8 @@ impl Handle {
     ///
     /// Runs on any tokio runtime that has its timers enabled. Dropped, it ends the stream. When the
     /// stream ends, whoever ends it, the client's allocation goes with it (RFC 8656 §5), and replies to
-    /// what was read before are written, for 5 seconds at the most.
+    /// what was read before are written, for 5 seconds at the most. A request whose user a back-end is
+    /// still looking up is not answered then.
     ///
     /// ```
     /// use wharf_turn_server::{Handle, StreamPath, StreamTransport};

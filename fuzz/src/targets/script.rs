@@ -4,7 +4,7 @@
 use wharf_policy::PrefixLimits;
 use wharf_stun::attribute::RequestedTransport;
 use wharf_stun::{Class, Method, WriteError, Writer};
-use wharf_turn::{BindError, Config};
+use wharf_turn::{BindError, Config, Transport};
 
 use crate::support::{
     Algorithm, Client, Host, PEER, PEER_2, PEER_6, Raw, Reaction, addr, config, policy, rules, secs,
@@ -13,6 +13,9 @@ use crate::support::{
 const PEERS: [&str; 4] = [PEER, PEER_2, PEER_6, "11.0.0.1:4001"];
 /// Steps of one script, so that a run is short.
 const STEPS: usize = 64;
+
+/// The steps from here on end the connection of the client that has one.
+const CLOSE: u8 = 250;
 
 /// Each step is a number, an argument, a length and as many bytes.
 pub(crate) fn core_datagrams(mut data: &[u8]) {
@@ -29,6 +32,7 @@ pub(crate) fn core_datagrams(mut data: &[u8]) {
         .map(|(name, port)| Client::new(&mut host, name, port))
         .collect();
     clients[1].algorithm = Algorithm::Legacy;
+    clients[2].path.transport = Transport::Tcp;
     for _ in 0..STEPS {
         let Some((&[what, argument, len], rest)) = data.split_first_chunk() else {
             break;
@@ -44,6 +48,11 @@ pub(crate) fn core_datagrams(mut data: &[u8]) {
 }
 
 fn step(host: &mut Host, clients: &mut [Client], what: u8, argument: u8, bytes: &[u8]) {
+    if what >= CLOSE {
+        host.server.handle_client_closed(&clients[2].path);
+        host.drain(Reaction::Waiting);
+        return;
+    }
     let at = usize::from(argument) % clients.len();
     let client = &mut clients[at];
     match what % 10 {

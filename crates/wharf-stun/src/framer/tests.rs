@@ -122,3 +122,22 @@ fn a_frame_has_a_limit() {
         }
     }
 }
+
+#[test]
+fn t60_channel_numbers_of_rfc_5766() {
+    let framers = [Framer::new(128), Framer::new(128).rfc5766_channels()];
+    for first in 0..=255_u8 {
+        let frame = [first, 0, 0, 1, b'x', 0, 0, 0];
+        let is_channel = framers.map(|framer| {
+            matches!(
+                framer.step(&frame),
+                Ok(Step::Frame {
+                    frame: Frame::ChannelData(ChannelData { data: b"x", .. }),
+                    consumed: 8
+                })
+            )
+        });
+        let expected = [(64..=79).contains(&first), (64..=127).contains(&first)];
+        assert_eq!(is_channel, expected, "{first}");
+    }
+}

@@ -67,6 +67,41 @@ fn the_largest_datagram_is_neither_cut_nor_refused() {
 }
 
 #[test]
+fn bytes_from_elsewhere_are_sent_on_as_datagrams() {
+    let (server, client) = (bind(V4, &plain()), bind(V4, &plain()));
+    let mut arena = ReceiveBatch::new(2);
+    // What the slot held before is forgotten, its side data included.
+    UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .send_to(b"a longer datagram", client.local_addr())
+        .unwrap();
+    wait(&client);
+    assert_eq!(client.receive(&mut arena, 1).unwrap(), 1);
+    arena.clear();
+    assert_eq!(arena.put(&vec![0; wharf_udp::SLOT_SIZE + 1]), None);
+    assert_eq!(arena.put(b"onetwo"), Some(0));
+    assert_eq!(arena.put(&[]), Some(1));
+    assert_eq!(arena.put(b"no room"), None);
+    let received = arena.get(0);
+    assert_eq!(
+        (received.data, received.segment, received.local),
+        (&b"onetwo"[..], 6, None)
+    );
+    assert_eq!(arena.get(1).data, b"");
+
+    let mut batch = SendBatch::new(2, 2);
+    for range in [0..3, 3..6] {
+        let payload = Some((0, range));
+        batch
+            .push(server.local_addr(), None, 0, b"", payload, 0)
+            .unwrap();
+    }
+    assert_eq!(batch.flush(&client, &arena).sent, 2);
+    let got = receive(&server, 2).0;
+    assert!(got.iter().map(|d| &d.bytes[..]).eq([b"one", b"two"]));
+}
+
+#[test]
 fn header_payload_and_padding_are_put_together() {
     let (server, client) = (bind(V4, &plain()), bind(V4, &plain()));
     let feeder = UdpSocket::bind("127.0.0.1:0").unwrap();

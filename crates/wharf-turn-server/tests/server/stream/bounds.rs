@@ -1,8 +1,12 @@
 //! What a stream may take up, whatever its client does.
 
-use tokio::io::{AsyncWriteExt as _, DuplexStream};
+use std::sync::{Mutex, mpsc};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use wharf_stun::Method;
-use wharf_turn_server::{Config, CoreConfig, Counter, PrefixLimits, StreamOptions, TurnServer};
+use wharf_turn_server::{
+    Config, CoreConfig, Counter, EventHook, PrefixLimits, StreamOptions, TurnServer,
+};
 
 use super::client::{StreamClient, fresh_path, on_path, peer, until};
 use crate::support::{config, start};
@@ -11,7 +15,12 @@ const QUEUE: usize = 16 << 10;
 const PIPE: usize = 1 << 10;
 
 fn server() -> TurnServer {
+    server_with(None)
+}
+
+fn server_with(events: Option<EventHook>) -> TurnServer {
     start(Config {
+        events,
         streams: StreamOptions {
             queue: QUEUE,
             ..StreamOptions::default()
@@ -98,10 +107,45 @@ async fn who_does_not_read_is_not_read() {
 
     // The replies are all there for one who reads after all.
     let mut bytes = vec![0; REQUESTS * reply];
-    tokio::io::AsyncReadExt::read_exact(&mut reader, &mut bytes)
-        .await
-        .unwrap();
+    reader.read_exact(&mut bytes).await.unwrap();
     writing.await.unwrap().unwrap();
     assert!(bytes.chunks(reply).all(|one| one[..2] == [1, 1]));
     assert_eq!(handle.counters().get(Counter::StreamDropped), 0);
+}
+
+#[tokio::test]
+async fn what_a_turn_cannot_handle_is_not_forgotten() {
+    /// More than the worker handles in one turn, 256 KiB.
+    const STREAMS: usize = 20;
+    /// What a task reads while the worker does nothing: 32 KiB.
+    const REQUESTS: usize = (32 << 10) / 20;
+    let (release, released) = mpsc::channel();
+    let released = Mutex::new(released);
+    let server = server_with(Some(EventHook::new(move |_| {
+        // The worker waits here until the streams have brought all that they may.
+        let _ = released.lock().unwrap().recv();
+    })));
+    let mut first = client(&server);
+    first.challenge().await;
+    let (id, request) = first.write(Method::ALLOCATE, &crate::client::udp);
+    first.send(&request).await;
+    until("the request is taken", || {
+        server.handle().counters().replies(Method::ALLOCATE, 0) == 1
+    })
+    .await;
+
+    let mut clients: Vec<_> = (0..STREAMS).map(|_| client(&server)).collect();
+    for client in &mut clients {
+        let (_, request) = client.write(Method::BINDING, &|_| {});
+        assert_eq!(request.len(), 20);
+        client.send(&request.repeat(REQUESTS)).await;
+    }
+    release.send(()).unwrap();
+    assert_eq!(first.answer(id).await.code(), 0);
+    for client in &mut clients {
+        for _ in 0..REQUESTS {
+            assert_eq!(client.frame().await.len(), 32);
+        }
+    }
+    drop(release);
 }
