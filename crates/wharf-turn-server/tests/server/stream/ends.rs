@@ -194,3 +194,30 @@ async fn x5_a_drain_ends_streams_with_their_allocations() {
     client.io.read_to_end(&mut rest).await.unwrap();
     assert_eq!(rest, []);
 }
+
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_no_end_up() {
+    let server = start(config());
+    let handle = server.handle();
+    let (mut stalled, of_stalled) = on_path(&handle, fresh_path(&server), 64);
+    let (mut garbled, of_garbled) = on_path(&handle, fresh_path(&server), 64);
+    for client in [&mut stalled, &mut garbled] {
+        client.challenge().await;
+        let (_, request) = client.write(Method::BINDING, &|_| {});
+        client.send(&request.repeat(20)).await;
+    }
+    // More than the pipes hold.
+    count(&handle, Counter::ToStreamFrames, 2 + 2 * 20).await;
+    garbled.send(b"P").await;
+    count(&handle, Counter::StreamsGarbled, 1).await;
+    server.stop();
+    assert!(!of_stalled.is_finished() && !of_garbled.is_finished());
+    // From here on nothing but time passes.
+    tokio::time::pause();
+    let begin = tokio::time::Instant::now();
+    assert_eq!(ended(of_stalled).await.unwrap(), StreamEnd::Stopped);
+    ended(of_garbled).await.unwrap_err();
+    assert!(begin.elapsed() <= Duration::from_secs(6));
+    // What was in the pipe is there, and then the end.
+    assert!(stalled.next().await.is_some() && garbled.next().await.is_some());
+}
