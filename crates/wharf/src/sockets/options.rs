@@ -1,5 +1,6 @@
 //! Socket options, from configuration to the kernel.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -8,7 +9,9 @@ use std::time::Duration;
 use rustix::net::sockopt;
 use socket2::{SockRef, Socket, TcpKeepalive};
 
-use crate::config::{AcceptOptions, DualStack, SocketOptions};
+use super::BindError;
+use crate::config::units::format_duration;
+use crate::config::{AcceptOptions, Address, DualStack, KeepAlive, SocketOptions};
 
 /// A socket option that cannot be set, by its key.
 #[derive(Debug, thiserror::Error)]
@@ -43,38 +46,76 @@ fn advice(key: &str, source: &io::Error) -> &'static str {
 }
 
 /// Names the option in the error of setting it.
-fn named(key: &'static str, value: impl std::fmt::Debug) -> impl FnOnce(io::Error) -> OptionError {
+fn named<T: fmt::Display>(
+    key: &'static str,
+    value: impl FnOnce() -> T,
+) -> impl FnOnce(io::Error) -> OptionError {
     move |source| OptionError {
         key,
-        value: format!("{value:?}"),
+        value: value().to_string(),
         source,
     }
 }
 
-/// The options of a connection as the kernel makes it.
-const KERNEL: SocketOptions = SocketOptions {
-    nodelay: false,
-    keepalive: None,
-    user_timeout: None,
-    receive_buffer: None,
-    send_buffer: None,
-    notsent_lowat: None,
-    fast_open: None,
-    defer_accept: None,
-    dscp: None,
-    device: None,
-    freebind: false,
-    transparent: false,
-    mptcp: false,
-    linger: None,
-    dual_stack: DualStack::Both,
-};
+/// An absent value as configuration has it.
+fn or_off(value: Option<impl fmt::Display>) -> String {
+    value.map_or_else(|| "off".to_owned(), |value| value.to_string())
+}
+
+/// The options that belong to a connection. The default is how the kernel makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Held {
+    nodelay: bool,
+    keepalive: Option<KeepAlive>,
+    user_timeout: Option<Duration>,
+    receive_buffer: Option<u64>,
+    send_buffer: Option<u64>,
+    notsent_lowat: Option<u64>,
+    dscp: Option<u8>,
+    linger: Option<Duration>,
+}
+
+impl Held {
+    /// What a connection is to have.
+    fn wanted(options: &SocketOptions, is_ip: bool) -> Self {
+        let buffers = Self {
+            receive_buffer: options.receive_buffer,
+            send_buffer: options.send_buffer,
+            ..Self::default()
+        };
+        if !is_ip {
+            return buffers;
+        }
+        Self {
+            nodelay: options.nodelay,
+            keepalive: options.keepalive,
+            user_timeout: options.user_timeout,
+            notsent_lowat: options.notsent_lowat,
+            dscp: options.dscp,
+            linger: options.linger,
+            ..buffers
+        }
+    }
+
+    /// What a connection has from a listener that was made with `bound`.
+    fn inherited(bound: &SocketOptions, is_ip: bool) -> Self {
+        if !is_ip {
+            return Self::default();
+        }
+        let mut held = Self::wanted(bound, true);
+        if bound.mptcp {
+            // The kernel keeps this one from a connection that fell back to plain TCP.
+            held.notsent_lowat = None;
+        }
+        held
+    }
+}
 
 /// A TCP socket for `address`'s family, with the options that must be set before it is bound.
 pub(super) fn tcp_socket(
     address: SocketAddr,
     options: &SocketOptions,
-) -> Result<Socket, OptionError> {
+) -> Result<Socket, BindError> {
     let protocol = if options.mptcp {
         socket2::Protocol::MPTCP
     } else {
@@ -82,14 +123,13 @@ pub(super) fn tcp_socket(
     };
     let kind = socket2::Type::STREAM.nonblocking().cloexec();
     let domain = socket2::Domain::for_address(address);
-    let socket = Socket::new(domain, kind, Some(protocol)).map_err(|source| OptionError {
-        key: if options.mptcp {
-            "socket.mptcp"
+    let socket = Socket::new(domain, kind, Some(protocol)).map_err(|source| {
+        if options.mptcp {
+            named("socket.mptcp", || true)(source).into()
         } else {
-            "socket"
-        },
-        value: options.mptcp.to_string(),
-        source,
+            let address = Address::Ip(address);
+            BindError::Address { address, source }
+        }
     })?;
     let v6 = address.is_ipv6();
     if options.freebind {
@@ -99,7 +139,7 @@ pub(super) fn tcp_socket(
         } else {
             socket.set_freebind_v4(true)
         };
-        set.map_err(named("socket.freebind", true))?;
+        set.map_err(named("socket.freebind", || true))?;
     }
     if options.transparent {
         let set = if v6 {
@@ -107,12 +147,12 @@ pub(super) fn tcp_socket(
         } else {
             socket.set_ip_transparent_v4(true)
         };
-        set.map_err(named("socket.transparent", true))?;
+        set.map_err(named("socket.transparent", || true))?;
     }
     if let Some(device) = &options.device {
         socket
             .bind_device(Some(device.as_bytes()))
-            .map_err(named("socket.device", device))?;
+            .map_err(named("socket.device", || format!("{device:?}")))?;
     }
     Ok(socket)
 }
@@ -128,16 +168,19 @@ pub(super) fn before_bind(
         let only = options.dual_stack == DualStack::Ipv6Only;
         socket
             .set_only_v6(only)
-            .map_err(named("socket.dual-stack", options.dual_stack))?;
+            .map_err(named("socket.dual-stack", || match options.dual_stack {
+                DualStack::Both => "both",
+                DualStack::Ipv6Only => "ipv6-only",
+            }))?;
     }
     // A restart must not wait for the connections of the last run to leave TIME_WAIT.
     socket
         .set_reuse_address(true)
-        .map_err(named("SO_REUSEADDR", true))?;
+        .map_err(named("SO_REUSEADDR", || true))?;
     if accept.reuse_port {
         socket
             .set_reuse_port(true)
-            .map_err(named("accept.reuse-port", true))?;
+            .map_err(named("accept.reuse-port", || true))?;
     }
     Ok(())
 }
@@ -148,9 +191,9 @@ pub(super) fn apply_to_listener(
     listener: &impl AsFd,
     options: &SocketOptions,
 ) -> Result<(), OptionError> {
-    set_changed(listener, &KERNEL, options, true)?;
+    set_changed(listener, Held::default(), Held::wanted(options, true))?;
     if let Some(queue) = options.fast_open {
-        let failed = || named("socket.fast-open", queue);
+        let failed = || named("socket.fast-open", move || queue);
         if queue > 0 {
             server_may_fast_open().map_err(failed())?;
         }
@@ -158,7 +201,7 @@ pub(super) fn apply_to_listener(
     }
     if let Some(wait) = options.defer_accept {
         wharf_udp::set_defer_accept(listener, whole_seconds(wait))
-            .map_err(named("socket.defer-accept", wait))?;
+            .map_err(named("socket.defer-accept", || format_duration(wait)))?;
     }
     Ok(())
 }
@@ -180,34 +223,24 @@ fn server_may_fast_open() -> io::Result<()> {
 /// [`apply_to_connection`] to have the options `wanted`.
 ///
 /// On Linux a TCP connection inherits the options of its listener, so the answer is no until they
-/// are changed live; a Unix connection inherits none.
+/// are changed live; a Unix connection inherits none, and one from a listener with `mptcp` may lack
+/// `notsent-lowat`.
 pub fn needs_apply(bound: &SocketOptions, wanted: &SocketOptions, is_ip: bool) -> bool {
-    let have = if is_ip { bound } else { &KERNEL };
-    let buffers = |options: &SocketOptions| (options.receive_buffer, options.send_buffer);
-    let tcp = |options: &SocketOptions| {
-        (
-            options.nodelay,
-            options.keepalive,
-            options.user_timeout,
-            options.notsent_lowat,
-            options.dscp,
-            options.linger,
-        )
-    };
-    buffers(have) != buffers(wanted) || is_ip && tcp(have) != tcp(wanted)
+    Held::inherited(bound, is_ip) != Held::wanted(wanted, is_ip)
 }
 
 /// Gives an accepted connection the options `wanted`; only what differs from what it has inherited
 /// from a listener made with `bound` costs a system call. What is no longer wanted goes back to the
-/// kernel's default, but for buffers, which keep their size.
+/// kernel's default, but for buffers, which keep their size. A listening TCP socket can be given here
+/// as well: what it accepts from then on inherits the change.
 pub fn apply_to_connection(
     connection: &impl AsFd,
     bound: &SocketOptions,
     wanted: &SocketOptions,
     is_ip: bool,
 ) -> Result<(), OptionError> {
-    let have = if is_ip { bound } else { &KERNEL };
-    set_changed(connection, have, wanted, is_ip)
+    let have = Held::inherited(bound, is_ip);
+    set_changed(connection, have, Held::wanted(wanted, is_ip))
 }
 
 /// Gives a TCP socket that is about to connect its options.
@@ -215,7 +248,7 @@ pub(super) fn apply_to_client(
     socket: &impl AsFd,
     options: &SocketOptions,
 ) -> Result<(), OptionError> {
-    set_changed(socket, &KERNEL, options, true)
+    set_changed(socket, Held::default(), Held::wanted(options, true))
 }
 
 /// Makes closing reset the connection: unsent data is discarded, and the peer gets an RST
@@ -224,36 +257,30 @@ pub fn reset_on_close(connection: &impl AsFd) -> io::Result<()> {
     SockRef::from(connection).set_linger(Some(Duration::ZERO))
 }
 
-fn set_changed(
-    fd: &impl AsFd,
-    have: &SocketOptions,
-    want: &SocketOptions,
-    is_ip: bool,
-) -> Result<(), OptionError> {
+fn set_changed(fd: &impl AsFd, have: Held, want: Held) -> Result<(), OptionError> {
+    if have == want {
+        return Ok(());
+    }
     let socket = SockRef::from(fd);
-    if let Some(bytes) = want
-        .receive_buffer
-        .filter(|_| have.receive_buffer != want.receive_buffer)
+    if let Some(bytes) = want.receive_buffer
+        && have.receive_buffer != want.receive_buffer
     {
+        // Above `net.core.rmem_max` it takes CAP_NET_ADMIN, and is cut to the maximum without.
         sockopt::set_socket_recv_buffer_size_force(fd, bytes as usize)
             .or_else(|_| sockopt::set_socket_recv_buffer_size(fd, bytes as usize))
-            .map_err(|error| named("socket.receive-buffer", bytes)(error.into()))?;
+            .map_err(|error| named("socket.receive-buffer", || bytes)(error.into()))?;
     }
-    if let Some(bytes) = want
-        .send_buffer
-        .filter(|_| have.send_buffer != want.send_buffer)
+    if let Some(bytes) = want.send_buffer
+        && have.send_buffer != want.send_buffer
     {
         sockopt::set_socket_send_buffer_size_force(fd, bytes as usize)
             .or_else(|_| sockopt::set_socket_send_buffer_size(fd, bytes as usize))
-            .map_err(|error| named("socket.send-buffer", bytes)(error.into()))?;
-    }
-    if !is_ip {
-        return Ok(());
+            .map_err(|error| named("socket.send-buffer", || bytes)(error.into()))?;
     }
     if have.nodelay != want.nodelay {
         socket
             .set_tcp_nodelay(want.nodelay)
-            .map_err(named("socket.nodelay", want.nodelay))?;
+            .map_err(named("socket.nodelay", || want.nodelay))?;
     }
     if have.keepalive != want.keepalive {
         let set = match want.keepalive {
@@ -265,30 +292,36 @@ fn set_changed(
                     .with_retries(probes.count),
             ),
         };
-        set.map_err(named("socket.keepalive", want.keepalive))?;
+        let shown = |probes: KeepAlive| format!("{probes:?}");
+        set.map_err(named("socket.keepalive", || {
+            or_off(want.keepalive.map(shown))
+        }))?;
     }
     if have.user_timeout != want.user_timeout {
         socket
             .set_tcp_user_timeout(want.user_timeout)
-            .map_err(named("socket.user-timeout", want.user_timeout))?;
+            .map_err(named("socket.user-timeout", || {
+                or_off(want.user_timeout.map(format_duration))
+            }))?;
     }
     if have.notsent_lowat != want.notsent_lowat {
         // 0 is the kernel's default: what `net.ipv4.tcp_notsent_lowat` says.
         let bytes = want.notsent_lowat.unwrap_or(0);
         socket
             .set_tcp_notsent_lowat(u32::try_from(bytes).unwrap_or(u32::MAX))
-            .map_err(named("socket.notsent-lowat", bytes))?;
+            .map_err(named("socket.notsent-lowat", || bytes))?;
     }
     if have.dscp != want.dscp {
-        set_dscp(&socket, want.dscp.unwrap_or(0)).map_err(named("socket.dscp", want.dscp))?;
+        set_dscp(&socket, want.dscp.unwrap_or(0))
+            .map_err(named("socket.dscp", || or_off(want.dscp)))?;
     }
     if have.linger != want.linger {
+        let seconds = |wait| Duration::from_secs(whole_seconds(wait).into());
         socket
-            .set_linger(
-                want.linger
-                    .map(|wait| Duration::from_secs(whole_seconds(wait).into())),
-            )
-            .map_err(named("socket.linger", want.linger))?;
+            .set_linger(want.linger.map(seconds))
+            .map_err(named("socket.linger", || {
+                or_off(want.linger.map(format_duration))
+            }))?;
     }
     Ok(())
 }

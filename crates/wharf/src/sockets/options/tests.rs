@@ -133,7 +133,10 @@ fn options_that_change_live_are_set_on_the_next_connection_and_taken_back() {
 
 #[test]
 fn each_option_alone_is_a_reason_to_apply() {
-    let none = KERNEL;
+    let none = SocketOptions {
+        nodelay: false,
+        ..SocketOptions::default()
+    };
     let one: [fn(&mut SocketOptions); 8] = [
         |o| o.nodelay = all().nodelay,
         |o| o.keepalive = all().keepalive,
@@ -271,6 +274,32 @@ fn mptcp_listens_with_that_protocol_or_says_that_the_host_lacks_it() {
             assert_eq!(protocol, Some(socket2::Protocol::MPTCP));
             let nodelay = |socket: &TcpStream| socket.nodelay().unwrap();
             assert!(nodelay(&accepted(&listener).0));
+            // Of what the kernel does not pass on to a client of plain TCP.
+            let wanted = SocketOptions {
+                notsent_lowat: Some(16_384),
+                ..options
+            };
+            let listener = listen("127.0.0.1:0", &wanted);
+            let (connection, _client) = accepted(&listener);
+            assert!(needs_apply(&wanted, &wanted, true));
+            apply_to_connection(&connection, &wanted, &wanted, true).unwrap();
+            let lowat = SockRef::from(&connection).tcp_notsent_lowat().unwrap();
+            assert_eq!(lowat, 16_384);
+            // And what it does not have at all is said, in the words of the configuration.
+            let error = try_listen(
+                "127.0.0.1:0",
+                &SocketOptions {
+                    user_timeout: all().user_timeout,
+                    ..wanted
+                },
+            );
+            if let Err(error) = error {
+                let text = error.to_string();
+                assert!(
+                    text.starts_with("socket.user-timeout = 12345ms: "),
+                    "{text}"
+                );
+            }
         }
         Err(error) => assert!(error.to_string().starts_with("socket.mptcp = true: ")),
     }
