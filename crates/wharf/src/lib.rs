@@ -3,3 +3,4 @@
 pub mod config;
 pub mod proxy;
 pub mod sockets;
+pub mod tls;

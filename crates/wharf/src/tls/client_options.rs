@@ -1,0 +1,25 @@
+//! TLS of a connection that we make.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Certificate, Pem, Resumption, TlsVersion};
+
+/// TLS of the client side. The server's certificate is always verified.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ClientTlsOptions {
+    /// The authorities that the server's certificate must come from. Empty: those of the system,
+    /// from the first of [`SYSTEM_CA`](super::SYSTEM_CA) that is there.
+    pub ca: Vec<Pem>,
+    /// What we show if the server asks for a certificate. Its `names` have no meaning here.
+    pub certificate: Option<Certificate>,
+    /// Application protocols, in our order of preference (RFC 7301).
+    pub alpn: Vec<String>,
+    /// The name to ask for and to verify in place of the one that is connected to.
+    pub server_name: Option<String>,
+    /// The oldest version.
+    pub min_version: TlsVersion,
+    /// Session resumption. With tickets those of the last 256 servers are kept in memory.
+    pub resumption: Resumption,
+}

@@ -1,0 +1,208 @@
+//! What a server's TLS is made of at one time: built as a whole, never changed.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustls::ServerConfig;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+
+use super::error::{TlsError, TlsFault, TlsProblem};
+use super::identity::{Fingerprint, PeerIdentity};
+use super::load::{Loader, Stamps};
+use super::names::{CertificateMap, covers, is_pattern};
+use super::versions;
+use crate::config::{Certificate, ClientAuth, Resumption, TlsOptions};
+
+/// One of a server's certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateInfo {
+    /// The server names that it is for, from the options or from the certificate.
+    pub names: Vec<String>,
+    /// SHA-256 of the certificate.
+    pub fingerprint: Fingerprint,
+    /// It is valid from here.
+    pub not_before: SystemTime,
+    /// It is valid up to here.
+    pub not_after: SystemTime,
+}
+
+/// There is always a default certificate and a configuration with it: no value of this type stands
+/// for "no TLS".
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) options: TlsOptions,
+    pub(super) map: Arc<CertificateMap>,
+    pub(super) config: Arc<ServerConfig>,
+    /// For clients that offer none of our protocols, where that is allowed.
+    config_without_alpn: Option<Arc<ServerConfig>>,
+    pub(super) certificates: Vec<CertificateInfo>,
+    pub(super) stamps: Stamps,
+}
+
+impl State {
+    /// Reads every file and builds everything, or says everything that is wrong.
+    pub(super) fn build(options: &TlsOptions) -> Result<Self, TlsError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut loader = Loader::default();
+        let certificates: Vec<_> = options
+            .certificates
+            .iter()
+            .enumerate()
+            .filter_map(|(index, certificate)| load(&mut loader, index, certificate, &provider))
+            .collect();
+        if options.certificates.is_empty() {
+            loader.problem("certificates", None, TlsFault::NoCertificate);
+        }
+        let verifier = verifier(&mut loader, options, &provider);
+        let protocols = loader.protocols(&options.alpn);
+        let stamps = loader.finish()?;
+        let (Some(verifier), Some((default, _))) = (verifier, certificates.first()) else {
+            unreachable!("a missing part is a problem that was noted");
+        };
+
+        let mut map = CertificateMap::new(Arc::clone(default), options.strict_sni);
+        for (key, info) in &certificates {
+            for name in &info.names {
+                map.add(name, key);
+            }
+        }
+        let map = Arc::new(map);
+        let resolver = Arc::clone(&map);
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions(options.min_version))
+            .map_err(|error| refused("min-version", &error))?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(resolver);
+        config.alpn_protocols = protocols;
+        set_resumption(&mut config, options.resumption)?;
+        let config_without_alpn = (!options.alpn_required && !options.alpn.is_empty()).then(|| {
+            let mut config = config.clone();
+            config.alpn_protocols = Vec::new();
+            Arc::new(config)
+        });
+        Ok(Self {
+            options: options.clone(),
+            map,
+            config: Arc::new(config),
+            config_without_alpn,
+            certificates: certificates.into_iter().map(|(_, info)| info).collect(),
+            stamps,
+        })
+    }
+
+    /// The configuration for a client that offers these protocols (RFC 7301 §3.2).
+    pub(super) fn config_for<'a>(
+        &self,
+        mut offered: impl Iterator<Item = &'a [u8]>,
+    ) -> &Arc<ServerConfig> {
+        let ours = &self.config.alpn_protocols;
+        match &self.config_without_alpn {
+            Some(without) if !offered.any(|name| ours.iter().any(|own| own == name)) => without,
+            _ => &self.config,
+        }
+    }
+}
+
+fn load(
+    loader: &mut Loader,
+    index: usize,
+    certificate: &Certificate,
+    provider: &CryptoProvider,
+) -> Option<(Arc<CertifiedKey>, CertificateInfo)> {
+    let key = format!("certificates[{index}]");
+    let certified = loader.certified(&key, certificate, provider);
+    for (at, name) in certificate.names.iter().enumerate() {
+        if !is_pattern(name) {
+            let fault = TlsFault::BadName(name.clone());
+            loader.problem(&format!("{key}.names[{at}]"), None, fault);
+        }
+    }
+    let certified = certified?;
+    let identity = match PeerIdentity::from_der(&certified.cert[0]) {
+        Ok(identity) => identity,
+        Err(error) => {
+            let fault = TlsFault::BadCertificate(error.to_string());
+            loader.problem(&format!("{key}.cert"), Some(&certificate.cert), fault);
+            return None;
+        }
+    };
+    for (at, name) in certificate.names.iter().enumerate() {
+        if is_pattern(name) && !covers(&identity.dns_names, name) {
+            let fault = TlsFault::NameNotCovered(name.clone());
+            loader.problem(&format!("{key}.names[{at}]"), None, fault);
+        }
+    }
+    let names = if certificate.names.is_empty() {
+        identity.dns_names
+    } else {
+        certificate.names.clone()
+    };
+    if names.is_empty() && index > 0 {
+        loader.problem(&key, None, TlsFault::NoName);
+    }
+    let info = CertificateInfo {
+        names,
+        fingerprint: identity.fingerprint,
+        not_before: identity.not_before,
+        not_after: identity.not_after,
+    };
+    Some((certified, info))
+}
+
+/// `None` after a problem was noted.
+fn verifier(
+    loader: &mut Loader,
+    options: &TlsOptions,
+    provider: &Arc<CryptoProvider>,
+) -> Option<Arc<dyn ClientCertVerifier>> {
+    if options.client_auth == ClientAuth::Off {
+        return Some(WebPkiClientVerifier::no_client_auth());
+    }
+    if options.client_ca.is_empty() {
+        loader.problem("client-ca", None, TlsFault::NoAuthority);
+        return None;
+    }
+    let roots = loader.authorities("client-ca", &options.client_ca);
+    if roots.is_empty() {
+        return None;
+    }
+    let builder =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let builder = match options.client_auth {
+        ClientAuth::Optional => builder.allow_unauthenticated(),
+        ClientAuth::Off | ClientAuth::Required => builder,
+    };
+    match builder.build() {
+        Ok(verifier) => Some(verifier),
+        Err(error) => {
+            loader.problem("client-ca", None, TlsFault::Refused(error.to_string()));
+            None
+        }
+    }
+}
+
+/// The keys of tickets are made anew with each state, so that a ticket never carries a client past
+/// authorities that have changed since; such a client makes a full handshake.
+fn set_resumption(config: &mut ServerConfig, resumption: Resumption) -> Result<(), TlsError> {
+    // Nothing is kept for a session, whether tickets are sent or not.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    match resumption {
+        Resumption::Tickets => {
+            config.ticketer =
+                aws_lc_rs::Ticketer::new().map_err(|error| refused("resumption", &error))?;
+        }
+        Resumption::Off => config.send_tls13_tickets = 0,
+    }
+    Ok(())
+}
+
+pub(super) fn refused(key: &str, error: &rustls::Error) -> TlsError {
+    TlsError(vec![TlsProblem {
+        key: key.to_owned(),
+        file: None,
+        fault: TlsFault::Refused(error.to_string()),
+    }])
+}

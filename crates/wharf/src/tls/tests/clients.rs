@@ -1,0 +1,145 @@
+//! Client certificates.
+
+use super::*;
+use crate::config::ClientAuth;
+use crate::tls::{CertificateFault, Fingerprint};
+
+fn asking(site: &Site, auth: ClientAuth) -> ServerTls {
+    site.server(|options| {
+        options.client_auth = auth;
+        options.client_ca = vec![site.ca.pem()];
+    })
+}
+
+fn showing(site: &Site, leaf: &Issued) -> ClientTls {
+    site.client(|options| options.certificate = Some(leaf.certificate()))
+}
+
+#[tokio::test]
+async fn who_the_client_is_can_be_seen() {
+    let site = Site::new();
+    let alice = site
+        .ca
+        .issue(&Leaf::named("alice", &["alice.example"]).uri("spiffe://example/alice"));
+    for auth in [ClientAuth::Optional, ClientAuth::Required] {
+        let server = asking(&site, auth);
+        let (mut near, mut far) = join(&server, &showing(&site, &alice), "a.example").await;
+        exchange(&mut near, &mut far).await;
+        let peer = info(&near).peer.unwrap();
+        assert_eq!(peer.common_name.as_deref(), Some("alice"));
+        assert_eq!(peer.uris, ["spiffe://example/alice"]);
+        assert_eq!(peer.fingerprint, Fingerprint::of(&alice.der));
+    }
+}
+
+#[tokio::test]
+async fn a_resumed_session_keeps_its_client() {
+    let site = Site::new();
+    let server = asking(&site, ClientAuth::Required);
+    let client = showing(&site, &site.ca.issue(&Leaf::named("alice", &[])));
+    for resumed in [false, true] {
+        let (mut near, mut far) = join(&server, &client, "a.example").await;
+        exchange(&mut near, &mut far).await;
+        let info = info(&near);
+        assert_eq!(info.resumed, resumed);
+        assert_eq!(info.peer.unwrap().common_name.as_deref(), Some("alice"));
+    }
+}
+
+#[tokio::test]
+async fn without_a_certificate_it_depends() {
+    let site = Site::new();
+    let client = site.client(|_| ());
+    let (near, _far) = join(&asking(&site, ClientAuth::Optional), &client, "a.example").await;
+    assert_eq!(info(&near).peer, None);
+
+    let (near, far) = meet(&asking(&site, ClientAuth::Required), &client, "a.example").await;
+    let Err(HandshakeError::ClientCertificate(CertificateFault::Missing)) = near else {
+        panic!("{near:?}");
+    };
+    // certificate_required (RFC 8446 §6.2).
+    assert_alert(far.unwrap(), 116).await;
+}
+
+/// TLS 1.3 clients learn of a refusal with their first read.
+async fn assert_alert(mut far: ClientStream, code: u8) {
+    let error = far.read_u8().await.unwrap_err();
+    let error = HandshakeError::from_io(error, super::super::failure::Side::Client);
+    assert!(
+        matches!(error, HandshakeError::PeerAlert(got) if got == code),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_bad_certificate_is_refused_also_where_none_is_needed() {
+    let site = Site::new();
+    let expired = site.ca.issue(&Leaf::named("old", &[]).until_year(2001));
+    let foreign = Authority::new("other").issue(&Leaf::named("foreign", &[]));
+    for auth in [ClientAuth::Optional, ClientAuth::Required] {
+        let server = asking(&site, auth);
+        for (leaf, fault, alert) in [
+            // certificate_expired, unknown_ca (RFC 8446 §6.2).
+            (&expired, CertificateFault::Expired, 45),
+            (&foreign, CertificateFault::UnknownAuthority, 48),
+        ] {
+            let (near, far) = meet(&server, &showing(&site, leaf), "a.example").await;
+            let error = near.unwrap_err();
+            assert_eq!(error.label(), "client-certificate");
+            assert!(matches!(error, HandshakeError::ClientCertificate(got) if got == fault));
+            assert_alert(far.unwrap(), alert).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn off_does_not_ask() {
+    let site = Site::new();
+    let alice = site.ca.issue(&Leaf::named("alice", &[]));
+    let server = asking(&site, ClientAuth::Off);
+    let (near, _far) = join(&server, &showing(&site, &alice), "a.example").await;
+    assert_eq!(info(&near).peer, None);
+}
+
+#[tokio::test]
+async fn the_client_verifies_the_server() {
+    let site = Site::new();
+    let stranger = Site::new();
+    let (near, far) = meet(&stranger.server(|_| ()), &site.client(|_| ()), "a.example").await;
+    assert!(matches!(
+        far.unwrap_err(),
+        HandshakeError::ServerCertificate(
+            CertificateFault::UnknownAuthority | CertificateFault::BadSignature
+        )
+    ));
+    assert_eq!(near.unwrap_err().label(), "peer-alert");
+
+    let old = site
+        .ca
+        .issue(&Leaf::named("a", &["a.example"]).until_year(2001));
+    let server = site.server(|options| options.certificates = vec![old.certificate()]);
+    for (name, fault) in [
+        ("a.example", CertificateFault::Expired),
+        ("b.example", CertificateFault::Expired),
+    ] {
+        let (_near, far) = meet(&server, &site.client(|_| ()), name).await;
+        let Err(HandshakeError::ServerCertificate(got)) = far else {
+            panic!("{far:?}");
+        };
+        assert_eq!(got, fault);
+    }
+    let (_near, far) = meet(&site.server(|_| ()), &site.client(|_| ()), "b.example").await;
+    assert!(matches!(
+        far.unwrap_err(),
+        HandshakeError::ServerCertificate(CertificateFault::WrongName)
+    ));
+}
+
+#[tokio::test]
+async fn a_name_that_is_none_is_an_error() {
+    let site = Site::new();
+    let (_near, far) = duplex(PIPE);
+    let client = site.client(|_| ());
+    let error = client.connect(far, "no name").await.unwrap_err();
+    assert_eq!(error.label(), "invalid-name");
+}
