@@ -99,6 +99,27 @@ fn the_backlog_is_as_long_as_asked_for() {
 }
 
 #[test]
+fn a_tcp_listener_has_the_backlog_too_with_and_without_reuse_port() {
+    for reuse_port in [false, true] {
+        let accept = AcceptOptions {
+            backlog: 33,
+            acceptors: 1,
+            reuse_port,
+        };
+        let address = "127.0.0.1:0".parse().unwrap();
+        let bound = bind_with(&address, Transport::Tcp, &accept).unwrap();
+        let port = tcp(&bound[0]).local_addr().unwrap().port();
+        // ss(8) shows the backlog of a listener in the column of unsent bytes.
+        let filter = format!("sport = :{port}");
+        let command = std::process::Command::new("ss")
+            .args(["-ltnH", &filter])
+            .output();
+        let line = String::from_utf8(command.unwrap().stdout).unwrap();
+        assert_eq!(line.split_whitespace().nth(2), Some("33"), "{line}");
+    }
+}
+
+#[test]
 fn an_abstract_name_is_found_by_its_name_and_is_taken_once() {
     let listening = bind_one("@wharf-test-abstract", Transport::Unix).unwrap();
     let Listening::Unix(listener, None) = &listening else {
@@ -176,7 +197,9 @@ fn a_transport_listens_on_its_own_family_only() {
     );
     for transport in [Transport::Tls, Transport::Ws, Transport::Wss] {
         bind_one("127.0.0.1:0", transport).unwrap();
-        bind_one("@wharf-test-both-families", transport).unwrap();
+        // A name each: a child that another test starts may hold a closed listener until it runs.
+        let name = format!("@wharf-test-{}", transport.label());
+        bind_one(&name, transport).unwrap();
     }
 }
 

@@ -315,15 +315,32 @@ fn closing_after_reset_on_close_sends_a_reset() {
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 
-/// What the host permits is a setting of its network namespace; the test runs once more in
-/// namespaces of its own, with servers' Fast Open off and on.
+/// What the host permits is a setting of its network namespace: runs the test of this thread once
+/// more, in a namespace of its own where `setting` (below `/proc/sys/net`) has `value`. Inside,
+/// `WHARF_SETTING` is the value.
+fn run_where(setting: &str, value: &str) {
+    let script = "echo $WHARF_SETTING > /proc/sys/net/$2 && ip link set lo up && \
+                  exec \"$0\" --exact \"$1\"";
+    let output = std::process::Command::new("unshare")
+        .args(["--map-root-user", "--net", "sh", "-c", script])
+        .arg(std::env::current_exe().unwrap())
+        .arg(std::thread::current().name().unwrap())
+        .arg(setting)
+        .env("WHARF_SETTING", value)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{setting} = {value}: {output:?}");
+    assert!(told.contains("1 passed"), "{told}");
+}
+
 #[test]
 fn fast_open_is_set_where_the_host_lets_servers_use_it() {
     let options = SocketOptions {
         fast_open: Some(17),
         ..SocketOptions::default()
     };
-    match std::env::var("WHARF_FAST_OPEN").as_deref() {
+    match std::env::var("WHARF_SETTING").as_deref() {
         Ok("1") => {
             let error = try_listen("127.0.0.1:0", &options).unwrap_err().to_string();
             assert!(error.starts_with("socket.fast-open = 17: "), "{error}");
@@ -334,21 +351,25 @@ fn fast_open_is_set_where_the_host_lets_servers_use_it() {
             assert_eq!(wharf_udp::fast_open(&listener).unwrap(), 17);
         }
         Err(_) => {
-            for setting in ["1", "3"] {
-                let name = std::thread::current().name().unwrap().to_owned();
-                let script = "echo $WHARF_FAST_OPEN > /proc/sys/net/ipv4/tcp_fastopen && \
-                              ip link set lo up && exec \"$0\" --exact \"$1\"";
-                let output = std::process::Command::new("unshare")
-                    .args(["--map-root-user", "--net", "sh", "-c", script])
-                    .arg(std::env::current_exe().unwrap())
-                    .arg(&name)
-                    .env("WHARF_FAST_OPEN", setting)
-                    .output()
-                    .unwrap();
-                let told = String::from_utf8_lossy(&output.stdout);
-                assert!(output.status.success(), "{setting}: {told}{output:?}");
-                assert!(told.contains("1 passed"), "{told}");
-            }
+            run_where("ipv4/tcp_fastopen", "1");
+            run_where("ipv4/tcp_fastopen", "3");
         }
     }
+}
+
+#[test]
+fn mptcp_is_an_error_where_the_host_has_it_off() {
+    if std::env::var_os("WHARF_SETTING").is_none() {
+        // A kernel that was built without it refuses in the same words.
+        if std::path::Path::new("/proc/sys/net/mptcp/enabled").exists() {
+            return run_where("mptcp/enabled", "0");
+        }
+    }
+    let options = SocketOptions {
+        mptcp: true,
+        ..SocketOptions::default()
+    };
+    let error = try_listen("127.0.0.1:0", &options).unwrap_err().to_string();
+    assert!(error.starts_with("socket.mptcp = true: "), "{error}");
+    assert!(error.contains("net.mptcp.enabled = 1"), "{error}");
 }

@@ -45,7 +45,8 @@ fn occupant(path: &Path) -> Occupant {
 
 /// A socket file on which nobody listens, as a server that was killed leaves it.
 fn leave_stale(path: &Path) {
-    drop(UnixListener::bind(path).unwrap());
+    let socket = stream_socket().unwrap();
+    socket.bind(&SockAddr::unix(path).unwrap()).unwrap();
 }
 
 #[test]
