@@ -114,11 +114,10 @@ impl ClientTls {
 }
 
 fn system_roots(loader: &mut Loader) -> RootCertStore {
-    match SYSTEM_CA.iter().find(|path| Path::new(path).exists()) {
-        Some(path) => loader.authorities("ca", &[Pem::File(path.into())]),
-        None => {
-            loader.problem("ca", None, TlsFault::NoSystemAuthorities);
-            RootCertStore::empty()
-        }
+    if let Some(path) = SYSTEM_CA.iter().find(|path| Path::new(path).exists()) {
+        loader.authorities("ca", &[Pem::File(path.into())])
+    } else {
+        loader.problem("ca", None, TlsFault::NoSystemAuthorities);
+        RootCertStore::empty()
     }
 }

@@ -23,6 +23,9 @@ use crate::config::TlsOptions;
 /// [`Hello`] is then led on or refused. Neither step has a deadline of its own: put one around
 /// both, and dropping the future gives everything back.
 ///
+/// An idle connection costs about 9 KiB of user memory (`tests/tls_memory.rs` measures it). Nothing
+/// is kept for a session that has ended.
+///
 /// ```no_run
 /// # use wharf::config::TlsOptions;
 /// # use wharf::tls::{AlertReason, HandshakeError, ServerTls, TlsInfo};
