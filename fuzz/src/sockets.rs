@@ -1,12 +1,20 @@
 //! The bodies of the targets for the socket library, which the tests of `wharf` replay: each takes any
 //! bytes and panics when something is wrong.
 
+#[path = "websocket.rs"]
+mod websocket;
+
 use wharf::proxy::{EncodeOptions, MAX_BYTES, Step, Version, parse};
 
 /// A target: it takes any bytes.
 type Target = fn(&[u8]);
 
-pub(crate) const ALL: &[(&str, Target)] = &[("proxy_v1", proxy_v1), ("proxy_v2", proxy_v2)];
+pub(crate) const ALL: &[(&str, Target)] = &[
+    ("proxy_v1", proxy_v1),
+    ("proxy_v2", proxy_v2),
+    ("ws_upgrade", websocket::ws_upgrade),
+    ("ws_frames", websocket::ws_frames),
+];
 
 /// What follows the signature of version 1.
 fn proxy_v1(data: &[u8]) {
