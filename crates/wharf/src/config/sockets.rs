@@ -190,8 +190,8 @@ pub struct WebSocketOptions {
     #[serde(with = "size")]
     #[schemars(with = "String")]
     pub max_message: u64,
-    /// After this silence of the peer a ping is sent; after as much again without any frame the
-    /// connection is closed. Default 30 s.
+    /// After this silence of the peer, or up to a quarter more, a ping is sent; after as much again
+    /// without a byte the connection is closed. Default 30 s.
     #[serde(with = "off_duration")]
     #[schemars(with = "String")]
     pub ping: Option<Duration>,
