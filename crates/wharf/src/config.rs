@@ -1,13 +1,19 @@
 //! Configuration: the same values whether they come from the builder, from TOML or from a URL.
 
 mod address;
+mod check;
 mod health;
+mod key;
 mod limits;
 mod listener;
+mod problem;
+mod read;
 mod rules;
+mod schema;
 mod security;
 mod server;
 mod sockets;
+mod suggest;
 pub mod units;
 
 pub use address::{Address, InvalidAddress};
@@ -16,7 +22,10 @@ pub use limits::{
     Buffers, Limits, MinimumRate, OnFull, Rate, Rates, ServerLimits, SlowPeer, Timeouts,
 };
 pub use listener::{ListenerConfig, Transport};
+pub use problem::{Problem, Problems};
+pub use read::read;
 pub use rules::{IdentityRule, Rule};
+pub use schema::json_schema;
 pub use security::{
     Certificate, ClientAuth, Pem, ProxyMode, ProxyOptions, Resumption, TlsOptions, TlsVersion,
 };

@@ -97,11 +97,15 @@ impl<'de> Deserialize<'de> for Address {
 }
 
 impl JsonSchema for Address {
+    fn inline_schema() -> bool {
+        true
+    }
+
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Address".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "examples": ["[::]:7000", "/run/app.sock", "@name", "systemd:name", "fd:3"] })
+        json_schema!({ "title": "address", "type": "string", "examples": ["[::]:7000", "/run/app.sock", "@name", "systemd:name", "fd:3"] })
     }
 }

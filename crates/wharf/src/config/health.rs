@@ -14,28 +14,29 @@ use super::units::duration;
 pub struct HealthOptions {
     /// The time over which arrivals are judged, 1 s to 1 h. Default 10 s.
     #[serde(with = "duration")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::DurationText")]
     pub window: Duration,
     /// Arrivals in the window below which their shares say nothing. Default 20.
     pub min_samples: u64,
     /// Share of arrivals refused for want of room, or whose handler failed, above which the server
     /// is degraded. Default 0.05.
     pub degraded: f64,
-    /// … above which it is unhealthy. Default 0.5.
+    /// Share of arrivals refused for want of room, or whose handler failed, above which the server
+    /// is unhealthy. Default 0.5.
     pub unhealthy: f64,
     /// Arrivals a second refused by rules and rates, or whose handshake failed, above which it is
     /// under attack. Default 1,000.
     pub attack_per_second: f64,
     /// How long everything must be better before the state improves. Default 30 s.
     #[serde(with = "duration")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::DurationText")]
     pub recover_after: Duration,
     /// Share of a connection limit in use above which an alarm is raised, 0.0 to 1.0. Default 0.9;
     /// cleared a tenth below.
     pub alarm_connections: f64,
     /// The least time between two alarms of one kind. Default 5 min.
     #[serde(with = "duration")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::DurationText")]
     pub alarm_cooldown: Duration,
 }
 

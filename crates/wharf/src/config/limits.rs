@@ -97,7 +97,7 @@ pub struct MinimumRate {
     pub bytes_per_second: u32,
     /// How long a connection may be slower than that.
     #[serde(with = "duration")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::DurationText")]
     pub grace: Duration,
 }
 
@@ -107,28 +107,28 @@ pub struct MinimumRate {
 pub struct Timeouts {
     /// The whole PROXY header. Default 5 s.
     #[serde(with = "off_duration")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::OffDurationText")]
     pub proxy_header: Option<Duration>,
     /// TLS handshake and WebSocket upgrade together. Default 10 s.
     #[serde(with = "off_duration")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::OffDurationText")]
     pub handshake: Option<Duration>,
     /// From the end of the handshakes to the peer's first byte, while the handler reads. Turn it
     /// off for protocols in which clients never speak. Default 60 s.
     #[serde(with = "off_duration")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::OffDurationText")]
     pub first_byte: Option<Duration>,
     /// Between two reads that brought bytes, while the handler reads. Default off.
     #[serde(with = "off_duration")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::OffDurationText")]
     pub read_idle: Option<Duration>,
     /// A write of which the peer takes no byte. Default 60 s.
     #[serde(with = "off_duration")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::OffDurationText")]
     pub write: Option<Duration>,
     /// The whole connection. Default off.
     #[serde(with = "off_duration")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::OffDurationText")]
     pub lifetime: Option<Duration>,
     /// Peers that send too slowly. Default off.
     pub minimum_rate: Option<MinimumRate>,
@@ -168,12 +168,12 @@ pub struct Buffers {
     /// The largest message that a `Session` reads, 16 bytes to 1 GiB. Default 1 MiB. (A WebSocket
     /// message has `websocket.max-message`.)
     #[serde(with = "size")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::SizeText")]
     pub max_message: u64,
     /// Bytes of messages that may wait to be sent, 1 KiB to 1 GiB. Default 64 KiB. A single larger
     /// message is taken when nothing waits.
     #[serde(with = "size")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::SizeText")]
     pub write: u64,
     /// What happens when `write` is full.
     pub slow_peer: SlowPeer,
@@ -198,7 +198,7 @@ pub struct ServerLimits {
     /// Bytes of payload that may wait in write buffers and `Session` buffers over all connections.
     /// Default 256 MiB. Above it new connections are refused and write buffers count as full.
     #[serde(with = "off_size")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::OffSizeText")]
     pub memory: Option<u64>,
 }
 

@@ -36,7 +36,11 @@ pub struct ProxyOptions {
 
 /// PEM, as text or by file.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", untagged)]
+#[serde(
+    rename_all = "kebab-case",
+    untagged,
+    expecting = "a file name, or { pem = \"-----BEGIN …\" }"
+)]
 pub enum Pem {
     /// A file, which is watched.
     File(PathBuf),
@@ -131,7 +135,7 @@ pub struct TlsOptions {
     pub resumption: Resumption,
     /// How often certificate files are looked at for a change. Default 10 s.
     #[serde(with = "off_duration")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::OffDurationText")]
     pub watch: Option<Duration>,
 }
 

@@ -38,11 +38,11 @@ impl Default for AcceptOptions {
 pub struct KeepAlive {
     /// Silence before the first probe, 1 s to 32,767 s.
     #[serde(with = "super::units::duration")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::DurationText")]
     pub idle: Duration,
     /// Between two probes, 1 s to 32,767 s.
     #[serde(with = "super::units::duration")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::DurationText")]
     pub interval: Duration,
     /// Unanswered probes that end the connection, 1 to 127.
     pub count: u32,
@@ -70,26 +70,26 @@ pub struct SocketOptions {
     pub keepalive: Option<KeepAlive>,
     /// How long sent data may stay unacknowledged (`TCP_USER_TIMEOUT`).
     #[serde(with = "off_duration")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::OffDurationText")]
     pub user_timeout: Option<Duration>,
     /// Receive buffer of the kernel (`SO_RCVBUF`), 2 KiB to 1 GiB.
     #[serde(with = "off_size")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::OffSizeText")]
     pub receive_buffer: Option<u64>,
     /// Send buffer of the kernel (`SO_SNDBUF`), 4 KiB to 1 GiB.
     #[serde(with = "off_size")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::OffSizeText")]
     pub send_buffer: Option<u64>,
     /// Unsent bytes in the kernel above which a socket is not writable (`TCP_NOTSENT_LOWAT`).
     #[serde(with = "off_size")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::OffSizeText")]
     pub notsent_lowat: Option<u64>,
     /// Connections that may wait with data in their SYN (`TCP_FASTOPEN`).
     pub fast_open: Option<u32>,
     /// A connection is accepted only when it has sent its first bytes, or after this time
     /// (`TCP_DEFER_ACCEPT`, whole seconds).
     #[serde(with = "off_duration")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::OffDurationText")]
     pub defer_accept: Option<Duration>,
     /// Differentiated services code point of what is sent, 0 to 63 (RFC 2474).
     pub dscp: Option<u8>,
@@ -104,7 +104,7 @@ pub struct SocketOptions {
     pub mptcp: bool,
     /// What closing does with unsent data (`SO_LINGER`): `"0s"` resets the connection.
     #[serde(with = "off_duration")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::OffDurationText")]
     pub linger: Option<Duration>,
     /// What `"[::]:PORT"` takes.
     pub dual_stack: DualStack,
@@ -139,7 +139,7 @@ pub struct UnixOptions {
     /// Permissions of the socket file, in octal (`"0660"`), in force before the first connection.
     /// Default `"0600"`: the same user only.
     #[serde(with = "mode")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::ModeText")]
     pub mode: u32,
     /// Owner of the socket file, by name or number. Default: the process's.
     pub owner: Option<String>,
@@ -179,21 +179,21 @@ pub struct WebSocketOptions {
     pub subprotocol_required: bool,
     /// Bytes of the upgrade request's head, 512 B to 64 KiB. Default 8 KiB. A longer one gets a 431.
     #[serde(with = "size")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::SizeText")]
     pub max_head: u64,
     /// The largest frame that is read, 125 B to 1 GiB. Default 1 MiB. Above it: close code 1009.
     #[serde(with = "size")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::SizeText")]
     pub max_frame: u64,
     /// The largest message that is read, over all its frames, 125 B to 1 GiB. Default 1 MiB. Above
     /// it: close code 1009.
     #[serde(with = "size")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::SizeText")]
     pub max_message: u64,
     /// After this silence of the peer, or up to a quarter more, a ping is sent; after as much again
     /// without a byte the connection is closed. Default 30 s.
     #[serde(with = "off_duration")]
-    #[schemars(with = "String")]
+    #[schemars(with = "super::units::OffDurationText")]
     pub ping: Option<Duration>,
 }
 

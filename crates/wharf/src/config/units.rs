@@ -1,10 +1,14 @@
 //! Durations (`"250ms"`, `"1h30m"`), sizes (`"4MiB"`) and file modes (`"0660"`) as text.
 
+mod schema;
+
 use std::fmt;
 use std::time::Duration;
 
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serializer};
+
+pub(crate) use schema::{DurationText, ModeText, OffDurationText, OffSizeText, SizeText};
 
 /// The units of a duration, largest first, in milliseconds.
 const UNITS: [(&str, u64); 5] = [

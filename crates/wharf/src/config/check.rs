@@ -1,0 +1,146 @@
+//! Checks a configuration: ranges, and options that need or exclude each other.
+//!
+//! An option that would be ignored where it is given is an error, so that nobody relies on it.
+
+mod binds;
+mod kinds;
+mod protocols;
+mod ranges;
+
+use std::fmt::Display;
+
+use super::key::quoted;
+use super::{ListenerConfig, Problem, Problems, ServerConfig};
+
+/// The longest listener name, in characters.
+const LONGEST_NAME: usize = 63;
+
+impl ServerConfig {
+    /// Checks all ranges and all rules between options; every problem is told at once.
+    ///
+    /// ```
+    /// use wharf::config::{ListenerConfig, ServerConfig};
+    ///
+    /// let mut config = ServerConfig::default();
+    /// config.listeners.insert("echo".into(), ListenerConfig::default());
+    /// let problems = config.check().unwrap_err();
+    /// assert_eq!(problems.0[0].key, "listeners.echo.bind");
+    /// ```
+    pub fn check(&self) -> Result<(), Problems> {
+        let mut problems = Vec::new();
+        self.check_beside(&mut problems);
+        Problems(problems).into_result()
+    }
+
+    /// Checks what was read with `problems`, and adds to them what does not follow from them.
+    pub(super) fn check_beside(&self, problems: &mut Vec<Problem>) {
+        let broken: Vec<String> = problems.iter().map(|problem| problem.key.clone()).collect();
+        let mut checker = Checker::new("", &broken);
+        ranges::server(self, &mut checker);
+        problems.append(&mut checker.found);
+        for (name, listener) in &self.listeners {
+            listener.check_as(name, &broken, problems);
+        }
+        let mut checker = Checker::new("", &broken);
+        binds::overlaps(&self.listeners, &mut checker);
+        problems.append(&mut checker.found);
+    }
+}
+
+impl ListenerConfig {
+    /// Checks a listener that will have this name, alone: whether its addresses are free beside
+    /// other listeners is [`ServerConfig::check`]'s.
+    pub fn check(&self, name: &str) -> Result<(), Problems> {
+        let mut problems = Vec::new();
+        self.check_as(name, &[], &mut problems);
+        Problems(problems).into_result()
+    }
+
+    fn check_as(&self, name: &str, broken: &[String], problems: &mut Vec<Problem>) {
+        let mut checker = Checker::new(&format!("listeners.{}", quoted(name)), broken);
+        if !is_name(name) {
+            let allowed = "expected a name of 1 to 63 lower-case letters, digits and hyphens";
+            checker.problem("", None::<&str>, allowed, "It appears in logs and metrics.");
+        }
+        self.check_options(&mut checker);
+        problems.append(&mut checker.found);
+    }
+
+    /// Checks the options, with key paths below that of `checker`.
+    fn check_options(&self, checker: &mut Checker<'_>) {
+        ranges::listener(self, checker);
+        protocols::check(self, checker);
+        kinds::check(self, checker);
+    }
+
+    /// Checks the options, with key paths that begin at the listener.
+    pub(super) fn check_beside(&self, problems: &mut Vec<Problem>) {
+        let broken: Vec<String> = problems.iter().map(|problem| problem.key.clone()).collect();
+        let mut checker = Checker::new("", &broken);
+        self.check_options(&mut checker);
+        problems.append(&mut checker.found);
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(legal)
+}
+
+/// Collects problems below one key path.
+struct Checker<'a> {
+    at: String,
+    /// Key paths that could not be read: what is said about them would be about a default.
+    broken: &'a [String],
+    found: Vec<Problem>,
+}
+
+impl<'a> Checker<'a> {
+    fn new(at: &str, broken: &'a [String]) -> Self {
+        Self {
+            at: at.to_owned(),
+            broken,
+            found: Vec::new(),
+        }
+    }
+
+    fn path(&self, key: &str) -> String {
+        match (self.at.as_str(), key) {
+            ("", _) => key.to_owned(),
+            (at, "") => at.to_owned(),
+            (at, _) => format!("{at}.{key}"),
+        }
+    }
+
+    /// Whether the value of `key`, a part of it or what it is part of could not be read.
+    fn is_broken(&self, key: &str) -> bool {
+        let path = self.path(key);
+        let within = |part: &str, whole: &str| {
+            let rest = part.strip_prefix(whole);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        let mut broken = self.broken.iter();
+        broken.any(|broken| within(broken, &path) || within(&path, broken))
+    }
+
+    fn problem(&mut self, key: &str, given: Option<impl Display>, allowed: &str, advice: &str) {
+        if self.is_broken(key) {
+            return;
+        }
+        let problem = Problem::new(self.path(key), allowed).advice(advice);
+        self.found.push(match given {
+            Some(given) => problem.given(given),
+            None => problem,
+        });
+    }
+
+    /// A problem unless `holds`.
+    fn expect(&mut self, holds: bool, key: &str, given: impl Display, allowed: &str, advice: &str) {
+        if !holds {
+            self.problem(key, Some(given), allowed, advice);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
