@@ -6,6 +6,8 @@ mod health;
 mod key;
 mod limits;
 mod listener;
+mod options;
+mod plan;
 mod problem;
 mod read;
 mod rules;
@@ -15,6 +17,7 @@ mod server;
 mod sockets;
 mod suggest;
 pub mod units;
+mod url;
 
 pub use address::{Address, InvalidAddress};
 pub use health::HealthOptions;
@@ -22,6 +25,8 @@ pub use limits::{
     Buffers, Limits, MinimumRate, OnFull, Rate, Rates, ServerLimits, SlowPeer, Timeouts,
 };
 pub use listener::{ListenerConfig, Transport};
+pub use options::{Change, OPTIONS, OptionInfo, options_markdown};
+pub use plan::{Plan, PlannedChange, plan};
 pub use problem::{Problem, Problems};
 pub use read::read;
 pub use rules::{IdentityRule, Rule};

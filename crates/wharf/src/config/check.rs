@@ -28,20 +28,20 @@ impl ServerConfig {
     /// ```
     pub fn check(&self) -> Result<(), Problems> {
         let mut problems = Vec::new();
-        self.check_beside(&mut problems);
+        self.check_beside(&[], &mut problems);
         Problems(problems).into_result()
     }
 
-    /// Checks what was read with `problems`, and adds to them what does not follow from them.
-    pub(super) fn check_beside(&self, problems: &mut Vec<Problem>) {
-        let broken: Vec<String> = problems.iter().map(|problem| problem.key.clone()).collect();
-        let mut checker = Checker::new("", &broken);
+    /// Checks what is left when the key paths `taken` could not be read, and adds to `problems`
+    /// what does not follow from that.
+    pub(super) fn check_beside(&self, taken: &[String], problems: &mut Vec<Problem>) {
+        let mut checker = Checker::new("", taken);
         ranges::server(self, &mut checker);
         problems.append(&mut checker.found);
         for (name, listener) in &self.listeners {
-            listener.check_as(name, &broken, problems);
+            listener.check_as(name, taken, problems);
         }
-        let mut checker = Checker::new("", &broken);
+        let mut checker = Checker::new("", taken);
         binds::overlaps(&self.listeners, &mut checker);
         problems.append(&mut checker.found);
     }
@@ -56,8 +56,8 @@ impl ListenerConfig {
         Problems(problems).into_result()
     }
 
-    fn check_as(&self, name: &str, broken: &[String], problems: &mut Vec<Problem>) {
-        let mut checker = Checker::new(&format!("listeners.{}", quoted(name)), broken);
+    fn check_as(&self, name: &str, taken: &[String], problems: &mut Vec<Problem>) {
+        let mut checker = Checker::new(&format!("listeners.{}", quoted(name)), taken);
         if !is_name(name) {
             let allowed = "expected a name of 1 to 63 lower-case letters, digits and hyphens";
             checker.problem("", None::<&str>, allowed, "It appears in logs and metrics.");
@@ -73,10 +73,10 @@ impl ListenerConfig {
         kinds::check(self, checker);
     }
 
-    /// Checks the options, with key paths that begin at the listener.
-    pub(super) fn check_beside(&self, problems: &mut Vec<Problem>) {
-        let broken: Vec<String> = problems.iter().map(|problem| problem.key.clone()).collect();
-        let mut checker = Checker::new("", &broken);
+    /// Checks what is left when the key paths `taken`, which begin at the listener, could not be
+    /// read.
+    pub(super) fn check_beside(&self, taken: &[String], problems: &mut Vec<Problem>) {
+        let mut checker = Checker::new("", taken);
         self.check_options(&mut checker);
         problems.append(&mut checker.found);
     }
@@ -91,25 +91,50 @@ fn is_name(name: &str) -> bool {
 struct Checker<'a> {
     at: String,
     /// Key paths that could not be read: what is said about them would be about a default.
-    broken: &'a [String],
+    taken: &'a [String],
     found: Vec<Problem>,
 }
 
 impl<'a> Checker<'a> {
-    fn new(at: &str, broken: &'a [String]) -> Self {
+    fn new(at: &str, taken: &'a [String]) -> Self {
         Self {
             at: at.to_owned(),
-            broken,
+            taken,
             found: Vec::new(),
         }
     }
 
+    /// The full key path of `key`, with each index as it was before elements were taken out.
     fn path(&self, key: &str) -> String {
-        match (self.at.as_str(), key) {
+        let now = match (self.at.as_str(), key) {
             ("", _) => key.to_owned(),
             (at, "") => at.to_owned(),
             (at, _) => format!("{at}.{key}"),
+        };
+        let mut parts = now.split('[');
+        let mut path = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let index = part.split_once(']');
+            match index.and_then(|(index, rest)| Some((index.parse().ok()?, rest))) {
+                Some((index, rest)) => {
+                    let index = self.index_as_given(&path, index);
+                    path.push_str(&format!("[{index}]{rest}"));
+                }
+                None => path.push_str(&format!("[{part}")),
+            }
         }
+        path
+    }
+
+    fn index_as_given(&self, list: &str, index: usize) -> usize {
+        let element = |taken: &String| {
+            let index = taken.strip_prefix(list)?.strip_prefix('[')?;
+            index.strip_suffix(']')?.parse::<usize>().ok()
+        };
+        let mut taken: Vec<usize> = self.taken.iter().filter_map(element).collect();
+        taken.sort_unstable();
+        let past = |index, taken| index + usize::from(taken <= index);
+        taken.into_iter().fold(index, past)
     }
 
     /// Whether the value of `key`, a part of it or what it is part of could not be read.
@@ -119,8 +144,8 @@ impl<'a> Checker<'a> {
             let rest = part.strip_prefix(whole);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
-        let mut broken = self.broken.iter();
-        broken.any(|broken| within(broken, &path) || within(&path, broken))
+        let mut taken = self.taken.iter();
+        taken.any(|taken| within(taken, &path) || within(&path, taken))
     }
 
     fn problem(&mut self, key: &str, given: Option<impl Display>, allowed: &str, advice: &str) {

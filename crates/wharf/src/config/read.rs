@@ -39,6 +39,19 @@ pub fn read<T>(value: Value, at: &str, problems: &mut Vec<Problem>) -> Option<T>
 where
     T: DeserializeOwned + JsonSchema,
 {
+    read_noting(value, at, problems, &mut Vec::new())
+}
+
+/// [`read`], which also tells the key paths of what it took out.
+pub(super) fn read_noting<T>(
+    value: Value,
+    at: &str,
+    problems: &mut Vec<Problem>,
+    taken: &mut Vec<String>,
+) -> Option<T>
+where
+    T: DeserializeOwned + JsonSchema,
+{
     let mut reading = Reading {
         schema: schema::tree::<T>(),
         at,
@@ -48,13 +61,17 @@ where
     };
     for _ in 0..MOST {
         match serde_path_to_error::deserialize(reading.value.clone()) {
-            Ok(read) => return Some(read),
+            Ok(read) => {
+                taken.extend(reading.taken.iter().map(|path| path.below(at)));
+                return Some(read);
+            }
             Err(error) => reading.note(&KeyPath::of(error.path()), error.inner().message())?,
         }
     }
+    let more = "has more than 256 problems; the others are not shown";
     problems.push(Problem::new(
-        at,
-        "more than 256 problems; the others are not shown",
+        if at.is_empty() { "configuration" } else { at },
+        more,
     ));
     None
 }
@@ -206,12 +223,13 @@ impl ServerConfig {
                 problem.given(format!("{} bytes", text.len())),
             ]));
         }
-        let (_, errors) = toml::de::DeTable::parse_recoverable(text);
+        let (_, mut errors) = toml::de::DeTable::parse_recoverable(text);
         let syntax = |error: &toml::de::Error| {
             let offset = error.span().map_or(0, |span| span.start);
             Problem::new(place(text, offset), error.message().replace('\n', ", "))
         };
         if !errors.is_empty() {
+            errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
             return Err(Problems(errors.iter().take(MOST).map(syntax).collect()));
         }
         match text.parse() {
@@ -222,12 +240,12 @@ impl ServerConfig {
 
     /// Reads a configuration that is already a table, and checks it; every problem is told at once.
     pub fn from_table(table: Table) -> Result<Self, Problems> {
-        let mut problems = Vec::new();
-        let config: Option<Self> = read(table.into(), "", &mut problems);
+        let (mut problems, mut taken) = (Vec::new(), Vec::new());
+        let config: Option<Self> = read_noting(table.into(), "", &mut problems, &mut taken);
         let Some(config) = config else {
             return Err(Problems(problems));
         };
-        config.check_beside(&mut problems);
+        config.check_beside(&taken, &mut problems);
         Problems(problems).into_result().map(|()| config)
     }
 }

@@ -87,7 +87,8 @@ fn collect<'a>(schema: &'a Value, path: &str, found: &mut Vec<(String, &'a Value
         "" => key.to_owned(),
         _ => format!("{path}.{key}"),
     };
-    if let Some(keys) = schema.get("properties").and_then(Value::as_object) {
+    let group = schema.get("properties").filter(|_| !takes(schema, "null"));
+    if let Some(keys) = group.and_then(Value::as_object) {
         for (key, schema) in keys {
             collect(schema, &below(key), found);
         }

@@ -34,7 +34,11 @@ pub(super) fn overlaps(listeners: &BTreeMap<String, ListenerConfig>, checker: &m
             };
             let group = earlier.entry(group).or_default();
             if let Some(taken) = group.iter().find(|taken| meet(taken, &bound)) {
-                let allowed = format!("is taken by {} = \"{}\"", taken.key, taken.address);
+                let allowed = format!(
+                    "is taken by {} = \"{}\"",
+                    checker.path(&taken.key),
+                    taken.address
+                );
                 let advice = "Two sockets cannot have one address: change or remove one.";
                 checker.problem(&bound.key, Some(address), &allowed, advice);
             } else {
