@@ -67,7 +67,8 @@ impl KeepAlive {
         }
         loop {
             let elapsed = self.timer.as_mut().poll(cx).is_ready();
-            if !elapsed && !(self.heard && self.silent) {
+            let broken = self.heard && self.silent;
+            if !elapsed && !broken {
                 self.woken = Some(cx.waker().clone());
                 return Poll::Pending;
             }
