@@ -69,5 +69,6 @@ pub use send::{Full, MAX_PADDING, MAX_STAGED, SendBatch, SendReport};
 pub use socket::{Socket, SocketOptions};
 pub use tcp::{
     TcpInfo, TcpState, defer_accept, fast_open, set_defer_accept, set_fast_open, tcp_info,
+    tcp_info_of,
 };
 pub use timer::Timer;

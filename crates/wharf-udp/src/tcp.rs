@@ -1,7 +1,7 @@
 //! Options and state of TCP sockets that have no safe call elsewhere.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
 
 use crate::errno;
@@ -104,13 +104,19 @@ pub struct TcpInfo {
 
 /// Asks the kernel for the state of a TCP connection. `EOPNOTSUPP` for a socket of another kind.
 pub fn tcp_info(socket: impl AsFd) -> io::Result<TcpInfo> {
+    tcp_info_of(socket.as_fd().as_raw_fd())
+}
+
+/// As [`tcp_info`], for a caller that holds the descriptor by its number and sees to it that it is
+/// open: on a closed one the answer is `EBADF`, on one that was opened again since, about that.
+pub fn tcp_info_of(descriptor: RawFd) -> io::Result<TcpInfo> {
     // SAFETY: `tcp_info` is plain integers, for which zero is a value.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut length = size_of_val(&info) as libc::socklen_t;
     // SAFETY: the kernel writes at most `length` bytes, which is the size of `info`.
     errno::check(unsafe {
         libc::getsockopt(
-            socket.as_fd().as_raw_fd(),
+            descriptor,
             libc::IPPROTO_TCP,
             libc::TCP_INFO,
             (&raw mut info).cast(),

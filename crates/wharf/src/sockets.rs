@@ -38,4 +38,4 @@ pub use error::{BindError, Occupant};
 pub use exhaustion::{AcceptError, Backoff, ReservedDescriptor, classify};
 pub use options::{OptionError, apply_to_connection, needs_apply, reset_on_close};
 pub use unix::SocketFile;
-pub use wharf_udp::{PeerCredentials, TcpInfo, TcpState, peer_credentials, tcp_info};
+pub use wharf_udp::{PeerCredentials, TcpInfo, TcpState, peer_credentials, tcp_info, tcp_info_of};

@@ -1,0 +1,208 @@
+//! From an arrival to its handler, stage by stage.
+//!
+//! ```text
+//! kernel accept ─▶ raw ─▶ PROXY header ─▶ real peer ─▶ admit hook ─▶ TLS ─▶ upgrade ─▶ handler
+//!                  │      deadline        access        the user's    deadline for both
+//!                  │                      prefixes
+//!                  └ access, rates, limits: no byte is read, no task is made for who is refused here
+//! ```
+//!
+//! Each stage either hands the connection on or says why not; the reason is counted once, when the
+//! last of the connection is gone.
+
+mod handshake;
+mod proxied;
+mod raw;
+mod real;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tracing::Instrument;
+
+pub use proxied::Proxied;
+
+use crate::acceptor::{Acceptor, Arrival, turn_away};
+use crate::config::{OnFull, ProxyMode};
+use crate::connection::{Connection, Places, Shared};
+use crate::handlers::Kind;
+use crate::layer::Layer;
+use crate::listener::Listener;
+use crate::owner::Live;
+use crate::reason::{Closed, Refusal};
+use crate::wire::Wire;
+use crate::{BoxError, Messages};
+
+/// How a connection that is not let in is ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TurnAway {
+    Close,
+    Reset,
+    Reply(String),
+}
+
+impl TurnAway {
+    /// For want of room the listener's `on-full` says how; by a rule, it is closed.
+    fn of(live: &Live, reason: Refusal) -> Self {
+        match &live.config.limits.on_full {
+            OnFull::Reset if reason.is_room() => Self::Reset,
+            OnFull::Reply(bytes) if reason.is_room() && !live.config.transport.is_secure() => {
+                Self::Reply(bytes.clone())
+            }
+            _ => Self::Close,
+        }
+    }
+}
+
+/// Why an arrival goes no further, and a label with more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) reason: Refusal,
+    pub(crate) detail: &'static str,
+}
+
+impl From<Refusal> for Refused {
+    fn from(reason: Refusal) -> Self {
+        Self { reason, detail: "" }
+    }
+}
+
+/// Lets an arrival in, or turns it away. Never waits.
+pub(crate) fn admit(
+    listener: &Arc<Listener>,
+    acceptor: &Acceptor,
+    arrival: Arrival,
+    places: Places,
+) {
+    let owner = &listener.owner;
+    let live = owner.live();
+    let places = match raw::check(listener, &live, &arrival, places) {
+        Ok(places) => places,
+        Err(reason) => {
+            turn_away(arrival.socket, &TurnAway::of(&live, reason));
+            owner.counters.refused(reason);
+            owner.events.refused(&owner.name, &arrival.peer, reason, "");
+            return;
+        }
+    };
+    let socket = arrival.socket;
+    let ready = match acceptor.prepare(&socket, &live.config.socket) {
+        Ok(local) => Ok(local),
+        // The peer may be gone already; its socket then takes no option.
+        Err(_) => Err(Refusal::Io),
+    };
+    let local = match ready {
+        Ok(local) => local,
+        Err(reason) => {
+            owner.counters.refused(reason);
+            owner.events.refused(&owner.name, &arrival.peer, reason, "");
+            return;
+        }
+    };
+    let descriptor = socket.descriptor();
+    let shared = Shared::arrive(
+        owner,
+        arrival.peer,
+        local,
+        arrival.credentials,
+        descriptor,
+        places,
+    );
+    let span = tracing::info_span!(
+        "connection",
+        listener = %owner.name,
+        id = shared.id,
+        peer = %shared.socket_peer,
+    );
+    let connection = Connection::new(shared.clone());
+    let wire = Wire::new(socket, shared);
+    let task = tokio::spawn(run(listener.clone(), live, wire, connection.clone()).instrument(span));
+    let _ = connection.shared().task.set(task.abort_handle());
+}
+
+/// The life of a connection, in a task of its own.
+async fn run(listener: Arc<Listener>, live: Arc<Live>, mut wire: Wire, connection: Connection) {
+    let shared = connection.shared();
+    // On the heap and gone before the handler begins: an idle connection does not pay for it.
+    let layer = if handshake::is_due(&live) {
+        Box::pin(handshake::all(&listener, &live, wire, &connection)).await
+    } else {
+        wire.established();
+        real::hook(&listener, &connection).map(|()| handshake::Ready::Bytes(Layer::Plain(wire)))
+    };
+    let ready = match layer {
+        Ok(ready) => ready,
+        Err(refused) => {
+            shared.refuse(refused);
+            return;
+        }
+    };
+    drop(live);
+    let protocol = connection.tls().and_then(|tls| tls.alpn.clone());
+    let Some(handler) = listener.handlers.choose(protocol.as_deref()) else {
+        shared.refuse(Refusal::NoHandler.into());
+        return;
+    };
+    let lifetime = listener.owner.live().config.timeouts.lifetime;
+    shared.accept();
+    let running = match (&handler.0, ready) {
+        (Kind::Stream(function), ready) => function(ready.into_stream(connection.clone())),
+        (Kind::Messages(function), handshake::Ready::Upgraded(socket)) => {
+            function(Messages::new(socket, connection.clone()))
+        }
+        // The builder refuses such a pair.
+        (Kind::Messages(_), handshake::Ready::Bytes(_)) => return,
+    };
+    drop(listener);
+    let running = AssertUnwindSafe(running).catch_unwind();
+    let result = match lifetime {
+        None => running.await,
+        Some(lifetime) => Box::pin(limited(lifetime, running, &connection)).await,
+    };
+    settle(&connection, result);
+}
+
+/// Runs a handler that may last `lifetime`.
+async fn limited<F: Future>(
+    lifetime: std::time::Duration,
+    running: F,
+    connection: &Connection,
+) -> F::Output {
+    tokio::pin!(running);
+    tokio::select! {
+        biased;
+        result = &mut running => return result,
+        () = tokio::time::sleep(lifetime) => {}
+    }
+    connection.shared().end(Closed::Lifetime);
+    running.await
+}
+
+/// Notes how the handler ended.
+fn settle(
+    connection: &Connection,
+    result: Result<Result<(), BoxError>, Box<dyn std::any::Any + Send>>,
+) {
+    let shared = connection.shared();
+    match result {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            shared.note(Closed::HandlerError);
+            tracing::debug!(%error, "handler failed");
+        }
+        Err(_) => {
+            shared.fail(Closed::Panic);
+            tracing::error!(id = shared.id, "handler panicked");
+        }
+    }
+}
+
+/// Whether PROXY headers of this peer are read, and believed.
+pub(crate) fn is_behind_proxy(live: &Live, peer: &crate::Endpoint) -> bool {
+    let proxy = &live.config.proxy;
+    proxy.mode != ProxyMode::Off
+        && peer
+            .ip()
+            .is_none_or(|peer| proxy.trusted.iter().any(|range| range.contains(&peer.ip())))
+}

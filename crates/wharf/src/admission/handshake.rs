@@ -1,0 +1,193 @@
+//! The stages that read from the peer: PROXY header, TLS, WebSocket upgrade.
+
+use std::sync::Arc;
+
+use tokio::time::timeout;
+use tokio_rustls::TlsStream;
+
+use super::proxied::{self, lost};
+use super::{Refused, is_behind_proxy, real};
+use crate::Stream;
+use crate::config::ProxyMode;
+use crate::connection::Connection;
+use crate::events::Event;
+use crate::hooks::HelloChoice;
+use crate::layer::Layer;
+use crate::listener::Listener;
+use crate::owner::Live;
+use crate::reason::Refusal;
+use crate::tls::{AlertReason, HandshakeError, TlsInfo};
+use crate::websocket::{self, UpgradeError, WebSocket, WebSocketBytes};
+use crate::wire::Wire;
+
+/// A connection whose handshakes are complete.
+pub(crate) enum Ready {
+    Bytes(Layer),
+    Upgraded(WebSocket<Layer>),
+}
+
+impl Ready {
+    pub(crate) fn into_stream(self, connection: Connection) -> Stream {
+        match self {
+            Self::Bytes(layer) => Stream::new(layer, connection),
+            Self::Upgraded(socket) => {
+                Stream::over_websocket(WebSocketBytes::new(socket), connection)
+            }
+        }
+    }
+}
+
+/// Whether a connection has anything to read before its handler.
+pub(super) fn is_due(live: &Live) -> bool {
+    let config = &live.config;
+    config.proxy.mode != ProxyMode::Off
+        || config.transport.is_secure()
+        || config.transport.is_websocket()
+}
+
+/// All that are due, in their order.
+pub(super) async fn all(
+    listener: &Arc<Listener>,
+    live: &Arc<Live>,
+    mut wire: Wire,
+    connection: &Connection,
+) -> Result<Ready, Refused> {
+    let config = &live.config;
+    if is_behind_proxy(live, connection.socket_peer()) {
+        if let Some(found) = proxied::read(&mut wire, config.proxy.mode, &config.timeouts).await? {
+            let _ = connection.shared().proxied.set(Box::new(found));
+        }
+        real::check(listener, live, connection)?;
+    }
+    real::hook(listener, connection)?;
+    let handshakes = encrypt_and_upgrade(listener, live, wire, connection);
+    match config.timeouts.handshake {
+        None => handshakes.await,
+        Some(limit) => timeout(limit, handshakes)
+            .await
+            .unwrap_or_else(|_| Err(Refusal::HandshakeTimeout.into())),
+    }
+}
+
+async fn encrypt_and_upgrade(
+    listener: &Listener,
+    live: &Live,
+    wire: Wire,
+    connection: &Connection,
+) -> Result<Ready, Refused> {
+    let layer = match live.config.transport.is_secure() {
+        true => Layer::Tls(Box::new(encrypt(listener, live, wire, connection).await?)),
+        false => Layer::Plain(wire),
+    };
+    let mut ready = match live.config.transport.is_websocket() {
+        true => Ready::Upgraded(upgrade(live, layer, connection).await?),
+        false => Ready::Bytes(layer),
+    };
+    match &mut ready {
+        Ready::Bytes(layer) => layer.wire().established(),
+        Ready::Upgraded(socket) => socket.get_mut().wire().established(),
+    }
+    Ok(ready)
+}
+
+/// TLS, paused at the ClientHello to ask the user.
+async fn encrypt(
+    listener: &Listener,
+    live: &Live,
+    wire: Wire,
+    connection: &Connection,
+) -> Result<TlsStream<Wire>, Refused> {
+    // A secure listener has certificates from its start; without them nothing is ever spoken.
+    let tls = live.tls.as_ref().ok_or(Refusal::Tls)?;
+    let result = async {
+        let hello = tls.accept(wire).await?;
+        let choice = match &listener.hooks.client_hello {
+            None => HelloChoice::Proceed,
+            Some(hook) => hook(&listener.owner.name, &hello.client_hello()),
+        };
+        match choice {
+            HelloChoice::Proceed => hello.proceed().await.map(Some),
+            HelloChoice::Use(config) => hello.proceed_with(config).await.map(Some),
+            HelloChoice::Refuse => {
+                hello.refuse(AlertReason::AccessDenied).await;
+                Ok(None)
+            }
+        }
+    }
+    .await;
+    let told = match &result {
+        Ok(Some(_)) => "ok",
+        Ok(None) => "refused",
+        Err(error) => error.label(),
+    };
+    tell(connection, "tls", told);
+    let stream = match result {
+        Ok(Some(stream)) => stream,
+        Ok(None) => return Err(Refusal::Hook.into()),
+        Err(error) => return Err(failed(connection, &error)),
+    };
+    if let Ok(info) = TlsInfo::of_server(stream.get_ref().1) {
+        let _ = connection.shared().tls.set(Box::new(info));
+    }
+    Ok(stream.into())
+}
+
+fn failed(connection: &Connection, error: &HandshakeError) -> Refused {
+    match error {
+        HandshakeError::Closed => gone(connection),
+        HandshakeError::Io(error) => lost(error),
+        error => Refused {
+            reason: Refusal::Tls,
+            detail: error.label(),
+        },
+    }
+}
+
+/// A peer that left: without a byte it was a probe.
+fn gone(connection: &Connection) -> Refused {
+    match connection.bytes_received() {
+        0 => Refusal::Probe.into(),
+        _ => Refusal::PeerClosed.into(),
+    }
+}
+
+async fn upgrade(
+    live: &Live,
+    layer: Layer,
+    connection: &Connection,
+) -> Result<WebSocket<Layer>, Refused> {
+    let options = &live.config.websocket;
+    let secure = live.config.transport.is_secure();
+    let result = websocket::server::upgrade(layer, &[], options, secure).await;
+    let told = match &result {
+        Ok(_) => "ok",
+        Err(error) => error.label(),
+    };
+    tell(connection, "websocket", told);
+    match result {
+        Ok(upgraded) => {
+            let shared = connection.shared();
+            let _ = shared
+                .subprotocol
+                .set(upgraded.subprotocol.map(String::into_boxed_str));
+            let _ = shared.upgrade.set(Box::new(upgraded.request));
+            Ok(WebSocket::server(upgraded.io, &upgraded.leftover, options))
+        }
+        Err(UpgradeError::Closed) => Err(gone(connection)),
+        Err(UpgradeError::Io(error)) => Err(lost(&error)),
+        Err(error) => Err(Refused {
+            reason: Refusal::Upgrade,
+            detail: error.label(),
+        }),
+    }
+}
+
+fn tell(connection: &Connection, protocol: &'static str, result: &'static str) {
+    let shared = connection.shared();
+    shared.owner.events.emit(|| Event::Handshake {
+        listener: shared.owner.name.clone(),
+        id: shared.id,
+        protocol,
+        result,
+    });
+}

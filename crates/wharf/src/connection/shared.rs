@@ -1,0 +1,277 @@
+//! The part of a connection that its stream, its handler's task and the control plane share.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::Places;
+use crate::admission::{Proxied, Refused};
+use crate::events::{Event, State};
+use crate::owner::Owner;
+use crate::path::{Endpoint, Path};
+use crate::reason::{Closed, Refusal};
+use crate::sockets::{PeerCredentials, TcpInfo};
+use crate::tls::TlsInfo;
+use crate::websocket::UpgradeRequest;
+
+/// How long a handler may go on once its connection was closed under it.
+const GRACE: Duration = Duration::from_secs(1);
+
+pub(crate) struct Shared {
+    pub(crate) id: u64,
+    pub(crate) owner: Arc<Owner>,
+    pub(crate) since: Instant,
+    pub(crate) socket_peer: Endpoint,
+    pub(crate) socket_local: Endpoint,
+    pub(crate) credentials: Option<PeerCredentials>,
+    pub(crate) proxied: OnceLock<Box<Proxied>>,
+    pub(crate) tls: OnceLock<Box<TlsInfo>>,
+    pub(crate) upgrade: OnceLock<Box<UpgradeRequest>>,
+    /// The subprotocol of a WebSocket, if one was agreed on.
+    pub(crate) subprotocol: OnceLock<Option<Box<str>>>,
+    pub(crate) received: AtomicU64,
+    pub(crate) sent: AtomicU64,
+    /// Woken when the server closes the connection, or changes its timeouts, beneath a read.
+    pub(crate) reader: AtomicWaker,
+    /// … beneath a write.
+    pub(crate) writer: AtomicWaker,
+    /// The task of the handler.
+    pub(crate) task: OnceLock<AbortHandle>,
+    /// 0, or one more than the [`Closed`] that the server decided on.
+    ending: AtomicU8,
+    /// 0, or one more than the [`Closed`] that was seen to happen.
+    outcome: AtomicU8,
+    /// 0 while pending without a verdict, one more than the [`Refusal`], or `ACCEPTED`.
+    stage: AtomicU8,
+    places: Mutex<Places>,
+    /// The descriptor while the socket is open. What is done with it is done under the lock, and
+    /// the socket is closed only after it was taken out.
+    descriptor: Mutex<Option<RawFd>>,
+    /// The place in the owner's list.
+    slot: AtomicUsize,
+}
+
+const ACCEPTED: u8 = u8::MAX;
+
+impl Shared {
+    /// A connection that has arrived, listed with its owner.
+    pub(crate) fn arrive(
+        owner: &Arc<Owner>,
+        socket_peer: Endpoint,
+        socket_local: Endpoint,
+        credentials: Option<PeerCredentials>,
+        descriptor: Option<RawFd>,
+        places: Places,
+    ) -> Arc<Self> {
+        let shared = Arc::new(Self {
+            id: owner.next_id(),
+            owner: owner.clone(),
+            since: Instant::now(),
+            socket_peer,
+            socket_local,
+            credentials,
+            proxied: OnceLock::new(),
+            tls: OnceLock::new(),
+            upgrade: OnceLock::new(),
+            subprotocol: OnceLock::new(),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            reader: AtomicWaker::new(),
+            writer: AtomicWaker::new(),
+            task: OnceLock::new(),
+            ending: AtomicU8::new(0),
+            outcome: AtomicU8::new(0),
+            stage: AtomicU8::new(0),
+            places: Mutex::new(places),
+            descriptor: Mutex::new(descriptor),
+            slot: AtomicUsize::new(0),
+        });
+        owner.counters.arrived();
+        let slot = owner.connections.insert(Arc::downgrade(&shared));
+        shared.slot.store(slot, Ordering::Relaxed);
+        shared.tell(State::New);
+        shared
+    }
+
+    pub(crate) fn path(&self) -> Path {
+        let transport = self.owner.transport;
+        let (local, peer) = match self.proxied.get().and_then(|proxied| proxied.endpoints()) {
+            Some((local, peer)) => (local, peer),
+            None => (self.socket_local.clone(), self.socket_peer.clone()),
+        };
+        Path {
+            transport,
+            local,
+            peer,
+            reliable: true,
+            secure: transport.is_secure(),
+        }
+    }
+
+    pub(crate) fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The handshakes are complete: it counts as accepted from here on.
+    pub(crate) fn accept(&self) {
+        self.stage.store(ACCEPTED, Ordering::Relaxed);
+        self.places().established();
+        self.owner.counters.accepted();
+        self.tell(State::Handler);
+    }
+
+    /// Notes why it will not be accepted.
+    pub(crate) fn refuse(&self, refused: Refused) {
+        let reason = refused.reason as u8 + 1;
+        self.stage.store(reason, Ordering::Relaxed);
+        self.owner.events.refused(
+            &self.owner.name,
+            &self.socket_peer,
+            refused.reason,
+            refused.detail,
+        );
+    }
+
+    /// Notes what was seen to end it; the first stays.
+    pub(crate) fn note(&self, outcome: Closed) {
+        let outcome = outcome as u8 + 1;
+        let _ = self
+            .outcome
+            .compare_exchange(0, outcome, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Notes an error of the socket, and hands it on.
+    pub(crate) fn noted(&self, error: io::Error) -> io::Error {
+        self.note(Closed::of_io(&error));
+        error
+    }
+
+    /// Why the server has closed it, if it has.
+    pub(crate) fn ending(&self) -> Option<Closed> {
+        let ending = self.ending.load(Ordering::Relaxed);
+        Closed::ALL
+            .get(usize::from(ending).checked_sub(1)?)
+            .copied()
+    }
+
+    /// Closes it for `reason`: reads and writes fail from now on. Says whether this was the first
+    /// reason.
+    pub(crate) fn fail(&self, reason: Closed) -> bool {
+        let first = self
+            .ending
+            .compare_exchange(0, reason as u8 + 1, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok();
+        self.wake();
+        first
+    }
+
+    /// As [`fail`](Self::fail), and ends a handler that does not return soon.
+    pub(crate) fn end(self: &Arc<Self>, reason: Closed) -> bool {
+        let first = self.fail(reason);
+        if first && let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let weak = Arc::downgrade(self);
+            runtime.spawn(async move {
+                tokio::time::sleep(GRACE).await;
+                if let Some(shared) = weak.upgrade() {
+                    shared.abort();
+                }
+            });
+        }
+        first
+    }
+
+    /// Ends the handler where it stands.
+    pub(crate) fn abort(&self) {
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+
+    /// Wakes whoever reads or writes, to look again.
+    pub(crate) fn wake(&self) {
+        self.reader.wake();
+        self.writer.wake();
+    }
+
+    pub(crate) fn count_received(&self, bytes: usize) {
+        add(&self.received, bytes);
+    }
+
+    pub(crate) fn count_sent(&self, bytes: usize) {
+        add(&self.sent, bytes);
+    }
+
+    /// The socket is about to be closed, or handed out.
+    pub(crate) fn forget_descriptor(&self) {
+        *self
+            .descriptor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(crate) fn tcp_info(&self) -> Option<TcpInfo> {
+        let descriptor = self
+            .descriptor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        crate::sockets::tcp_info_of((*descriptor)?).ok()
+    }
+
+    pub(crate) fn tell(&self, state: State) {
+        self.owner.events.emit(|| Event::Connection {
+            listener: self.owner.name.clone(),
+            id: self.id,
+            state,
+        });
+    }
+
+    fn verdict(&self) -> Result<Closed, Refusal> {
+        let of = |number: u8| Some(usize::from(number.checked_sub(1)?));
+        match self.stage.load(Ordering::Relaxed) {
+            ACCEPTED => Ok(self
+                .ending()
+                .or_else(|| {
+                    Closed::ALL
+                        .get(of(self.outcome.load(Ordering::Relaxed))?)
+                        .copied()
+                })
+                .unwrap_or(Closed::Finished)),
+            // A task that was dropped before it had a verdict was stopped from outside.
+            stage => Err(of(stage)
+                .and_then(|number| Refusal::ALL.get(number).copied())
+                .unwrap_or(Refusal::Stopped)),
+        }
+    }
+}
+
+/// Adds to a counter that one task writes at a time: no locked instruction.
+fn add(counter: &AtomicU64, bytes: usize) {
+    counter.store(
+        counter.load(Ordering::Relaxed) + bytes as u64,
+        Ordering::Relaxed,
+    );
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let bytes = (*self.received.get_mut(), *self.sent.get_mut());
+        let slot = *self.slot.get_mut();
+        let verdict = self.verdict();
+        // The places first: who sees the counters move can rely on the room.
+        drop(std::mem::take(&mut *self.places()));
+        self.owner.connections.remove(slot);
+        match verdict {
+            Ok(reason) => {
+                self.owner.counters.closed(reason, bytes);
+                self.tell(State::Closed(reason));
+            }
+            Err(reason) => self.owner.counters.pending_refused(reason, bytes),
+        }
+    }
+}

@@ -1,0 +1,470 @@
+//! The control plane.
+
+mod apply;
+mod filter;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use wharf_policy::health::Health;
+
+pub use apply::ApplyError;
+pub use filter::Filter;
+
+use crate::config::{
+    Change, Limits, ListenerConfig, Plan, Problem, Problems, Rates, Rule, ServerConfig,
+    ServerLimits, Timeouts, plan,
+};
+use crate::events::Event;
+use crate::handlers::Handlers;
+use crate::listener::{Listener, compile};
+use crate::owner::Live;
+use crate::path::Endpoint;
+use crate::reason::Closed;
+use crate::server::{DrainReport, Inner, open, report};
+use crate::{Connection, Listen, Stats};
+
+/// No listener of this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no listener is named {0:?}")]
+pub struct UnknownListener(pub String);
+
+/// Why a change was not made; nothing of it is in force.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// No listener of this name.
+    #[error(transparent)]
+    Unknown(#[from] UnknownListener),
+    /// The new configuration is no good.
+    #[error(transparent)]
+    Configuration(#[from] Problems),
+}
+
+/// Controls a running server. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    inner: Arc<Inner>,
+}
+
+/// A listener as it is now.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ListenerInfo {
+    /// Its name.
+    pub name: String,
+    /// Where it listens, with the ports that the kernel chose. Empty once it is stopped.
+    pub addresses: Vec<Endpoint>,
+    /// Whether it leaves connections in the backlog.
+    pub suspended: bool,
+    /// Its counters.
+    pub stats: Stats,
+    /// Its configuration, as it is in force.
+    pub config: ListenerConfig,
+}
+
+impl Handle {
+    pub(crate) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+
+    fn listener(&self, name: &str) -> Result<Arc<Listener>, UnknownListener> {
+        let listener = self.inner.state().listeners.get(name).cloned();
+        listener.ok_or_else(|| UnknownListener(name.to_owned()))
+    }
+
+    /// The names of the listeners.
+    pub fn listeners(&self) -> Vec<String> {
+        self.inner.state().listeners.keys().cloned().collect()
+    }
+
+    /// One listener.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn inspect(&self, name: &str) -> Result<ListenerInfo, UnknownListener> {
+        self.listener(name).map(|listener| ListenerInfo {
+            name: name.to_owned(),
+            addresses: listener.addresses(),
+            suspended: listener.is_suspended(),
+            stats: stats_of(&listener),
+            config: listener.config(),
+        })
+    }
+
+    /// The first address of a listener: where a test or a client connects.
+    ///
+    /// # Errors
+    /// There is no listener of this name, or it has no address.
+    pub fn address(&self, name: &str) -> Result<Endpoint, UnknownListener> {
+        let found = self.listener(name)?.addresses().into_iter().next();
+        found.ok_or_else(|| UnknownListener(name.to_owned()))
+    }
+
+    /// The counters of every listener, by name; those of removed ones as long as they have
+    /// connections.
+    pub fn stats(&self) -> Vec<(String, Stats)> {
+        let listeners = self.inner.listeners();
+        listeners
+            .iter()
+            .map(|one| (one.owner.name.to_string(), stats_of(one)))
+            .collect()
+    }
+
+    /// The state that the server judges itself to be in.
+    pub fn health(&self) -> Health {
+        self.inner.health.now()
+    }
+
+    /// Bytes that wait in write buffers and `Session` buffers over all connections.
+    pub fn memory(&self) -> u64 {
+        self.inner.memory.used()
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> ServerConfig {
+        let state = self.inner.state();
+        let listeners = state
+            .listeners
+            .iter()
+            .map(|(name, one)| (name.clone(), one.config()));
+        ServerConfig {
+            listeners: listeners.collect(),
+            ..state.config.clone()
+        }
+    }
+
+    /// Events from now on. A receiver that is 1,024 behind loses the oldest and is told how many.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.inner.events.subscribe()
+    }
+
+    /// Adds a listener, and begins to accept if the server runs.
+    ///
+    /// # Errors
+    /// It cannot be built, or there is one of this name.
+    pub fn add(
+        &self,
+        name: &str,
+        listen: impl Into<Listen>,
+        handlers: impl Into<Handlers>,
+    ) -> Result<(), Problems> {
+        self.insert(name, listen.into(), Some(handlers.into()))
+    }
+
+    fn insert(
+        &self,
+        name: &str,
+        listen: Listen,
+        handlers: Option<Handlers>,
+    ) -> Result<(), Problems> {
+        let _guard = self.inner.runtime.enter();
+        let mut problems = listen.problems;
+        let mut config = self.config();
+        if config
+            .listeners
+            .insert(name.to_owned(), listen.config.clone())
+            .is_some()
+        {
+            let allowed = "expected a new name: there is a listener of this name";
+            problems.push(Problem::new(format!("listeners.{name}"), allowed));
+        }
+        let is_foreign = |checked: &str| {
+            checked == name && !listen.foreign.is_empty() || self.is_bound_elsewhere(checked)
+        };
+        if let Err(found) = crate::server::check(&config, &is_foreign) {
+            problems.extend(found.0);
+        }
+        if !problems.is_empty() {
+            return Err(Problems(problems));
+        }
+        let listener =
+            open(&self.inner, name, listen.config, listen.foreign, handlers).map_err(Problems)?;
+        let mut state = self.inner.state();
+        if self.inner.draining.is_cancelled() {
+            listener.stop();
+            let allowed = "expected a server that is not draining";
+            return Err(Problems(vec![Problem::new(
+                format!("listeners.{name}"),
+                allowed,
+            )]));
+        }
+        if state.started {
+            crate::server::announce(&listener);
+            listener.resume();
+        }
+        state.listeners.insert(name.to_owned(), listener);
+        Ok(())
+    }
+
+    /// Whether a listener has only sockets that were made elsewhere.
+    fn is_bound_elsewhere(&self, name: &str) -> bool {
+        self.inner
+            .state()
+            .listeners
+            .get(name)
+            .is_some_and(|one| one.config().bind.is_empty())
+    }
+
+    /// Removes a listener: it stops at once, its connections drain until `deadline`.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub async fn remove(
+        &self,
+        name: &str,
+        deadline: Duration,
+    ) -> Result<DrainReport, UnknownListener> {
+        let listener = {
+            let mut state = self.inner.state();
+            let listener = state.listeners.remove(name);
+            let listener = listener.ok_or_else(|| UnknownListener(name.to_owned()))?;
+            state.leaving.push(listener.clone());
+            listener
+        };
+        Ok(crate::server::drain_these(vec![listener], deadline, Closed::Removed).await)
+    }
+
+    /// Leaves new connections in the kernel's backlog; those that are there go on.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn suspend(&self, name: &str) -> Result<(), UnknownListener> {
+        let listener = self.listener(name)?;
+        listener.suspend();
+        self.tell_suspended(&listener, true);
+        Ok(())
+    }
+
+    /// Accepts again, first what waits in the backlog.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn resume(&self, name: &str) -> Result<(), UnknownListener> {
+        let listener = self.listener(name)?;
+        let _guard = self.inner.runtime.enter();
+        listener.resume();
+        self.tell_suspended(&listener, false);
+        Ok(())
+    }
+
+    fn tell_suspended(&self, listener: &Listener, suspended: bool) {
+        let listener = listener.owner.name.clone();
+        tracing::info!(%listener, suspended, "listener");
+        self.inner.events.emit(|| Event::ListenerSuspended {
+            listener,
+            suspended,
+        });
+    }
+
+    /// Changes the server's own limits. Connections that are there stay.
+    pub fn set_limits(&self, limits: ServerLimits) {
+        self.inner.gate.set_limit(limits.max_connections);
+        self.inner.memory.set_limit(limits.memory);
+        self.inner.state().config.limits = limits;
+    }
+
+    /// Changes the limits of a listener, for those who come from now on.
+    ///
+    /// # Errors
+    /// There is none of this name, or the limits are no good, or they change what is fixed when
+    /// the listener is bound.
+    pub fn set_listener_limits(&self, name: &str, limits: Limits) -> Result<(), ChangeError> {
+        self.change(name, |config| config.limits = limits)
+    }
+
+    /// Changes the rates of a listener, for connections that are there too.
+    ///
+    /// # Errors
+    /// As [`set_listener_limits`](Self::set_listener_limits).
+    pub fn set_rates(&self, name: &str, rates: Rates) -> Result<(), ChangeError> {
+        self.change(name, |config| config.rates = rates)
+    }
+
+    /// Changes the timeouts of a listener, for connections that are there too; `lifetime` for new
+    /// ones.
+    ///
+    /// # Errors
+    /// As [`set_listener_limits`](Self::set_listener_limits).
+    pub fn set_timeouts(&self, name: &str, timeouts: Timeouts) -> Result<(), ChangeError> {
+        self.change(name, |config| config.timeouts = timeouts)
+    }
+
+    /// Replaces the access rules of a listener.
+    ///
+    /// # Errors
+    /// As [`set_listener_limits`](Self::set_listener_limits); a duplicate is an error.
+    pub fn set_access(&self, name: &str, rules: Vec<Rule>) -> Result<(), ChangeError> {
+        self.change(name, |config| config.access = rules)
+    }
+
+    /// Puts a rule before the others.
+    ///
+    /// # Errors
+    /// As [`set_access`](Self::set_access).
+    pub fn prepend_access(&self, name: &str, rule: Rule) -> Result<(), ChangeError> {
+        self.change(name, |config| config.access.insert(0, rule))
+    }
+
+    /// Removes a rule.
+    ///
+    /// # Errors
+    /// As [`set_access`](Self::set_access); a rule that is not there is an error.
+    pub fn remove_access(&self, name: &str, rule: &Rule) -> Result<(), ChangeError> {
+        let mut found = false;
+        self.change(name, |config| {
+            let before = config.access.len();
+            config.access.retain(|listed| listed != rule);
+            found = config.access.len() < before;
+        })?;
+        if found {
+            return Ok(());
+        }
+        let allowed = "expected a rule that is in force";
+        let problem = Problem::new(format!("listeners.{name}.access"), allowed).given(rule);
+        Err(Problems(vec![problem]).into())
+    }
+
+    /// Reads the certificates of a listener anew. On an error the old ones stay.
+    ///
+    /// # Errors
+    /// There is none of this name, it has no TLS, or the certificates are no good.
+    pub fn reload_certificates(&self, name: &str) -> Result<(), ChangeError> {
+        self.change(name, |_| {})
+    }
+
+    /// Changes anything of a listener that can change live.
+    ///
+    /// # Errors
+    /// As [`set_listener_limits`](Self::set_listener_limits).
+    pub fn change(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut ListenerConfig),
+    ) -> Result<(), ChangeError> {
+        let listener = self.listener(name)?;
+        let mut config = listener.config();
+        change(&mut config);
+        let live = self.checked(&listener, config)?;
+        let _guard = self.inner.runtime.enter();
+        listener.set_live(live);
+        Ok(())
+    }
+
+    /// The rules of a new configuration for a listener that runs, with its certificates read.
+    fn checked(&self, listener: &Listener, config: ListenerConfig) -> Result<Live, Problems> {
+        let name = &*listener.owner.name;
+        let mut all = self.config();
+        let old = all.clone();
+        all.listeners.insert(name.to_owned(), config.clone());
+        crate::server::check(&all, &|checked: &str| self.is_bound_elsewhere(checked))?;
+        let fixed = plan(&old, &all)
+            .changes
+            .into_iter()
+            .filter(|change| change.how != Change::Live)
+            .map(|change| {
+                let allowed = "expected no change: this is fixed when the listener is bound";
+                Problem::new(format!("listeners.{name}.{}", change.key), allowed)
+                    .advice("Use `apply`, which binds the listener anew")
+            })
+            .collect();
+        crate::server::all(fixed)?;
+        reload(listener, config).map_err(Problems)
+    }
+
+    /// The connections that `filter` matches.
+    pub fn connections(&self, filter: &Filter) -> Vec<Connection> {
+        let listeners = self.inner.listeners();
+        listeners
+            .iter()
+            .flat_map(|listener| listener.owner.connections.all())
+            .map(Connection::new)
+            .filter(|connection| filter.matches(connection))
+            .collect()
+    }
+
+    /// Closes the connections that `filter` matches; says how many.
+    pub fn close(&self, filter: &Filter) -> usize {
+        let _guard = self.inner.runtime.enter();
+        let matching = self.connections(filter);
+        let closed = matching
+            .iter()
+            .filter(|one| one.shared().end(Closed::Control))
+            .count();
+        self.inner
+            .events
+            .emit(|| Event::ConnectionsClosed { count: closed });
+        closed
+    }
+
+    /// What [`apply`](Self::apply) would do.
+    pub fn plan(&self, config: &ServerConfig) -> Plan {
+        plan(&self.config(), config)
+    }
+
+    /// Puts a new configuration in force: changes what is live, binds anew what must be (the old
+    /// socket stays until the new one is bound), adds and removes listeners. What was removed
+    /// drains until `deadline`, which is not waited for.
+    ///
+    /// # Errors
+    /// Then nothing of it is in force.
+    pub fn apply(&self, config: ServerConfig, deadline: Duration) -> Result<Plan, ApplyError> {
+        apply::apply(self, config, deadline)
+    }
+
+    /// Drains the server: stops accepting, tells every handler, says goodbye in each protocol, ends
+    /// early when nothing is left, and closes what remains at the deadline.
+    pub async fn drain(&self, deadline: Duration) -> DrainReport {
+        let first = {
+            let _state = self.inner.state();
+            let first = !self.inner.draining.is_cancelled();
+            self.inner.draining.cancel();
+            first
+        };
+        if first {
+            let report = crate::server::drain_all(&self.inner, deadline).await;
+            self.inner.drained.send_replace(Some(report));
+        }
+        report(&mut self.inner.drained.subscribe()).await
+    }
+
+    /// Whether the server drains or has drained: no longer ready, but alive.
+    pub fn is_draining(&self) -> bool {
+        self.inner.draining.is_cancelled()
+    }
+}
+
+/// The rules of `config`, with the certificates of the running listener read anew.
+fn reload(listener: &Listener, config: ListenerConfig) -> Result<Live, Vec<Problem>> {
+    let name = &*listener.owner.name;
+    let tls = listener.owner.live().tls.clone();
+    // The certificates last: they are in force as soon as they are read.
+    let live = compile(name, config, tls)?;
+    if let Some(tls) = &live.tls {
+        let reloaded = tls.reload(&live.config.tls);
+        let problem = reloaded.as_ref().err().map(ToString::to_string);
+        crate::server::certificates(listener, problem);
+        reloaded.map_err(|error| crate::listener::tls_problems(name, &error))?;
+    }
+    Ok(live)
+}
+
+/// The counters of a listener, with the bytes of connections that are there.
+fn stats_of(listener: &Listener) -> Stats {
+    let mut stats = listener.owner.counters.snapshot();
+    for connection in listener.owner.connections.all() {
+        let connection = Connection::new(connection);
+        stats.received += connection.bytes_received();
+        stats.sent += connection.bytes_sent();
+    }
+    stats
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle")
+            .field("listeners", &self.listeners())
+            .finish()
+    }
+}

@@ -1,0 +1,140 @@
+//! The user's functions, by the protocol that was agreed on.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::{BoxError, Messages, Stream};
+
+type Running = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+
+/// A function for one kind of connection.
+#[derive(Clone)]
+pub struct Handler(pub(crate) Kind);
+
+#[derive(Clone)]
+pub(crate) enum Kind {
+    Stream(Arc<dyn Fn(Stream) -> Running + Send + Sync>),
+    Messages(Arc<dyn Fn(Messages) -> Running + Send + Sync>),
+}
+
+/// What a handler returns: nothing, or a `Result` whose error is logged and counted.
+pub trait Outcome {
+    /// As a result.
+    fn into_result(self) -> Result<(), BoxError>;
+}
+
+impl Outcome for () {
+    fn into_result(self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+impl<E: Into<BoxError>> Outcome for Result<(), E> {
+    fn into_result(self) -> Result<(), BoxError> {
+        self.map_err(Into::into)
+    }
+}
+
+impl Handler {
+    /// A function of bytes: `async fn(Stream)`.
+    pub fn stream<F, Fut>(function: F) -> Self
+    where
+        F: Fn(Stream) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        Self(Kind::Stream(Arc::new(move |stream| {
+            let running = function(stream);
+            Box::pin(async move { running.await.into_result() })
+        })))
+    }
+
+    /// A function of messages: `async fn(Messages)`, for WebSocket listeners.
+    pub fn messages<F, Fut>(function: F) -> Self
+    where
+        F: Fn(Messages) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        Self(Kind::Messages(Arc::new(move |messages| {
+            let running = function(messages);
+            Box::pin(async move { running.await.into_result() })
+        })))
+    }
+}
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Stream(_) => "Handler(stream)",
+            Kind::Messages(_) => "Handler(messages)",
+        })
+    }
+}
+
+/// Handlers by the application protocol that TLS agreed on (ALPN).
+///
+/// ```
+/// use wharf::{Handler, Handlers, Stream};
+/// async fn h2(_: Stream) {}
+/// async fn http1(_: Stream) {}
+/// let handlers = Handlers::alpn("h2", Handler::stream(h2)).or(Handler::stream(http1));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Handlers {
+    by_protocol: Vec<(Box<[u8]>, Handler)>,
+    otherwise: Option<Handler>,
+}
+
+impl Handlers {
+    /// `handler` for connections that agreed on `protocol`.
+    pub fn alpn(protocol: &str, handler: Handler) -> Self {
+        Self {
+            by_protocol: Vec::new(),
+            otherwise: None,
+        }
+        .and(protocol, handler)
+    }
+
+    /// `handler` for connections that agreed on `protocol`, too.
+    #[must_use]
+    pub fn and(mut self, protocol: &str, handler: Handler) -> Self {
+        self.by_protocol.push((protocol.as_bytes().into(), handler));
+        self
+    }
+
+    /// `handler` for all others. Without one they are refused.
+    #[must_use]
+    pub fn or(mut self, handler: Handler) -> Self {
+        self.otherwise = Some(handler);
+        self
+    }
+
+    /// The handler of a connection that agreed on `protocol`, or on none.
+    pub(crate) fn choose(&self, protocol: Option<&[u8]>) -> Option<&Handler> {
+        self.by_protocol
+            .iter()
+            .find(|(name, _)| Some(&**name) == protocol)
+            .map(|(_, handler)| handler)
+            .or(self.otherwise.as_ref())
+    }
+
+    pub(crate) fn takes_messages(&self) -> bool {
+        let all = self
+            .by_protocol
+            .iter()
+            .map(|(_, handler)| handler)
+            .chain(&self.otherwise);
+        all.into_iter()
+            .any(|handler| matches!(handler.0, Kind::Messages(_)))
+    }
+}
+
+impl From<Handler> for Handlers {
+    fn from(handler: Handler) -> Self {
+        Self {
+            by_protocol: Vec::new(),
+            otherwise: Some(handler),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! A named listener: its rules, its sockets, and the tasks that accept on them.
+
+mod rules;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use tokio::task::AbortHandle;
+use wharf_policy::TokenBucket;
+
+pub(crate) use rules::{compile, tls_problems};
+
+use crate::acceptor::{self, Acceptor};
+use crate::config::{Limits, ListenerConfig, Rate};
+use crate::events::Event;
+use crate::gate::Gate;
+use crate::handlers::Handlers;
+use crate::hooks::Hooks;
+use crate::owner::{Live, Owner};
+use crate::prefixes::Prefixes;
+
+/// A listener, shared by its acceptors, its connections and the control plane.
+pub(crate) struct Listener {
+    pub(crate) owner: Arc<Owner>,
+    pub(crate) handlers: Handlers,
+    pub(crate) hooks: Arc<Hooks>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) server_gate: Arc<Gate>,
+    pub(crate) handshakes: Arc<Gate>,
+    prefixes: ArcSwap<Prefixes>,
+    accept_rate: Mutex<Option<TokenBucket>>,
+    sockets: Mutex<Sockets>,
+}
+
+/// What a listener accepts on.
+struct Sockets {
+    acceptors: Vec<Arc<Acceptor>>,
+    tasks: Vec<AbortHandle>,
+    watch: Option<AbortHandle>,
+    suspended: bool,
+    stopped: bool,
+}
+
+impl Listener {
+    pub(crate) fn new(
+        owner: Owner,
+        handlers: Handlers,
+        hooks: Arc<Hooks>,
+        server_gate: Arc<Gate>,
+        acceptors: Vec<Acceptor>,
+    ) -> Arc<Self> {
+        let live = owner.live();
+        let config = &live.config;
+        Arc::new(Self {
+            gate: Gate::new(config.limits.max_connections),
+            handshakes: Gate::new(config.limits.max_handshakes),
+            prefixes: ArcSwap::from_pointee(Prefixes::new(&config.limits, &config.rates)),
+            accept_rate: Mutex::new(config.rates.accept.map(bucket)),
+            sockets: Mutex::new(Sockets {
+                acceptors: acceptors.into_iter().map(Arc::new).collect(),
+                tasks: Vec::new(),
+                watch: None,
+                // Nothing is accepted before `resume`.
+                suspended: true,
+                stopped: false,
+            }),
+            owner: Arc::new(owner),
+            handlers,
+            hooks,
+            server_gate,
+        })
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, Sockets> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where it listens, as the kernel says.
+    pub(crate) fn addresses(&self) -> Vec<crate::path::Endpoint> {
+        self.sockets()
+            .acceptors
+            .iter()
+            .map(|acceptor| acceptor.local().clone())
+            .collect()
+    }
+
+    pub(crate) fn acceptors(&self) -> Vec<Arc<Acceptor>> {
+        self.sockets().acceptors.clone()
+    }
+
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.sockets().suspended
+    }
+
+    /// Starts to accept, or goes on. Must be called on the server's runtime.
+    pub(crate) fn resume(self: &Arc<Self>) {
+        let mut sockets = self.sockets();
+        if sockets.suspended && !sockets.stopped {
+            sockets.suspended = false;
+            self.spawn(&mut sockets);
+        }
+    }
+
+    fn spawn(self: &Arc<Self>, sockets: &mut Sockets) {
+        let config = &self.owner.live().config;
+        let tasks = match config.accept.reuse_port {
+            // Each socket is an acceptor's own.
+            true => 1,
+            false => config.accept.acceptors,
+        };
+        sockets.tasks = sockets
+            .acceptors
+            .iter()
+            .flat_map(|acceptor| (0..tasks).map(move |_| acceptor.clone()))
+            .map(|acceptor| tokio::spawn(acceptor::run(self.clone(), acceptor)).abort_handle())
+            .collect();
+    }
+
+    /// Leaves connections in the kernel's backlog until `resume`.
+    pub(crate) fn suspend(&self) {
+        let mut sockets = self.sockets();
+        sockets.suspended = true;
+        sockets.abort();
+    }
+
+    /// Accepts no more and closes its sockets; its connections go on.
+    pub(crate) fn stop(&self) {
+        let mut sockets = self.sockets();
+        if sockets.stopped {
+            return;
+        }
+        sockets.stopped = true;
+        sockets.suspended = true;
+        sockets.abort();
+        sockets.acceptors.clear();
+        if let Some(watch) = sockets.watch.take() {
+            watch.abort();
+        }
+        drop(sockets);
+        let name = &self.owner.name;
+        self.owner.events.emit(|| Event::ListenerStopped {
+            listener: name.clone(),
+        });
+    }
+
+    /// Puts other sockets in the place of those it has.
+    pub(crate) fn rebind(self: &Arc<Self>, acceptors: Vec<Acceptor>) {
+        let mut sockets = self.sockets();
+        if sockets.stopped {
+            return;
+        }
+        sockets.abort();
+        sockets.acceptors = acceptors.into_iter().map(Arc::new).collect();
+        if !sockets.suspended {
+            self.spawn(&mut sockets);
+        }
+    }
+
+    pub(crate) fn keep_watch(&self, watch: AbortHandle) {
+        self.sockets().watch = Some(watch);
+    }
+
+    /// Puts new rules in force.
+    pub(crate) fn set_live(self: &Arc<Self>, live: Live) {
+        let old = self.owner.live();
+        let (limits, rates) = (live.config.limits.clone(), live.config.rates.clone());
+        let rate_changed = old.config.rates.accept_per_prefix != rates.accept_per_prefix;
+        self.gate.set_limit(limits.max_connections);
+        self.handshakes.set_limit(limits.max_handshakes);
+        if geometry(&old.config.limits) == geometry(&limits) {
+            self.prefixes.load().set(&limits, &rates, rate_changed);
+        } else {
+            // Connections that are there stay counted in the tables that they are in.
+            self.prefixes
+                .store(Arc::new(Prefixes::new(&limits, &rates)));
+        }
+        if old.config.rates.accept != rates.accept {
+            *self
+                .accept_rate
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = rates.accept.map(bucket);
+        }
+        self.owner.set_live(live);
+        // Acceptors that wait by the old rules begin anew by these.
+        let mut sockets = self.sockets();
+        let waits_otherwise =
+            old.config.limits.on_full != limits.on_full || old.config.rates.accept != rates.accept;
+        if waits_otherwise && !sockets.suspended {
+            sockets.abort();
+            self.spawn(&mut sockets);
+        }
+        let name = &self.owner.name;
+        self.owner.events.emit(|| Event::Changed {
+            listener: name.clone(),
+        });
+    }
+
+    /// Takes a token of `rates.accept`, or says when there will be one.
+    pub(crate) fn take_accept_token(&self) -> Result<(), Option<Instant>> {
+        let now = tokio::time::Instant::now().into_std();
+        let mut bucket = self
+            .accept_rate
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match &mut *bucket {
+            None => Ok(()),
+            Some(bucket) => match bucket.take(now, 1) {
+                true => Ok(()),
+                false => Err(bucket.next_at(now, 1)),
+            },
+        }
+    }
+
+    pub(crate) fn prefixes(&self) -> arc_swap::Guard<Arc<Prefixes>> {
+        self.prefixes.load()
+    }
+
+    pub(crate) fn config(&self) -> ListenerConfig {
+        self.owner.live().config.clone()
+    }
+}
+
+impl Sockets {
+    fn abort(&mut self) {
+        for task in self.tasks.drain(..) {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+/// What a table of prefixes is made for.
+fn geometry(limits: &Limits) -> (u8, u8, u32) {
+    (limits.ipv4_prefix, limits.ipv6_prefix, limits.prefix_slots)
+}
+
+fn bucket(rate: Rate) -> TokenBucket {
+    TokenBucket::new(
+        tokio::time::Instant::now().into_std(),
+        rate.per_second,
+        rate.burst,
+    )
+}

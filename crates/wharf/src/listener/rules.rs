@@ -1,0 +1,58 @@
+//! From a listener's configuration to the rules that are checked on each arrival.
+
+use std::sync::Arc;
+
+use wharf_policy::access::{AccessRules, IdentityRules};
+
+use crate::config::{ListenerConfig, Problem};
+use crate::owner::Live;
+use crate::tls::{ServerTls, TlsError};
+
+/// The rules of `config`, with the certificates in `tls` if there are already some. Every problem
+/// is reported, with `listeners.NAME` before its key.
+pub(crate) fn compile(
+    name: &str,
+    config: ListenerConfig,
+    tls: Option<Arc<ServerTls>>,
+) -> Result<Live, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let at = |key: &str| format!("listeners.{name}.{key}");
+    let access = AccessRules::new(config.access.iter().map(|rule| rule.0).collect())
+        .unwrap_or_else(|duplicate| {
+            problems.push(Problem::new(at("access"), duplicate.to_string()));
+            AccessRules::default()
+        });
+    let peers = config.unix.peers.iter().map(|rule| rule.0).collect();
+    let identities = IdentityRules::new(peers).unwrap_or_else(|duplicate| {
+        problems.push(Problem::new(at("unix.peers"), duplicate.to_string()));
+        IdentityRules::default()
+    });
+    let tls = match (config.transport.is_secure(), tls) {
+        (false, _) => None,
+        (true, Some(tls)) => Some(tls),
+        (true, None) => match ServerTls::new(&config.tls) {
+            Ok(tls) => Some(Arc::new(tls)),
+            Err(error) => {
+                problems.extend(tls_problems(name, &error));
+                None
+            }
+        },
+    };
+    match problems.is_empty() {
+        true => Ok(Live {
+            config,
+            access,
+            identities,
+            tls,
+        }),
+        false => Err(problems),
+    }
+}
+
+/// The problems of a listener's certificates.
+pub(crate) fn tls_problems(name: &str, error: &TlsError) -> Vec<Problem> {
+    vec![Problem::new(
+        format!("listeners.{name}.tls"),
+        error.to_string(),
+    )]
+}

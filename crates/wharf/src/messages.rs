@@ -1,0 +1,242 @@
+//! A connection as whole messages.
+
+mod outbox;
+mod rate;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+
+pub(crate) use outbox::Outbox;
+pub use outbox::{SendError, Sender};
+pub(crate) use rate::MessageRate;
+
+use crate::Connection;
+use crate::counters::one_more;
+use crate::events::Event;
+use crate::layer::Layer;
+use crate::message::Message;
+use crate::path::Path;
+use crate::reason::Closed;
+use crate::websocket::{Error, Violation, WebSocket};
+
+/// The close codes of RFC 6455 §7.4.1 that a server says goodbye with.
+const NORMAL: u16 = 1000;
+const GOING_AWAY: u16 = 1001;
+
+/// A connection as whole messages: a WebSocket, plain or over TLS.
+///
+/// While the handler receives or sends, the messages of its [`Sender`]s are written too. When the
+/// listener drains, the peer is told at once (close code 1001); what it still sends is received
+/// until it answers, then [`recv`](Self::recv) returns `None`.
+pub struct Messages {
+    socket: Box<WebSocket<Layer>>,
+    outbox: Option<Arc<Outbox<Message>>>,
+    rate: MessageRate,
+    /// Watches for the drain while receiving.
+    draining: Option<std::pin::Pin<Box<tokio_util::sync::WaitForCancellationFutureOwned>>>,
+    connection: Connection,
+}
+
+impl Messages {
+    pub(crate) fn new(socket: WebSocket<Layer>, connection: Connection) -> Self {
+        let draining = Box::pin(connection.shared().owner.draining.clone().cancelled_owned());
+        Self {
+            socket: Box::new(socket),
+            outbox: None,
+            rate: MessageRate::default(),
+            draining: Some(draining),
+            connection,
+        }
+    }
+
+    /// The connection: who it is with, and how to close it.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Between whom it is, and over what.
+    pub fn path(&self) -> Path {
+        self.connection.path()
+    }
+
+    /// Sends to this connection from elsewhere. Its messages are written while the handler
+    /// receives or sends.
+    pub fn sender(&mut self) -> Sender {
+        let shared = self.connection.shared();
+        Sender::new(
+            self.outbox
+                .get_or_insert_with(|| Outbox::new(shared))
+                .clone(),
+        )
+    }
+
+    /// The next message; `None` when the peer has closed in order. Dropping the future loses
+    /// nothing.
+    ///
+    /// # Errors
+    /// The peer broke the protocol or a limit, was silent too long, or the socket failed.
+    pub async fn recv(&mut self) -> Option<Result<Message, Error>> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// Sends a message: returns when the socket has taken it.
+    ///
+    /// # Errors
+    /// The connection is closing, or the socket failed.
+    pub async fn send(&mut self, message: Message) -> Result<(), Error> {
+        let result = match poll_fn(|cx| self.poll_outbox(cx)).await {
+            Ok(()) => self.socket.send(message).await,
+            Err(error) => Err(error),
+        };
+        self.sent(result)
+    }
+
+    /// Closes in order: sends the code and waits for the peer's answer, as long as the
+    /// `write` and `ping` limits allow.
+    ///
+    /// # Errors
+    /// A code that must not be sent, or the socket failed.
+    pub async fn close(&mut self, code: u16, reason: &str) -> Result<(), Error> {
+        self.socket.close(code, reason).await
+    }
+
+    fn sent(&self, result: Result<(), Error>) -> Result<(), Error> {
+        let shared = self.connection.shared();
+        match &result {
+            Ok(()) => one_more(&shared.owner.counters.messages_sent),
+            Err(error) => note(&self.connection, error),
+        }
+        result
+    }
+
+    pub(crate) fn poll_recv(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Message, Error>>> {
+        self.poll_drain(cx);
+        if let Poll::Ready(Err(error)) = self.poll_outbox(cx) {
+            note(&self.connection, &error);
+            return Poll::Ready(Some(Err(error)));
+        }
+        let shared = self.connection.shared();
+        ready!(self.rate.poll(cx, shared));
+        let received = ready!(self.socket.poll_recv(cx));
+        match &received {
+            Some(Ok(_)) => {
+                one_more(&shared.owner.counters.messages_received);
+                self.rate.took_one();
+            }
+            Some(Err(error)) => note(&self.connection, error),
+            None => {}
+        }
+        Poll::Ready(received)
+    }
+
+    /// Says goodbye once, when the listener begins to drain.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) {
+        if let Some(draining) = &mut self.draining
+            && draining.as_mut().poll(cx).is_ready()
+        {
+            self.draining = None;
+            // A connection that is closing already has said its goodbye.
+            let _ = self.socket.start_close(GOING_AWAY, "");
+        }
+    }
+
+    /// Writes what senders have queued, as far as the socket takes it. Ready when nothing waits.
+    fn poll_outbox(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let Some(outbox) = &self.outbox else {
+            return Poll::Ready(Ok(()));
+        };
+        let mut sent = 0;
+        let result = loop {
+            match self.socket.poll_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                Poll::Pending => break Poll::Pending,
+            }
+            match outbox.poll_next(cx) {
+                Poll::Ready(message) => match self.socket.start_send(message) {
+                    Ok(()) => sent += 1,
+                    Err(error) => break Poll::Ready(Err(error)),
+                },
+                Poll::Pending => break self.socket.poll_flush(cx),
+            }
+        };
+        let counters = &self.connection.shared().owner.counters;
+        counters.messages_sent.fetch_add(sent, Ordering::Relaxed);
+        match result {
+            // Closing is no error to whoever receives: what the peer has sent is still to come.
+            Poll::Ready(Err(Error::Closing)) => {
+                outbox.close();
+                Poll::Ready(Ok(()))
+            }
+            result => result,
+        }
+    }
+}
+
+/// Counts an error, and notes it as the reason of the connection's end.
+fn note(connection: &Connection, error: &Error) {
+    let shared = connection.shared();
+    let counters = &shared.owner.counters;
+    let (closed, what) = match error {
+        Error::Violation(Violation::FrameTooLong | Violation::MessageTooLong) => {
+            one_more(&counters.messages_oversized);
+            (Closed::Oversized, "oversized")
+        }
+        Error::Violation(_) => {
+            one_more(&counters.messages_unparsable);
+            (Closed::Protocol, "unparsable")
+        }
+        Error::NoClose => {
+            one_more(&counters.messages_incomplete);
+            (Closed::Protocol, "incomplete")
+        }
+        Error::PingTimeout => {
+            shared.note(Closed::PingTimeout);
+            return;
+        }
+        Error::Io(error) => {
+            shared.note(Closed::of_io(error));
+            return;
+        }
+        _ => return,
+    };
+    shared.note(closed);
+    shared.owner.events.emit(|| Event::BadMessage {
+        listener: shared.owner.name.clone(),
+        id: shared.id,
+        what,
+    });
+}
+
+/// The code that a WebSocket is closed with when its handler has not done so.
+pub(crate) fn goodbye_code(connection: &Connection) -> u16 {
+    let forced = connection.ending().is_some();
+    if forced || connection.is_draining() {
+        GOING_AWAY
+    } else {
+        NORMAL
+    }
+}
+
+impl Drop for Messages {
+    fn drop(&mut self) {
+        if let Some(outbox) = &self.outbox {
+            outbox.close();
+        }
+        let last = self.socket.goodbye_frame(goodbye_code(&self.connection));
+        self.socket
+            .get_mut()
+            .goodbye(last.as_deref().unwrap_or_default());
+    }
+}
+
+impl std::fmt::Debug for Messages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Messages").field(&self.connection).finish()
+    }
+}

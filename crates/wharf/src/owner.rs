@@ -1,0 +1,86 @@
+//! What connections belong to: a listener, or a client.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+use wharf_policy::access::{AccessRules, IdentityRules};
+
+use crate::config::{ListenerConfig, Transport};
+use crate::counters::Counters;
+use crate::events::Events;
+use crate::memory::Budget;
+use crate::registry::Registry;
+use crate::tls::ServerTls;
+
+/// The rules in force. Replaced as a whole: who has loaded it sees one consistent set.
+pub(crate) struct Live {
+    pub(crate) config: ListenerConfig,
+    pub(crate) access: AccessRules,
+    pub(crate) identities: IdentityRules,
+    /// Never `None` on a secure transport: a reload changes what is inside.
+    pub(crate) tls: Option<Arc<ServerTls>>,
+}
+
+/// What is shared by the connections of one listener, or of one client.
+pub(crate) struct Owner {
+    pub(crate) name: Arc<str>,
+    /// Fixed for the owner's life.
+    pub(crate) transport: Transport,
+    pub(crate) counters: Counters,
+    pub(crate) connections: Registry,
+    pub(crate) events: Arc<Events>,
+    pub(crate) memory: Arc<Budget>,
+    /// Cancelled when it begins to drain.
+    pub(crate) draining: CancellationToken,
+    live: ArcSwap<Live>,
+    /// Counts the changes of `live`, so that a connection sees with one load that it must look.
+    version: AtomicU32,
+    ids: Arc<AtomicU64>,
+}
+
+impl Owner {
+    pub(crate) fn new(
+        name: Arc<str>,
+        live: Live,
+        events: Arc<Events>,
+        memory: Arc<Budget>,
+        ids: Arc<AtomicU64>,
+        draining: CancellationToken,
+    ) -> Self {
+        Self {
+            name,
+            transport: live.config.transport,
+            counters: Counters::default(),
+            connections: Registry::default(),
+            events,
+            memory,
+            draining,
+            live: ArcSwap::from_pointee(live),
+            version: AtomicU32::new(0),
+            ids,
+        }
+    }
+
+    pub(crate) fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn live(&self) -> Arc<Live> {
+        self.live.load_full()
+    }
+
+    pub(crate) fn version(&self) -> u32 {
+        self.version.load(Ordering::Relaxed)
+    }
+
+    /// Puts new rules in force, and wakes the connections so that none waits by the old ones.
+    pub(crate) fn set_live(&self, live: Live) {
+        self.live.store(Arc::new(live));
+        self.version.fetch_add(1, Ordering::SeqCst);
+        for connection in self.connections.all() {
+            connection.wake();
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Between whom, and over what.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::config::Transport;
+
+/// One end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// An IP address and port. An IPv4 address is never written as an IPv6 one.
+    Ip(SocketAddr),
+    /// A Unix socket: its path, `@` and its abstract name, or nothing when it has no name, as most
+    /// clients have.
+    Unix(Option<Box<str>>),
+}
+
+impl Endpoint {
+    /// The address and port, if there is one.
+    pub fn ip(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Ip(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// From an address of the kernel, IPv4-mapped ones as IPv4.
+    pub(crate) fn from_socket(address: SocketAddr) -> Self {
+        Self::Ip(match address.ip() {
+            IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
+                Some(ip) => (ip, address.port()).into(),
+                None => address,
+            },
+            IpAddr::V4(_) => address,
+        })
+    }
+
+    pub(crate) fn from_unix(address: &std::os::unix::net::SocketAddr) -> Self {
+        use std::os::linux::net::SocketAddrExt;
+        let path = address
+            .as_pathname()
+            .map(|path| path.to_string_lossy().into());
+        let name = || {
+            let name = String::from_utf8_lossy(address.as_abstract_name()?);
+            Some(format!("@{name}").into_boxed_str())
+        };
+        Self::Unix(path.or_else(name))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Unix(Some(name)) => f.write_str(name),
+            Self::Unix(None) => f.write_str("unix"),
+        }
+    }
+}
+
+/// Between whom a connection is, and over what. A handler that asks only this runs on every
+/// transport.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Path {
+    /// The transport.
+    pub transport: Transport,
+    /// Our end; with a PROXY header, the end that the client connected to.
+    pub local: Endpoint,
+    /// The peer; with a PROXY header, the client behind the proxy.
+    pub peer: Endpoint,
+    /// Whether what is sent arrives, in order: true for every stream and WebSocket.
+    pub reliable: bool,
+    /// Whether it is encrypted.
+    pub secure: bool,
+}

@@ -1,0 +1,225 @@
+//! From a listener's configuration to a listener with its sockets.
+
+use std::sync::Arc;
+
+use super::Inner;
+use crate::acceptor::Acceptor;
+use crate::config::{ListenerConfig, Problem, Problems, ServerConfig};
+use crate::events::Event;
+use crate::handlers::Handlers;
+use crate::listen::Foreign;
+use crate::listener::{Listener, compile};
+use crate::owner::Owner;
+use crate::sockets::{self, BindError};
+use crate::tls::WatchEvent;
+
+/// Binds a listener and compiles its rules. It does not accept yet.
+pub(crate) fn open(
+    inner: &Inner,
+    name: &str,
+    config: ListenerConfig,
+    foreign: Vec<Foreign>,
+    handlers: Option<Handlers>,
+) -> Result<Arc<Listener>, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let handlers = handlers.or_else(|| inner.handlers.get(name).cloned());
+    let Some(handlers) = handlers else {
+        let allowed = "expected a listener that the program has a handler for";
+        let known = inner
+            .handlers
+            .keys()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
+        let problem = Problem::new(format!("listeners.{name}"), allowed)
+            .advice(format!("Handlers are there for: {known}"));
+        return Err(vec![problem]);
+    };
+    if handlers.takes_messages() && !config.transport.is_websocket() {
+        let allowed = "expected \"ws\" or \"wss\": the handler takes messages";
+        let key = format!("listeners.{name}.transport");
+        problems.push(Problem::new(key, allowed).given(config.transport.label()));
+    }
+    let (acceptors, failed) = sockets_of(name, &config, foreign);
+    problems.extend(failed);
+    let live = match compile(name, config, None) {
+        Ok(live) => live,
+        Err(found) => {
+            problems.extend(found);
+            return Err(problems);
+        }
+    };
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let owner = Owner::new(
+        name.into(),
+        live,
+        inner.events.clone(),
+        inner.memory.clone(),
+        inner.ids.clone(),
+        inner.draining.child_token(),
+    );
+    let listener = Listener::new(
+        owner,
+        handlers,
+        inner.hooks.clone(),
+        inner.gate.clone(),
+        acceptors,
+    );
+    watch_certificates(inner, &listener);
+    Ok(listener)
+}
+
+/// Binds the addresses of `config` and adopts foreign sockets. Every address is tried.
+pub(crate) fn sockets_of(
+    name: &str,
+    config: &ListenerConfig,
+    foreign: Vec<Foreign>,
+) -> (Vec<Acceptor>, Vec<Problem>) {
+    let mut acceptors = Vec::new();
+    let mut problems = Vec::new();
+    for address in &config.bind {
+        let bound = sockets::bind(
+            address,
+            config.transport,
+            &config.accept,
+            &config.socket,
+            &config.unix,
+        );
+        match bound {
+            Ok(bound) => {
+                for listening in bound {
+                    let address = Some(address.clone());
+                    match Acceptor::new(listening, address, config.socket.clone()) {
+                        Ok(acceptor) => acceptors.push(acceptor),
+                        Err(error) => problems.push(failed(name, &error.to_string())),
+                    }
+                }
+            }
+            Err(error) => problems.push(problem(name, &error)),
+        }
+    }
+    for foreign in foreign {
+        let adopted = match foreign {
+            Foreign::Tcp(listener) => sockets::from_tcp(listener, &config.accept, &config.socket),
+            Foreign::Unix(listener) => sockets::from_unix(listener, &config.accept),
+            #[cfg(any(test, feature = "testkit"))]
+            Foreign::Memory(listener) => {
+                acceptors.push(Acceptor::memory(listener));
+                continue;
+            }
+        };
+        match adopted {
+            Ok(listening) => match Acceptor::new(listening, None, config.socket.clone()) {
+                Ok(acceptor) => acceptors.push(acceptor),
+                Err(error) => problems.push(failed(name, &error.to_string())),
+            },
+            Err(error) => problems.push(problem(name, &error)),
+        }
+    }
+    (acceptors, problems)
+}
+
+fn failed(name: &str, error: &str) -> Problem {
+    Problem::new(format!("listeners.{name}.bind"), error)
+}
+
+/// What the kernel said, under the key that it is about.
+fn problem(name: &str, error: &BindError) -> Problem {
+    match error {
+        BindError::Option(option) => Problem::new(
+            format!("listeners.{name}.{}", option.key),
+            error.to_string(),
+        ),
+        _ => failed(name, &error.to_string()),
+    }
+}
+
+/// Reloads certificates when their files change, for as long as the listener is there.
+fn watch_certificates(inner: &Inner, listener: &Arc<Listener>) {
+    let Some(tls) = listener.owner.live().tls.clone() else {
+        return;
+    };
+    let weak = Arc::downgrade(listener);
+    let watch = inner.runtime.spawn(tls.watch(move |event| {
+        let Some(listener) = weak.upgrade() else {
+            return;
+        };
+        certificates(
+            &listener,
+            match &event {
+                WatchEvent::Reloaded(_) => None,
+                WatchEvent::Failed(error) => Some(error.to_string()),
+            },
+        );
+    }));
+    listener.keep_watch(watch.abort_handle());
+}
+
+/// Counts and tells a reload of certificates.
+pub(crate) fn certificates(listener: &Listener, problem: Option<String>) {
+    let owner = &listener.owner;
+    let counter = match &problem {
+        None => &owner.counters.certificate_reloads,
+        Some(_) => &owner.counters.certificate_failures,
+    };
+    crate::counters::one_more(counter);
+    match &problem {
+        None => tracing::info!(listener = %owner.name, "certificates reloaded"),
+        Some(problem) => {
+            tracing::error!(listener = %owner.name, problem, "certificates not reloaded, the old ones stay");
+        }
+    }
+    owner.events.emit(|| Event::Certificates {
+        listener: owner.name.clone(),
+        problem,
+    });
+}
+
+/// Tells that a listener accepts.
+pub(crate) fn announce(listener: &Listener) {
+    let owner = &listener.owner;
+    let addresses: Vec<_> = listener
+        .addresses()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    tracing::info!(
+        listener = %owner.name,
+        transport = owner.transport.label(),
+        addresses = addresses.join(", "),
+        "listening"
+    );
+    owner.events.emit(|| Event::ListenerStarted {
+        listener: owner.name.clone(),
+        addresses,
+    });
+}
+
+/// Checks a configuration some of whose listeners have sockets that were made elsewhere: these need
+/// no address.
+pub(crate) fn check(
+    config: &ServerConfig,
+    is_foreign: &dyn Fn(&str) -> bool,
+) -> Result<(), Problems> {
+    let Err(Problems(mut found)) = config.check() else {
+        return Ok(());
+    };
+    for (name, listener) in &config.listeners {
+        if listener.bind.is_empty() && is_foreign(name) {
+            let key = format!("listeners.{name}.bind");
+            found.retain(|problem| problem.key != key);
+        }
+    }
+    all(found)
+}
+
+/// Problems as an error.
+pub(crate) fn all(problems: Vec<Problem>) -> Result<(), Problems> {
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Problems(problems))
+    }
+}

@@ -1,0 +1,217 @@
+//! The guarded socket below every shape: it counts, paces, times out, and can be closed from
+//! outside.
+
+mod guard;
+mod pace;
+mod socket;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use guard::{Guard, Side};
+pub use socket::Socket;
+
+use crate::connection::Shared;
+
+/// A socket with the rules of its listener: the layer below TLS and WebSocket, so that whatever is
+/// spoken above is counted, paced and timed in one place.
+pub struct Wire {
+    /// `None` once it was handed out.
+    socket: Option<Socket>,
+    /// Bytes that were read too far, to be read first.
+    unread: Bytes,
+    guard: Guard,
+    last_words: bool,
+    shared: Arc<Shared>,
+}
+
+impl Wire {
+    pub(crate) fn new(socket: Socket, shared: Arc<Shared>) -> Self {
+        let guard = Guard::new(&shared);
+        Self {
+            socket: Some(socket),
+            unread: Bytes::new(),
+            guard,
+            last_words: false,
+            shared,
+        }
+    }
+
+    /// Puts bytes back, to be read first.
+    pub(crate) fn unread(&mut self, bytes: Bytes) {
+        debug_assert!(self.unread.is_empty(), "bytes are put back once");
+        self.unread = bytes;
+    }
+
+    /// The handshakes are complete: from here on `first-byte` and `read-idle` count.
+    pub(crate) fn established(&mut self) {
+        self.guard.established();
+    }
+
+    /// The socket and the bytes that were read too far; the connection counts until the
+    /// [`Lease`] is dropped, but is no longer timed.
+    pub fn into_parts(mut self) -> (Socket, Bytes, Lease) {
+        self.shared.forget_descriptor();
+        let socket = self.socket.take().unwrap_or_else(Socket::closed);
+        (
+            socket,
+            std::mem::take(&mut self.unread),
+            Lease(self.shared.clone()),
+        )
+    }
+
+    /// From here on writes are let through even though the server has closed the connection: the
+    /// last words.
+    pub(crate) fn last_words(&mut self) {
+        self.last_words = true;
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        // Before the descriptor is closed, and can be somebody else's.
+        self.shared.forget_descriptor();
+    }
+}
+
+/// The place of a connection whose socket was taken out: it counts as live until this is dropped.
+pub struct Lease(Arc<Shared>);
+
+impl Lease {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    /// The connection.
+    pub fn connection(&self) -> crate::Connection {
+        crate::Connection::new(self.0.clone())
+    }
+}
+
+impl std::fmt::Debug for Lease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Lease").field(&self.0.id).finish()
+    }
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wire")
+            .field("connection", &self.shared.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a socket that was handed out answers.
+fn gone() -> io::Error {
+    io::ErrorKind::NotConnected.into()
+}
+
+impl AsyncRead for Wire {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if let Some(reason) = this.shared.ending() {
+            return Poll::Ready(Err(reason.error()));
+        }
+        if !this.unread.is_empty() {
+            let taken = this.unread.len().min(buf.remaining());
+            buf.put_slice(&this.unread[..taken]);
+            this.unread.advance(taken);
+            return Poll::Ready(Ok(()));
+        }
+        std::task::ready!(this.guard.poll_pace(cx, &this.shared))?;
+        let Some(socket) = &mut this.socket else {
+            return Poll::Ready(Err(gone()));
+        };
+        let before = buf.filled().len();
+        match Pin::new(socket).poll_read(cx, buf) {
+            Poll::Ready(Ok(())) => {
+                this.guard
+                    .has_read(&this.shared, buf.filled().len() - before);
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(this.shared.noted(error))),
+            Poll::Pending => this
+                .guard
+                .poll_waiting(cx, &this.shared, Side::Read)
+                .map(Err),
+        }
+    }
+}
+
+impl Wire {
+    #[inline]
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        send: impl FnOnce(Pin<&mut Socket>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Some(reason) = self.shared.ending().filter(|_| !self.last_words) {
+            return Poll::Ready(Err(reason.error()));
+        }
+        let Some(socket) = &mut self.socket else {
+            return Poll::Ready(Err(gone()));
+        };
+        match send(Pin::new(socket), cx) {
+            Poll::Ready(Ok(sent)) => {
+                self.guard.has_written(&self.shared, sent);
+                Poll::Ready(Ok(sent))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.shared.noted(error))),
+            Poll::Pending => self
+                .guard
+                .poll_waiting(cx, &self.shared, Side::Write)
+                .map(Err),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut()
+            .poll_send(cx, |socket, cx| socket.poll_write(cx, bytes))
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut()
+            .poll_send(cx, |socket, cx| socket.poll_write_vectored(cx, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A socket keeps nothing back.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let Some(socket) = &mut this.socket else {
+            return Poll::Ready(Ok(()));
+        };
+        this.shared.tell(crate::events::State::CloseWrite);
+        Pin::new(socket).poll_shutdown(cx)
+    }
+}

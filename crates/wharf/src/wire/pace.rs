@@ -1,0 +1,42 @@
+//! The minimum rate of one connection.
+
+use std::time::Instant;
+
+use wharf_policy::pace::{self, Pace, PaceMeter};
+
+use crate::config::MinimumRate;
+
+/// Judges, while the connection is read, whether its peer sends fast enough.
+pub(super) struct Meter {
+    rule: pace::MinimumRate,
+    meter: PaceMeter,
+}
+
+impl Meter {
+    pub(super) fn new(rule: MinimumRate) -> Self {
+        let rule = pace::MinimumRate {
+            bytes_per_second: rule.bytes_per_second,
+            grace: rule.grace,
+            ..pace::MinimumRate::default()
+        };
+        Self {
+            rule,
+            meter: PaceMeter::new(&rule),
+        }
+    }
+
+    /// A read waits; `received` bytes have come in all. When to look again, or `now` if the peer is
+    /// too slow.
+    pub(super) fn judge(&mut self, now: Instant, received: u64) -> Option<Instant> {
+        self.meter.wait(now);
+        match self.meter.observe(now, received, &self.rule) {
+            Pace::TooSlow { .. } => Some(now),
+            Pace::Fine => self.meter.next_check(now, &self.rule),
+        }
+    }
+
+    /// The read has ended.
+    pub(super) fn pause(&mut self, now: Instant) {
+        self.meter.pause(now);
+    }
+}

@@ -1,0 +1,76 @@
+//! A server accepts, counts, limits, drains.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wharf::config::{Limits, Transport};
+use wharf::{BoxError, Closed, Refusal, Server, Stream, testkit};
+
+async fn echo(mut stream: Stream) -> Result<(), BoxError> {
+    let mut buffer = [0; 1024];
+    loop {
+        match stream.read(&mut buffer).await? {
+            0 => return Ok(()),
+            n => stream.write_all(&buffer[..n]).await?,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_echo_is_counted_from_arrival_to_end() {
+    let (listen, connector) = testkit::memory(Transport::Tcp);
+    let server = Server::builder()
+        .listen("echo", listen, echo)
+        .build()
+        .unwrap();
+    let handle = server.handle();
+    let running = tokio::spawn(server.run());
+    let mut client = connector.connect_from("192.0.2.1:1000").await.unwrap();
+    client.write_all(b"hello").await.unwrap();
+    let mut answer = [0; 5];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"hello");
+    let stats = handle.inspect("echo").unwrap().stats;
+    assert_eq!((stats.arrived, stats.accepted, stats.live), (1, 1, 1));
+    assert_eq!((stats.received, stats.sent), (5, 5));
+    drop(client);
+    let report = handle.drain(Duration::from_secs(1)).await;
+    assert_eq!((report.finished(), report.forced()), (1, 0));
+    assert_eq!(handle.stats()[0].1.closed(Closed::Finished), 1);
+    assert_eq!(running.await.unwrap(), report);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_too_many_is_closed_and_a_silent_one_times_out() {
+    let (listen, connector) = testkit::memory(Transport::Tcp);
+    let limits = Limits {
+        max_connections: 1,
+        ..Limits::default()
+    };
+    let server = Server::builder()
+        .listen("echo", listen.limits(limits), echo)
+        .build()
+        .unwrap();
+    let handle = server.handle();
+    tokio::spawn(server.run());
+    let mut first = connector.connect_from("192.0.2.1:1000").await.unwrap();
+    let mut second = connector.connect_from("192.0.2.1:1001").await.unwrap();
+    assert_eq!(second.read(&mut [0; 1]).await.unwrap(), 0);
+    let stats = handle.inspect("echo").unwrap().stats;
+    assert_eq!(
+        (stats.arrived, stats.refused(Refusal::ListenerFull)),
+        (2, 1)
+    );
+    // The first byte has 60 s.
+    let began = tokio::time::Instant::now();
+    assert_eq!(first.read(&mut [0; 1]).await.unwrap(), 0);
+    assert_eq!(began.elapsed().as_secs(), 60);
+    assert_eq!(
+        handle
+            .inspect("echo")
+            .unwrap()
+            .stats
+            .closed(Closed::FirstByte),
+        1
+    );
+}
