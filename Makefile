@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test unit interop lint bench fuzz
+.PHONY: help run test unit interop lint bench fuzz options
 
 FUZZ_SECONDS ?= 60
 BENCH ?= all
@@ -43,3 +43,6 @@ bench: ## Measures: codec, core, and the relay beside coturn and a do-nothing re
 
 fuzz: ## Runs each fuzz target for FUZZ_SECONDS
 	scripts/fuzz.sh $(FUZZ_SECONDS)
+
+options: ## Writes the generated pages: docs/sockets-options.md and docs/sockets.schema.json
+	WHARF_WRITE_DOCS=1 cargo test --locked -p wharf --test options_table

@@ -1,6 +1,8 @@
 //! The bodies of the targets for the socket library, which the tests of `wharf` replay: each takes any
 //! bytes and panics when something is wrong.
 
+#[path = "config.rs"]
+mod config;
 #[path = "websocket.rs"]
 mod websocket;
 
@@ -14,6 +16,8 @@ pub(crate) const ALL: &[(&str, Target)] = &[
     ("proxy_v2", proxy_v2),
     ("ws_upgrade", websocket::ws_upgrade),
     ("ws_frames", websocket::ws_frames),
+    ("config_toml", config::config_toml),
+    ("config_url", config::config_url),
 ];
 
 /// What follows the signature of version 1.

@@ -7,7 +7,7 @@ mod kinds;
 mod protocols;
 mod ranges;
 
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 
 use super::key::quoted;
 use super::{ListenerConfig, Problem, Problems, ServerConfig};
@@ -118,9 +118,10 @@ impl<'a> Checker<'a> {
             match index.and_then(|(index, rest)| Some((index.parse().ok()?, rest))) {
                 Some((index, rest)) => {
                     let index = self.index_as_given(&path, index);
-                    path.push_str(&format!("[{index}]{rest}"));
+                    // Writing to a string cannot fail.
+                    let _ = write!(path, "[{index}]{rest}");
                 }
-                None => path.push_str(&format!("[{part}")),
+                None => path.extend(["[", part]),
             }
         }
         path

@@ -50,7 +50,7 @@ impl Default for HealthOptions {
             attack_per_second: 1000.0,
             recover_after: Duration::from_secs(30),
             alarm_connections: 0.9,
-            alarm_cooldown: Duration::from_secs(300),
+            alarm_cooldown: Duration::from_mins(5),
         }
     }
 }

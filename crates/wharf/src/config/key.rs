@@ -1,6 +1,6 @@
 //! Key paths: where in a configuration a value stands.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use serde_path_to_error::{Path, Segment};
 use toml::Value;
@@ -73,7 +73,8 @@ impl KeyPath {
                     }
                     text.push_str(&quoted(key));
                 }
-                Step::Index(index) => text.push_str(&format!("[{index}]")),
+                // Writing to a string cannot fail.
+                Step::Index(index) => _ = write!(text, "[{index}]"),
             }
         }
         text

@@ -139,9 +139,9 @@ impl Default for Timeouts {
         Self {
             proxy_header: Some(Duration::from_secs(5)),
             handshake: Some(Duration::from_secs(10)),
-            first_byte: Some(Duration::from_secs(60)),
+            first_byte: Some(Duration::from_mins(1)),
             read_idle: None,
-            write: Some(Duration::from_secs(60)),
+            write: Some(Duration::from_mins(1)),
             lifetime: None,
             minimum_rate: None,
         }

@@ -62,6 +62,10 @@ pub enum DualStack {
 /// Socket options. Those of TCP and IP are for IP addresses only; an option that the host lacks is
 /// an error when the listener starts. Absent: the kernel's default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SocketOptions {
     /// Small writes are sent at once (`TCP_NODELAY`). Default true.

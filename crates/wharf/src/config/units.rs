@@ -181,6 +181,10 @@ pub(crate) mod off_duration {
 pub(crate) mod size {
     use super::{Deserializer, Serializer, Text, format_size, parse_size};
 
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the signature is serde's"
+    )]
     pub(crate) fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&format_size(*value))
     }
@@ -221,6 +225,10 @@ pub(crate) mod off_size {
 pub(crate) mod mode {
     use super::{Deserialize, Deserializer, Serializer, parse_mode};
 
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the signature is serde's"
+    )]
     pub(crate) fn serialize<S: Serializer>(value: &u32, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&format!("{value:04o}"))
     }

@@ -12,6 +12,8 @@ use super::{Address, ListenerConfig, schema};
 const LONGEST: usize = 64 << 10;
 /// The most parts of a key path; the deepest option has fewer.
 const DEEPEST: usize = 8;
+/// The characters of a key that is too deep which a problem repeats.
+const LONGEST_KEY: usize = 60;
 /// The schemes, with whether their address is a Unix socket.
 const SCHEMES: [(&str, &str, bool); 8] = [
     ("tcp", "tcp", false),
@@ -138,7 +140,8 @@ impl Reading {
         match key {
             "" if value.is_empty() => {}
             "transport" => {
-                self.wrong(Problem::new("transport", "is given by the scheme").advice("Remove it."))
+                let problem = Problem::new("transport", "is given by the scheme");
+                self.wrong(problem.advice("Remove it."));
             }
             "cert" => self.certificates[0].push(value.to_owned()),
             "key" => self.certificates[1].push(value.to_owned()),
@@ -157,10 +160,8 @@ impl Reading {
             KeyPath(steps.collect())
         };
         if key.split('.').count() > DEEPEST {
-            return Err(Problem::new(
-                key.chars().take(60).collect::<String>(),
-                "unknown key",
-            ));
+            let key: String = key.chars().take(LONGEST_KEY).collect();
+            return Err(Problem::new(path(&key).to_string(), "unknown key"));
         }
         if key.contains('.') || schema::at(&self.schema, &path(key)).is_some() {
             return Ok(path(key));

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::Checker;
 use crate::config::{
-    Address, ListenerConfig, OnFull, ProxyMode, Rates, SocketOptions, Transport, UnixOptions,
+    Address, Limits, ListenerConfig, OnFull, ProxyMode, ProxyOptions, Rates, SocketOptions,
+    Transport, UnixOptions,
 };
 
 /// The longest socket path or abstract name: `sun_path` is 108 bytes, one of them the final or
@@ -182,14 +183,14 @@ fn source_rules(config: &ListenerConfig, kinds: &Kinds<'_>, checker: &mut Checke
         checker.problem("proxy.trusted", None::<&str>, allowed, advice);
     }
     if proxy.mode == ProxyMode::Off {
-        let given = differing(proxy, &Default::default());
+        let given = differing(proxy, &ProxyOptions::default());
         checker.idle("proxy", &given, &["trusted"], "while proxy.mode is \"off\"");
     }
     if !kinds.all(is_unix) || proxy.mode != ProxyMode::Off {
         return;
     }
     let why = "on Unix sockets without a PROXY header: their peers have no source address";
-    let given = differing(&config.limits, &Default::default());
+    let given = differing(&config.limits, &Limits::default());
     checker.idle("limits", &given, &PER_PREFIX, why);
     let given = differing(&config.rates, &Rates::default());
     checker.idle("rates", &given, &["accept-per-prefix"], why);

@@ -38,8 +38,8 @@ bind = ['127.0.0.1:3']
         "remove   b",
         "add      c",
         "live     limits.max-connections  100000 -> 5",
-        "rebind   a.accept.backlog        1024 -> 9",
         "live     a.access                [] -> [\"deny all\"]",
+        "rebind   a.accept.backlog        1024 -> 9",
         "live     a.rates.accept          null -> {\"burst\":2,\"per-second\":1}",
     ];
     assert_eq!(plan.to_string(), table.join("\n"));

@@ -107,7 +107,7 @@ fn what_is_no_listener_is_refused() {
         ("tls://[::]:1?tls=5&cert=c&key=k", "tls"),
         (
             &format!("tcp://[::]:1?{}=1", "a.".repeat(9)),
-            "a.a.a.a.a.a.a.a.a.",
+            "a.a.a.a.a.a.a.a.a.\"\"",
         ),
         (&format!("tcp://[::]:1?{}", "x".repeat(LONGEST)), "url"),
     ] {
