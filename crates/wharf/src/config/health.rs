@@ -27,14 +27,14 @@ pub struct HealthOptions {
     /// Arrivals a second refused by rules and rates, or whose handshake failed, above which it is
     /// under attack. Default 1,000.
     pub attack_per_second: f64,
-    /// How long everything must be better before the state improves. Default 30 s.
+    /// How long everything must be better before the state improves, at most 1 d. Default 30 s.
     #[serde(with = "duration")]
     #[schemars(with = "super::units::DurationText")]
     pub recover_after: Duration,
     /// Share of a connection limit in use above which an alarm is raised, 0.0 to 1.0. Default 0.9;
     /// cleared a tenth below.
     pub alarm_connections: f64,
-    /// The least time between two alarms of one kind. Default 5 min.
+    /// The least time between two alarms of one kind, at most 1 d. Default 5 min.
     #[serde(with = "duration")]
     #[schemars(with = "super::units::DurationText")]
     pub alarm_cooldown: Duration,

@@ -19,8 +19,8 @@ pub enum OnFull {
     Close,
     /// Reset (`SO_LINGER` 0), so that it costs no further packet and no `TIME_WAIT`.
     Reset,
-    /// These bytes are sent, as far as the socket takes them at once, then it is closed. Not on
-    /// `tls` and `wss`, whose peers could not read them.
+    /// These bytes, 1 to 1,024, are sent as far as the socket takes them at once, then it is
+    /// closed. Not on `tls` and `wss`, whose peers could not read them.
     Reply(String),
 }
 
@@ -95,13 +95,13 @@ pub struct Rates {
 pub struct MinimumRate {
     /// Bytes a second that a peer must send while it is being read, 1 to 4,294,967,295.
     pub bytes_per_second: u32,
-    /// How long a connection may be slower than that.
+    /// How long a connection may be slower than that, 1 ms to 1 d.
     #[serde(with = "duration")]
     #[schemars(with = "super::units::DurationText")]
     pub grace: Duration,
 }
 
-/// How long each thing may take. `"off"` turns one off.
+/// How long each thing may take, 1 ms to 365 d. `"off"` turns one off.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Timeouts {
@@ -195,8 +195,8 @@ impl Default for Buffers {
 pub struct ServerLimits {
     /// Connections at once over all listeners, never exceeded by one. 0: no limit. Default 100,000.
     pub max_connections: u64,
-    /// Bytes of payload that may wait in write buffers and `Session` buffers over all connections.
-    /// Default 256 MiB. Above it new connections are refused and write buffers count as full.
+    /// Bytes of payload that may wait in write buffers and `Session` buffers over all connections,
+    /// at least 4 KiB. Default 256 MiB. Above it new connections are refused and write buffers count as full.
     #[serde(with = "off_size")]
     #[schemars(with = "super::units::OffSizeText")]
     pub memory: Option<u64>,

@@ -133,7 +133,7 @@ pub struct TlsOptions {
     pub client_ca: Vec<Pem>,
     /// Session resumption.
     pub resumption: Resumption,
-    /// How often certificate files are looked at for a change. Default 10 s.
+    /// How often certificate files are looked at for a change, 1 ms to 1 d. Default 10 s.
     #[serde(with = "off_duration")]
     #[schemars(with = "super::units::OffDurationText")]
     pub watch: Option<Duration>,

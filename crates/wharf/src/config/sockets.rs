@@ -72,7 +72,7 @@ pub struct SocketOptions {
     pub nodelay: bool,
     /// Keep-alive probes. Default: none.
     pub keepalive: Option<KeepAlive>,
-    /// How long sent data may stay unacknowledged (`TCP_USER_TIMEOUT`).
+    /// How long sent data may stay unacknowledged (`TCP_USER_TIMEOUT`), 1 ms to 24 d.
     #[serde(with = "off_duration")]
     #[schemars(with = "super::units::OffDurationText")]
     pub user_timeout: Option<Duration>,
@@ -84,20 +84,21 @@ pub struct SocketOptions {
     #[serde(with = "off_size")]
     #[schemars(with = "super::units::OffSizeText")]
     pub send_buffer: Option<u64>,
-    /// Unsent bytes in the kernel above which a socket is not writable (`TCP_NOTSENT_LOWAT`).
+    /// Unsent bytes in the kernel above which a socket is not writable (`TCP_NOTSENT_LOWAT`), 1 byte
+    /// to 1 GiB.
     #[serde(with = "off_size")]
     #[schemars(with = "super::units::OffSizeText")]
     pub notsent_lowat: Option<u64>,
-    /// Connections that may wait with data in their SYN (`TCP_FASTOPEN`).
+    /// Connections that may wait with data in their SYN (`TCP_FASTOPEN`), 1 to 2,147,483,647.
     pub fast_open: Option<u32>,
     /// A connection is accepted only when it has sent its first bytes, or after this time
-    /// (`TCP_DEFER_ACCEPT`, whole seconds).
+    /// (`TCP_DEFER_ACCEPT`, whole seconds, 1 s to 32,767 s).
     #[serde(with = "off_duration")]
     #[schemars(with = "super::units::OffDurationText")]
     pub defer_accept: Option<Duration>,
     /// Differentiated services code point of what is sent, 0 to 63 (RFC 2474).
     pub dscp: Option<u8>,
-    /// The network device that connections must come by (`SO_BINDTODEVICE`).
+    /// The network device that connections must come by (`SO_BINDTODEVICE`), 1 to 15 characters.
     pub device: Option<String>,
     /// The address need not exist yet (`IP_FREEBIND`). Default false.
     pub freebind: bool,
@@ -106,7 +107,8 @@ pub struct SocketOptions {
     pub transparent: bool,
     /// Multipath TCP (RFC 8684) where the peer offers it. Default false.
     pub mptcp: bool,
-    /// What closing does with unsent data (`SO_LINGER`): `"0s"` resets the connection.
+    /// What closing does with unsent data (`SO_LINGER`), whole seconds, 0 s to 65,535 s: `"0s"`
+    /// resets the connection.
     #[serde(with = "off_duration")]
     #[schemars(with = "super::units::OffDurationText")]
     pub linger: Option<Duration>,
@@ -194,7 +196,7 @@ pub struct WebSocketOptions {
     #[serde(with = "size")]
     #[schemars(with = "super::units::SizeText")]
     pub max_message: u64,
-    /// After this silence of the peer, or up to a quarter more, a ping is sent; after as much again
+    /// After this silence of the peer (1 ms to 1 d), or up to a quarter more, a ping is sent; after as much again
     /// without a byte the connection is closed. Default 30 s.
     #[serde(with = "off_duration")]
     #[schemars(with = "super::units::OffDurationText")]

@@ -131,7 +131,8 @@ fn socket(socket: &SocketOptions, checker: &mut Checker<'_>) {
         checker.seconds("socket.keepalive.interval", Some(probes.interval), range);
         checker.range("socket.keepalive.count", probes.count, 1..=127);
     }
-    let longest = Duration::from_millis(u64::from(INT));
+    // The kernel keeps milliseconds in an `int`: 24.8 days.
+    let longest = 24 * DAY;
     checker.time(
         "socket.user-timeout",
         socket.user_timeout,
