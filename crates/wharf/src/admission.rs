@@ -25,7 +25,7 @@ pub use proxied::Proxied;
 
 use crate::acceptor::{Acceptor, Arrival, turn_away};
 use crate::config::{OnFull, ProxyMode};
-use crate::connection::{Connection, Places, Shared};
+use crate::connection::{Arrived, Connection, Places, Shared};
 use crate::handlers::Kind;
 use crate::layer::Layer;
 use crate::listener::Listener;
@@ -100,15 +100,15 @@ pub(crate) fn admit(
             return;
         }
     };
-    let descriptor = socket.descriptor();
-    let shared = Shared::arrive(
-        owner,
-        arrival.peer,
+    let arrived = Arrived {
+        id: owner.next_id(),
+        transport: live.config.transport,
+        peer: arrival.peer,
         local,
-        arrival.credentials,
-        descriptor,
-        places,
-    );
+        credentials: arrival.credentials,
+        descriptor: socket.descriptor(),
+    };
+    let shared = Shared::arrive(owner, arrived, places);
     let span = tracing::info_span!(
         "connection",
         listener = %owner.name,

@@ -88,7 +88,7 @@ impl Handle {
             name: name.to_owned(),
             addresses: listener.addresses(),
             suspended: listener.is_suspended(),
-            stats: stats_of(&listener),
+            stats: listener.owner.stats(),
             config: listener.config(),
         })
     }
@@ -108,7 +108,7 @@ impl Handle {
         let listeners = self.inner.listeners();
         listeners
             .iter()
-            .map(|one| (one.owner.name.to_string(), stats_of(one)))
+            .map(|one| (one.owner.name.to_string(), one.owner.stats()))
             .collect()
     }
 
@@ -448,17 +448,6 @@ fn reload(listener: &Listener, config: ListenerConfig) -> Result<Live, Vec<Probl
         reloaded.map_err(|error| crate::listener::tls_problems(name, &error))?;
     }
     Ok(live)
-}
-
-/// The counters of a listener, with the bytes of connections that are there.
-fn stats_of(listener: &Listener) -> Stats {
-    let mut stats = listener.owner.counters.snapshot();
-    for connection in listener.owner.connections.all() {
-        let connection = Connection::new(connection);
-        stats.received += connection.bytes_received();
-        stats.sent += connection.bytes_sent();
-    }
-    stats
 }
 
 impl std::fmt::Debug for Handle {

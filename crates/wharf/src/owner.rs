@@ -7,14 +7,14 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use wharf_policy::access::{AccessRules, IdentityRules};
 
-use crate::config::{ListenerConfig, Transport};
-use crate::counters::Counters;
+use crate::config::ListenerConfig;
+use crate::counters::{Counters, Stats};
 use crate::events::Events;
 use crate::memory::Budget;
 use crate::registry::Registry;
 use crate::tls::ServerTls;
 
-/// The rules in force. Replaced as a whole: who has loaded it sees one consistent set.
+/// The rules in force; of a client, what its connections obey. Replaced as a whole: who has loaded it sees one consistent set.
 pub(crate) struct Live {
     pub(crate) config: ListenerConfig,
     pub(crate) access: AccessRules,
@@ -26,8 +26,6 @@ pub(crate) struct Live {
 /// What is shared by the connections of one listener, or of one client.
 pub(crate) struct Owner {
     pub(crate) name: Arc<str>,
-    /// Fixed for the owner's life.
-    pub(crate) transport: Transport,
     pub(crate) counters: Counters,
     pub(crate) connections: Registry,
     pub(crate) events: Arc<Events>,
@@ -51,7 +49,6 @@ impl Owner {
     ) -> Self {
         Self {
             name,
-            transport: live.config.transport,
             counters: Counters::default(),
             connections: Registry::default(),
             events,
@@ -69,6 +66,16 @@ impl Owner {
 
     pub(crate) fn live(&self) -> Arc<Live> {
         self.live.load_full()
+    }
+
+    /// The counters, with the bytes of connections that are there.
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = self.counters.snapshot();
+        for connection in self.connections.all() {
+            stats.received += connection.received.load(Ordering::Relaxed);
+            stats.sent += connection.sent.load(Ordering::Relaxed);
+        }
+        stats
     }
 
     pub(crate) fn version(&self) -> u32 {

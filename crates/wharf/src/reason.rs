@@ -58,11 +58,13 @@ pub enum Refusal {
     Stopped,
     /// The socket failed.
     Io,
+    /// A client reached none of the addresses.
+    Unreachable,
 }
 
 impl Refusal {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::ListenerFull,
         Self::ServerFull,
         Self::Memory,
@@ -89,6 +91,7 @@ impl Refusal {
         Self::Probe,
         Self::Stopped,
         Self::Io,
+        Self::Unreachable,
     ];
 
     /// The label in metrics and logs.
@@ -120,6 +123,7 @@ impl Refusal {
             Self::Probe => "probe",
             Self::Stopped => "stopped",
             Self::Io => "io",
+            Self::Unreachable => "unreachable",
         }
     }
 
@@ -164,7 +168,7 @@ impl Refusal {
         !self.is_capacity()
             && !matches!(
                 self,
-                Self::Probe | Self::Stopped | Self::Io | Self::NoHandler
+                Self::Probe | Self::Stopped | Self::Io | Self::NoHandler | Self::Unreachable
             )
     }
 }

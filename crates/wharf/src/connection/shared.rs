@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::Places;
 use crate::admission::{Proxied, Refused};
+use crate::config::Transport;
 use crate::events::{Event, State};
 use crate::owner::Owner;
 use crate::path::{Endpoint, Path};
@@ -23,8 +24,19 @@ use crate::websocket::UpgradeRequest;
 /// How long a handler may go on once its connection was closed under it.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// What is known of a connection when it arrives, or was dialled.
+pub(crate) struct Arrived {
+    pub(crate) id: u64,
+    pub(crate) transport: Transport,
+    pub(crate) peer: Endpoint,
+    pub(crate) local: Endpoint,
+    pub(crate) credentials: Option<PeerCredentials>,
+    pub(crate) descriptor: Option<RawFd>,
+}
+
 pub(crate) struct Shared {
     pub(crate) id: u64,
+    transport: Transport,
     pub(crate) owner: Arc<Owner>,
     pub(crate) since: Instant,
     pub(crate) socket_peer: Endpoint,
@@ -61,21 +73,15 @@ const ACCEPTED: u8 = u8::MAX;
 
 impl Shared {
     /// A connection that has arrived, listed with its owner.
-    pub(crate) fn arrive(
-        owner: &Arc<Owner>,
-        socket_peer: Endpoint,
-        socket_local: Endpoint,
-        credentials: Option<PeerCredentials>,
-        descriptor: Option<RawFd>,
-        places: Places,
-    ) -> Arc<Self> {
+    pub(crate) fn arrive(owner: &Arc<Owner>, arrived: Arrived, places: Places) -> Arc<Self> {
         let shared = Arc::new(Self {
-            id: owner.next_id(),
+            id: arrived.id,
+            transport: arrived.transport,
             owner: owner.clone(),
             since: Instant::now(),
-            socket_peer,
-            socket_local,
-            credentials,
+            socket_peer: arrived.peer,
+            socket_local: arrived.local,
+            credentials: arrived.credentials,
             proxied: OnceLock::new(),
             tls: OnceLock::new(),
             upgrade: OnceLock::new(),
@@ -89,7 +95,7 @@ impl Shared {
             outcome: AtomicU8::new(0),
             stage: AtomicU8::new(0),
             places: Mutex::new(places),
-            descriptor: Mutex::new(descriptor),
+            descriptor: Mutex::new(arrived.descriptor),
             slot: AtomicUsize::new(0),
         });
         owner.counters.arrived();
@@ -100,7 +106,7 @@ impl Shared {
     }
 
     pub(crate) fn path(&self) -> Path {
-        let transport = self.owner.transport;
+        let transport = self.transport;
         let (local, peer) = match self.proxied.get().and_then(|proxied| proxied.endpoints()) {
             Some((local, peer)) => (local, peer),
             None => (self.socket_local.clone(), self.socket_peer.clone()),
@@ -128,14 +134,18 @@ impl Shared {
 
     /// Notes why it will not be accepted.
     pub(crate) fn refuse(&self, refused: Refused) {
-        let reason = refused.reason as u8 + 1;
-        self.stage.store(reason, Ordering::Relaxed);
+        self.count_as(refused.reason);
         self.owner.events.refused(
             &self.owner.name,
             &self.socket_peer,
             refused.reason,
             refused.detail,
         );
+    }
+
+    /// It will count as refused for `reason`.
+    pub(crate) fn count_as(&self, reason: Refusal) {
+        self.stage.store(reason as u8 + 1, Ordering::Relaxed);
     }
 
     /// Notes what was seen to end it; the first stays.

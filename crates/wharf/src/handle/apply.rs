@@ -49,7 +49,7 @@ pub(super) fn apply(
             continue;
         };
         let wanted = &config.listeners[name];
-        if wanted.transport != listener.owner.transport {
+        if wanted.transport != listener.config().transport {
             let allowed = "expected the transport that the listener has";
             let problem = Problem::new(format!("listeners.{name}.transport"), allowed)
                 .given(wanted.transport.label())

@@ -187,7 +187,7 @@ pub(crate) fn announce(listener: &Listener) {
         .collect();
     tracing::info!(
         listener = %owner.name,
-        transport = owner.transport.label(),
+        transport = listener.config().transport.label(),
         addresses = addresses.join(", "),
         "listening"
     );

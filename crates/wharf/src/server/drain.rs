@@ -10,6 +10,7 @@ use super::Inner;
 use crate::counters::Stats;
 use crate::events::Event;
 use crate::listener::Listener;
+use crate::owner::Owner;
 use crate::reason::Closed;
 
 /// How long a handler may go on after its connection was closed at the deadline.
@@ -78,9 +79,9 @@ impl fmt::Display for DrainReport {
     }
 }
 
-/// A listener at the start of its drain.
+/// An owner at the start of its drain.
 struct Draining {
-    listener: Arc<Listener>,
+    owner: Arc<Owner>,
     before: Stats,
     forced: u64,
 }
@@ -113,37 +114,43 @@ pub(crate) async fn these(
     deadline: Duration,
     reason: Closed,
 ) -> DrainReport {
+    let stopped = listeners.into_iter().map(|listener| {
+        listener.stop();
+        listener.owner.clone()
+    });
+    owners(stopped.collect(), deadline, reason).await
+}
+
+/// Drains the connections of listeners that have stopped, or of a client.
+pub(crate) async fn owners(
+    owners: Vec<Arc<Owner>>,
+    deadline: Duration,
+    reason: Closed,
+) -> DrainReport {
     let began = Instant::now();
-    let mut draining: Vec<_> = listeners
+    let mut draining: Vec<_> = owners
         .into_iter()
-        .map(|listener| {
-            listener.stop();
-            let before = listener.owner.counters.snapshot();
-            Draining {
-                listener,
-                before,
-                forced: 0,
-            }
+        .map(|owner| Draining {
+            before: owner.counters.snapshot(),
+            owner,
+            forced: 0,
         })
         .collect();
     // What ends because of the drain is in the report.
     for one in &draining {
-        one.listener.owner.draining.cancel();
+        one.owner.draining.cancel();
     }
     // A deadline beyond what the clock can say is none.
     let at = began
         .checked_add(deadline)
         .unwrap_or(began + Duration::from_secs(1 << 30));
     for one in &mut draining {
-        if timeout_at(at, one.listener.owner.connections.empty())
-            .await
-            .is_err()
-        {
-            one.forced = close(&one.listener, reason);
+        if timeout_at(at, one.owner.connections.empty()).await.is_err() {
+            one.forced = close(&one.owner, reason);
         }
     }
     for one in &draining {
-        let connections = &one.listener.owner.connections;
+        let connections = &one.owner.connections;
         if one.forced > 0
             && timeout_at(Instant::now() + LAST_WORDS, connections.empty())
                 .await
@@ -164,9 +171,9 @@ pub(crate) async fn these(
     }
 }
 
-/// Closes all connections of a listener; says how many.
-fn close(listener: &Listener, reason: Closed) -> u64 {
-    let connections = listener.owner.connections.all();
+/// Closes all connections of an owner; says how many.
+fn close(owner: &Owner, reason: Closed) -> u64 {
+    let connections = owner.connections.all();
     connections
         .iter()
         .filter(|connection| connection.fail(reason))
@@ -175,7 +182,7 @@ fn close(listener: &Listener, reason: Closed) -> u64 {
 
 impl Draining {
     fn report(self) -> ListenerDrain {
-        let after = self.listener.owner.counters.snapshot();
+        let after = self.owner.counters.snapshot();
         let reasons = after
             .closed
             .iter()
@@ -185,7 +192,7 @@ impl Draining {
             .collect();
         let there = self.before.live + self.before.pending;
         ListenerDrain {
-            listener: self.listener.owner.name.to_string(),
+            listener: self.owner.name.to_string(),
             finished: there.saturating_sub(self.forced),
             forced: self.forced,
             reasons,
