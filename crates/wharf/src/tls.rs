@@ -17,8 +17,6 @@ mod names;
 mod server;
 mod state;
 #[cfg(test)]
-pub(crate) mod testing;
-#[cfg(test)]
 mod tests;
 mod watch;
 

@@ -132,7 +132,7 @@ fn system_time(time: ASN1Time) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::testing::{Authority, Leaf};
+    use crate::testkit::{Authority, Leaf};
 
     #[test]
     fn every_kind_of_name_is_read() {

@@ -93,7 +93,7 @@ pub(super) fn covers(dns_names: &[String], pattern: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::testing::{Authority, Leaf};
+    use crate::testkit::{Authority, Leaf};
 
     fn key(name: &str) -> Arc<CertifiedKey> {
         Authority::new("ca")

@@ -13,9 +13,9 @@ use rustls::{ClientConfig, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio_rustls::{TlsConnector, client, server};
 
-use super::testing::{Authority, Issued, Leaf};
 use super::{ClientTls, ClientTlsOptions, HandshakeError, ServerTls, TlsInfo};
 use crate::config::{Pem, TlsOptions};
+use crate::testkit::{Authority, Issued, Leaf};
 
 const PIPE: usize = 64 * 1024;
 

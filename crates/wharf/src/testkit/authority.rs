@@ -1,4 +1,4 @@
-//! A certificate authority for tests.
+//! A certificate authority in memory.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,20 +12,27 @@ use rustls::sign::CertifiedKey;
 
 use crate::config::{Certificate, Pem};
 
-/// An authority that signs leaf certificates.
+/// An authority that signs leaf certificates, for the TLS of tests. Its methods panic where a name is
+/// not ASCII.
 ///
-/// ```ignore
+/// ```
+/// use wharf::Tls;
+/// use wharf::testkit::{Authority, Leaf};
+/// use wharf::tls::{ClientTls, ClientTlsOptions};
+///
 /// let ca = Authority::new("test ca");
-/// let server = ca.issue(&Leaf::named("server", &["a.example", "127.0.0.1"]));
-/// options.certificates.push(server.certificate());
-/// client.ca.push(ca.pem());
+/// let leaf = ca.issue(&Leaf::named("server", &["a.example", "127.0.0.1"]));
+/// let listen = Tls::bind("127.0.0.1:0").with(|config| config.tls.certificates.push(leaf.certificate()));
+/// let client = ClientTls::new(&ClientTlsOptions { ca: vec![ca.pem()], ..Default::default() })?;
+/// # let _ = (listen, client);
+/// # Ok::<(), wharf::tls::TlsError>(())
 /// ```
 #[derive(Debug)]
-pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
     /// A new authority with a key of its own.
-    pub(crate) fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -36,12 +43,12 @@ impl Authority {
     }
 
     /// Its certificate, as an option.
-    pub(crate) fn pem(&self) -> Pem {
+    pub fn pem(&self) -> Pem {
         Pem::Inline { pem: self.0.pem() }
     }
 
     /// A certificate with a new key.
-    pub(crate) fn issue(&self, leaf: &Leaf) -> Issued {
+    pub fn issue(&self, leaf: &Leaf) -> Issued {
         let key = if leaf.ed25519 {
             KeyPair::generate_for(&PKCS_ED25519)
         } else {
@@ -60,14 +67,14 @@ impl Authority {
 
 /// What a leaf certificate says. Good for servers and clients, valid for long.
 #[derive(Debug, Clone)]
-pub(crate) struct Leaf {
+pub struct Leaf {
     params: CertificateParams,
     ed25519: bool,
 }
 
 impl Leaf {
     /// A certificate for a common name, with DNS names and IP addresses.
-    pub(crate) fn named(common_name: &str, names: &[&str]) -> Self {
+    pub fn named(common_name: &str, names: &[&str]) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params
@@ -91,27 +98,31 @@ impl Leaf {
     }
 
     /// Adds a URI.
-    pub(crate) fn uri(mut self, uri: &str) -> Self {
+    #[must_use]
+    pub fn uri(mut self, uri: &str) -> Self {
         let uri = SanType::URI(uri.try_into().expect("ASCII"));
         self.params.subject_alt_names.push(uri);
         self
     }
 
     /// Adds an e-mail address.
-    pub(crate) fn email(mut self, email: &str) -> Self {
+    #[must_use]
+    pub fn email(mut self, email: &str) -> Self {
         let email = SanType::Rfc822Name(email.try_into().expect("ASCII"));
         self.params.subject_alt_names.push(email);
         self
     }
 
     /// Valid up to the end of a year only.
-    pub(crate) fn until_year(mut self, year: i32) -> Self {
+    #[must_use]
+    pub fn until_year(mut self, year: i32) -> Self {
         self.params.not_after = date_time_ymd(year, 12, 31);
         self
     }
 
     /// With an Ed25519 key in place of ECDSA on P-256.
-    pub(crate) fn ed25519(mut self) -> Self {
+    #[must_use]
+    pub fn ed25519(mut self) -> Self {
         self.ed25519 = true;
         self
     }
@@ -119,19 +130,19 @@ impl Leaf {
 
 /// A leaf certificate and its key.
 #[derive(Debug, Clone)]
-pub(crate) struct Issued {
+pub struct Issued {
     /// The certificate in PEM.
-    pub(crate) cert: String,
+    pub cert: String,
     /// The key in PEM.
-    pub(crate) key: String,
+    pub key: String,
     /// The certificate in DER.
-    pub(crate) der: Vec<u8>,
+    pub der: Vec<u8>,
     key_der: Vec<u8>,
 }
 
 impl Issued {
     /// As an option, for the names in the certificate.
-    pub(crate) fn certificate(&self) -> Certificate {
+    pub fn certificate(&self) -> Certificate {
         let inline = |pem: &String| Pem::Inline { pem: pem.clone() };
         Certificate {
             cert: inline(&self.cert),
@@ -141,7 +152,7 @@ impl Issued {
     }
 
     /// As rustls has it.
-    pub(crate) fn certified(&self) -> Arc<CertifiedKey> {
+    pub fn certified(&self) -> Arc<CertifiedKey> {
         let chain = vec![CertificateDer::from(self.der.clone())];
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key_der.clone()));
         let provider = rustls::crypto::aws_lc_rs::default_provider();
