@@ -220,10 +220,7 @@ async fn room(listener: &Arc<Listener>) -> Places {
     if listener.owner.live().config.limits.on_full == OnFull::Wait {
         places.listener = Some(listener.gate.enter().await);
         places.server = Some(listener.server_gate.enter().await);
-        loop {
-            let Err(at) = listener.take_accept_token() else {
-                break;
-            };
+        while let Err(at) = listener.take_accept_token() {
             // Without a refill there is nothing to wait for but a change of the rate, which starts
             // this loop anew.
             match at {

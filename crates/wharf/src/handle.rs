@@ -1,6 +1,7 @@
 //! The control plane.
 
 mod apply;
+mod change;
 mod filter;
 
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use tokio::sync::broadcast;
 use wharf_policy::health::Health;
 
 pub use apply::ApplyError;
+pub use change::ChangeError;
+use change::reload;
 pub use filter::Filter;
 
 use crate::config::{
@@ -29,18 +32,6 @@ use crate::{Connection, Listen, Stats};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no listener is named {0:?}")]
 pub struct UnknownListener(pub String);
-
-/// Why a change was not made; nothing of it is in force.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ChangeError {
-    /// No listener of this name.
-    #[error(transparent)]
-    Unknown(#[from] UnknownListener),
-    /// The new configuration is no good.
-    #[error(transparent)]
-    Configuration(#[from] Problems),
-}
 
 /// Controls a running server. Cheap to clone.
 #[derive(Clone)]
@@ -258,121 +249,6 @@ impl Handle {
         });
     }
 
-    /// Changes the server's own limits. Connections that are there stay.
-    pub fn set_limits(&self, limits: ServerLimits) {
-        self.inner.gate.set_limit(limits.max_connections);
-        self.inner.memory.set_limit(limits.memory);
-        self.inner.state().config.limits = limits;
-    }
-
-    /// Changes the limits of a listener, for those who come from now on.
-    ///
-    /// # Errors
-    /// There is none of this name, or the limits are no good, or they change what is fixed when
-    /// the listener is bound.
-    pub fn set_listener_limits(&self, name: &str, limits: Limits) -> Result<(), ChangeError> {
-        self.change(name, |config| config.limits = limits)
-    }
-
-    /// Changes the rates of a listener, for connections that are there too.
-    ///
-    /// # Errors
-    /// As [`set_listener_limits`](Self::set_listener_limits).
-    pub fn set_rates(&self, name: &str, rates: Rates) -> Result<(), ChangeError> {
-        self.change(name, |config| config.rates = rates)
-    }
-
-    /// Changes the timeouts of a listener, for connections that are there too; `lifetime` for new
-    /// ones.
-    ///
-    /// # Errors
-    /// As [`set_listener_limits`](Self::set_listener_limits).
-    pub fn set_timeouts(&self, name: &str, timeouts: Timeouts) -> Result<(), ChangeError> {
-        self.change(name, |config| config.timeouts = timeouts)
-    }
-
-    /// Replaces the access rules of a listener.
-    ///
-    /// # Errors
-    /// As [`set_listener_limits`](Self::set_listener_limits); a duplicate is an error.
-    pub fn set_access(&self, name: &str, rules: Vec<Rule>) -> Result<(), ChangeError> {
-        self.change(name, |config| config.access = rules)
-    }
-
-    /// Puts a rule before the others.
-    ///
-    /// # Errors
-    /// As [`set_access`](Self::set_access).
-    pub fn prepend_access(&self, name: &str, rule: Rule) -> Result<(), ChangeError> {
-        self.change(name, |config| config.access.insert(0, rule))
-    }
-
-    /// Removes a rule.
-    ///
-    /// # Errors
-    /// As [`set_access`](Self::set_access); a rule that is not there is an error.
-    pub fn remove_access(&self, name: &str, rule: &Rule) -> Result<(), ChangeError> {
-        let mut found = false;
-        self.change(name, |config| {
-            let before = config.access.len();
-            config.access.retain(|listed| listed != rule);
-            found = config.access.len() < before;
-        })?;
-        if found {
-            return Ok(());
-        }
-        let allowed = "expected a rule that is in force";
-        let problem = Problem::new(format!("listeners.{name}.access"), allowed).given(rule);
-        Err(Problems(vec![problem]).into())
-    }
-
-    /// Reads the certificates of a listener anew. On an error the old ones stay.
-    ///
-    /// # Errors
-    /// There is none of this name, it has no TLS, or the certificates are no good.
-    pub fn reload_certificates(&self, name: &str) -> Result<(), ChangeError> {
-        self.change(name, |_| {})
-    }
-
-    /// Changes anything of a listener that can change live.
-    ///
-    /// # Errors
-    /// As [`set_listener_limits`](Self::set_listener_limits).
-    pub fn change(
-        &self,
-        name: &str,
-        change: impl FnOnce(&mut ListenerConfig),
-    ) -> Result<(), ChangeError> {
-        let listener = self.listener(name)?;
-        let mut config = listener.config();
-        change(&mut config);
-        let live = self.checked(&listener, config)?;
-        let _guard = self.inner.runtime.enter();
-        listener.set_live(live);
-        Ok(())
-    }
-
-    /// The rules of a new configuration for a listener that runs, with its certificates read.
-    fn checked(&self, listener: &Listener, config: ListenerConfig) -> Result<Live, Problems> {
-        let name = &*listener.owner.name;
-        let mut all = self.config();
-        let old = all.clone();
-        all.listeners.insert(name.to_owned(), config.clone());
-        crate::server::check(&all, &|checked: &str| self.is_bound_elsewhere(checked))?;
-        let fixed = plan(&old, &all)
-            .changes
-            .into_iter()
-            .filter(|change| change.how != Change::Live)
-            .map(|change| {
-                let allowed = "expected no change: this is fixed when the listener is bound";
-                Problem::new(format!("listeners.{name}.{}", change.key), allowed)
-                    .advice("Use `apply`, which binds the listener anew")
-            })
-            .collect();
-        crate::server::all(fixed)?;
-        reload(listener, config).map_err(Problems)
-    }
-
     /// The connections that `filter` matches.
     pub fn connections(&self, filter: &Filter) -> Vec<Connection> {
         let listeners = self.inner.listeners();
@@ -433,21 +309,6 @@ impl Handle {
     pub fn is_draining(&self) -> bool {
         self.inner.draining.is_cancelled()
     }
-}
-
-/// The rules of `config`, with the certificates of the running listener read anew.
-fn reload(listener: &Listener, config: ListenerConfig) -> Result<Live, Vec<Problem>> {
-    let name = &*listener.owner.name;
-    let tls = listener.owner.live().tls.clone();
-    // The certificates last: they are in force as soon as they are read.
-    let live = compile(name, config, tls)?;
-    if let Some(tls) = &live.tls {
-        let reloaded = tls.reload(&live.config.tls);
-        let problem = reloaded.as_ref().err().map(ToString::to_string);
-        crate::server::certificates(listener, problem);
-        reloaded.map_err(|error| crate::listener::tls_problems(name, &error))?;
-    }
-    Ok(live)
 }
 
 impl std::fmt::Debug for Handle {

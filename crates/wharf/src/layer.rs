@@ -10,6 +10,7 @@ use tokio_rustls::TlsStream;
 use crate::wire::Wire;
 
 /// A connection's bytes.
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 pub(crate) enum Layer {
     Plain(Wire),
     Tls(Box<TlsStream<Wire>>),

@@ -104,11 +104,9 @@ impl Listener {
 
     fn spawn(self: &Arc<Self>, sockets: &mut Sockets) {
         let config = &self.owner.live().config;
-        let tasks = match config.accept.reuse_port {
-            // Each socket is an acceptor's own.
-            true => 1,
-            false => config.accept.acceptors,
-        };
+        // With `reuse-port` each socket is an acceptor's own.
+        let shared = !config.accept.reuse_port;
+        let tasks = if shared { config.accept.acceptors } else { 1 };
         sockets.tasks = sockets
             .acceptors
             .iter()
@@ -205,10 +203,14 @@ impl Listener {
             .unwrap_or_else(PoisonError::into_inner);
         match &mut *bucket {
             None => Ok(()),
-            Some(bucket) => match bucket.take(now, 1) {
-                true => Ok(()),
-                false => Err(bucket.next_at(now, 1)),
-            },
+            Some(bucket) => {
+                let taken = bucket.take(now, 1);
+                if taken {
+                    Ok(())
+                } else {
+                    Err(bucket.next_at(now, 1))
+                }
+            }
         }
     }
 

@@ -40,10 +40,10 @@ pub struct Messages {
 }
 
 impl Messages {
-    pub(crate) fn new(socket: WebSocket<Layer>, connection: Connection) -> Self {
+    pub(crate) fn new(socket: Box<WebSocket<Layer>>, connection: Connection) -> Self {
         let draining = Box::pin(connection.shared().owner.draining.clone().cancelled_owned());
         Self {
-            socket: Box::new(socket),
+            socket,
             outbox: None,
             rate: MessageRate::default(),
             draining: Some(draining),

@@ -73,9 +73,11 @@ impl Prefixes {
 
     /// Whether `source` may connect now, by its rate.
     pub(crate) fn within_rate(&self, now: Instant, source: IpAddr) -> Result<(), Refusal> {
-        match lock(&self.rate).allow(now, source) {
-            true => Ok(()),
-            false => Err(Refusal::PrefixRate),
+        let allowed = lock(&self.rate).allow(now, source);
+        if allowed {
+            Ok(())
+        } else {
+            Err(Refusal::PrefixRate)
         }
     }
 

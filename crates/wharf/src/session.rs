@@ -46,6 +46,9 @@ pub struct Session<C> {
     codec: C,
 }
 
+/// What receiving leads to.
+type Received<C> = Result<<C as Decoder>::Item, SessionError<<C as Decoder>::Error>>;
+
 /// What a [`Session`] runs over; made from a [`Stream`] or [`Messages`].
 #[derive(Debug)]
 pub struct Carrier(Kinds);
@@ -108,10 +111,7 @@ impl<C: Decoder> Session<C> {
         result
     }
 
-    fn poll_recv(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<C::Item, SessionError<C::Error>>>> {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Received<C>>> {
         let messages = match &mut self.carrier.0 {
             Kinds::Bytes(carrier) => return carrier.poll_recv(cx, &mut self.codec),
             Kinds::Messages(messages) => messages,

@@ -28,6 +28,7 @@ pub struct Stream {
     connection: Connection,
 }
 
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 enum Inner {
     Bytes(Layer),
     WebSocket(Box<WebSocketBytes<Layer>>),
@@ -77,6 +78,7 @@ impl Stream {
     ///
     /// # Errors
     /// A WebSocket is given back: its framing has no meaning to anybody else.
+    #[expect(clippy::result_large_err, reason = "the stream is given back")]
     pub fn into_inner(mut self) -> Result<(IntoInner, Lease), Self> {
         match std::mem::replace(&mut self.inner, Inner::Gone) {
             Inner::Bytes(Layer::Plain(wire)) => {

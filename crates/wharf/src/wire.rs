@@ -154,7 +154,7 @@ impl Wire {
     fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
-        send: impl FnOnce(Pin<&mut Socket>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+        write: impl FnOnce(Pin<&mut Socket>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if let Some(reason) = self.shared.ending().filter(|_| !self.last_words) {
             return Poll::Ready(Err(reason.error()));
@@ -162,7 +162,7 @@ impl Wire {
         let Some(socket) = &mut self.socket else {
             return Poll::Ready(Err(gone()));
         };
-        match send(Pin::new(socket), cx) {
+        match write(Pin::new(socket), cx) {
             Poll::Ready(Ok(sent)) => {
                 self.guard.has_written(&self.shared, sent);
                 Poll::Ready(Ok(sent))

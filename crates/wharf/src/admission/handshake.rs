@@ -21,9 +21,10 @@ use crate::websocket::{self, UpgradeError, WebSocket, WebSocketBytes};
 use crate::wire::Wire;
 
 /// A connection whose handshakes are complete.
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 pub(crate) enum Ready {
     Bytes(Layer),
-    Upgraded(WebSocket<Layer>),
+    Upgraded(Box<WebSocket<Layer>>),
 }
 
 impl Ready {
@@ -31,7 +32,7 @@ impl Ready {
         match self {
             Self::Bytes(layer) => Stream::new(layer, connection),
             Self::Upgraded(socket) => {
-                Stream::over_websocket(WebSocketBytes::new(socket), connection)
+                Stream::over_websocket(WebSocketBytes::new(*socket), connection)
             }
         }
     }
@@ -75,13 +76,16 @@ async fn encrypt_and_upgrade(
     wire: Wire,
     connection: &Connection,
 ) -> Result<Ready, Refused> {
-    let layer = match live.config.transport.is_secure() {
-        true => Layer::Tls(Box::new(encrypt(listener, live, wire, connection).await?)),
-        false => Layer::Plain(wire),
+    let transport = live.config.transport;
+    let layer = if transport.is_secure() {
+        Layer::Tls(Box::new(encrypt(listener, live, wire, connection).await?))
+    } else {
+        Layer::Plain(wire)
     };
-    let mut ready = match live.config.transport.is_websocket() {
-        true => Ready::Upgraded(upgrade(live, layer, connection).await?),
-        false => Ready::Bytes(layer),
+    let mut ready = if transport.is_websocket() {
+        Ready::Upgraded(Box::new(upgrade(live, layer, connection).await?))
+    } else {
+        Ready::Bytes(layer)
     };
     match &mut ready {
         Ready::Bytes(layer) => layer.wire().established(),

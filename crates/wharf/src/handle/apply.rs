@@ -1,5 +1,6 @@
 //! Putting a new configuration in force, or none of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,7 +104,7 @@ pub(super) fn apply(
             .insert(listener.owner.name.to_string(), listener);
     }
     state.config = ServerConfig {
-        listeners: Default::default(),
+        listeners: BTreeMap::new(),
         ..config.clone()
     };
     drop(state);

@@ -38,14 +38,16 @@ pub(crate) fn compile(
             }
         },
     };
-    match problems.is_empty() {
-        true => Ok(Live {
+    if problems.is_empty() {
+        let rules = Live {
             config,
             access,
             identities,
             tls,
-        }),
-        false => Err(problems),
+        };
+        Ok(rules)
+    } else {
+        Err(problems)
     }
 }
 

@@ -43,6 +43,15 @@ struct Queue<T> {
     closed: bool,
 }
 
+impl<T> Queue<T> {
+    /// Lists a sender that waits, once however often it looks.
+    fn wait(&mut self, sender: &Waker) {
+        if !self.senders.iter().any(|listed| listed.will_wake(sender)) {
+            self.senders.push(sender.clone());
+        }
+    }
+}
+
 impl<T> Outbox<T> {
     pub(crate) fn new(shared: &Arc<Shared>) -> Arc<Self> {
         let queue = Queue {
@@ -65,24 +74,20 @@ impl<T> Outbox<T> {
     /// The next message to write; pending until there is one.
     pub(crate) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<T> {
         let mut queue = self.queue();
-        match queue.waiting.pop_front() {
-            Some((message, bytes, _)) => {
-                queue.bytes -= bytes;
-                let senders = std::mem::take(&mut queue.senders);
-                drop(queue);
-                senders.into_iter().for_each(Waker::wake);
-                Poll::Ready(message)
-            }
-            None => {
-                // The list of a connection that was busy once is not kept.
-                queue.waiting = VecDeque::new();
-                match &mut queue.writer {
-                    Some(writer) => writer.clone_from(cx.waker()),
-                    writer => *writer = Some(cx.waker().clone()),
-                }
-                Poll::Pending
-            }
+        if let Some((message, bytes, _)) = queue.waiting.pop_front() {
+            queue.bytes -= bytes;
+            let senders = std::mem::take(&mut queue.senders);
+            drop(queue);
+            senders.into_iter().for_each(Waker::wake);
+            return Poll::Ready(message);
         }
+        // The list of a connection that was busy once is not kept.
+        queue.waiting = VecDeque::new();
+        match &mut queue.writer {
+            Some(writer) => writer.clone_from(cx.waker()),
+            writer => *writer = Some(cx.waker().clone()),
+        }
+        Poll::Pending
     }
 
     /// Takes no more messages, and lets those who wait know.
@@ -133,7 +138,7 @@ impl<T> Outbox<T> {
         let shared = self.shared.upgrade().ok_or(SendError::Closed)?;
         match shared.owner.live().config.buffers.slow_peer {
             SlowPeer::Pause => {
-                self.queue().senders.push(cx.waker().clone());
+                self.queue().wait(cx.waker());
                 // Room may have been made before the waker was in its place.
                 *message = self.try_push(refused, bytes)?;
                 if message.is_none() {

@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::codec::Decoder;
 
-use super::SessionError;
+use super::{Received, SessionError};
 use crate::counters::one_more;
 use crate::memory::Share;
 use crate::messages::{MessageRate, Outbox};
@@ -116,7 +116,7 @@ impl BytesCarrier {
         &mut self,
         cx: &mut Context<'_>,
         codec: &mut C,
-    ) -> Poll<Option<Result<C::Item, SessionError<C::Error>>>> {
+    ) -> Poll<Option<Received<C>>> {
         if let Poll::Ready(Err(error)) = self.poll_outbox(cx) {
             return Poll::Ready(Some(Err(error.into())));
         }
@@ -153,9 +153,10 @@ impl BytesCarrier {
             .buffers
             .max_message;
         let before = self.received.len();
-        let decoded = match self.ended {
-            false => codec.decode(&mut self.received),
-            true => codec.decode_eof(&mut self.received),
+        let decoded = if self.ended {
+            codec.decode_eof(&mut self.received)
+        } else {
+            codec.decode(&mut self.received)
         }
         .map_err(SessionError::Codec)?;
         let taken = before.saturating_sub(self.received.len());

@@ -36,7 +36,7 @@ pub struct MemoryStream {
 
 impl MemoryStream {
     /// A connected pair, as seen from its two ends.
-    pub fn pair(client: Endpoint, server: Endpoint) -> (Self, Self) {
+    pub fn pair(client: &Endpoint, server: &Endpoint) -> (Self, Self) {
         let (one, other) = duplex(BUFFER);
         let reset = Arc::new(AtomicBool::new(false));
         let end = |bytes, local: &Endpoint, peer: &Endpoint| Self {
@@ -46,7 +46,7 @@ impl MemoryStream {
             reset: reset.clone(),
             resets_on_close: AtomicBool::new(false),
         };
-        (end(one, &client, &server), end(other, &server, &client))
+        (end(one, client, server), end(other, server, client))
     }
 
     pub(crate) fn local(&self) -> &Endpoint {
@@ -160,7 +160,7 @@ impl Connector {
         let peer = peer
             .parse()
             .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-        let (client, server) = MemoryStream::pair(Endpoint::from_socket(peer), self.local.clone());
+        let (client, server) = MemoryStream::pair(&Endpoint::from_socket(peer), &self.local);
         self.arrivals
             .send(Ok(server))
             .await

@@ -255,37 +255,35 @@ impl Pacer {
 
     fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared) -> Poll<io::Result<()>> {
         let now = now();
-        loop {
-            let ready_at = match self.bucket.ready_at(now) {
-                Some(at) if at > now => Instant::from_std(at),
-                _ => {
-                    self.wait = None;
-                    return Poll::Ready(Ok(()));
-                }
-            };
-            if self.wait.is_none() {
-                one_more(&shared.owner.counters.throttled);
-                shared.owner.events.emit(|| Event::RateLimited {
-                    listener: shared.owner.name.clone(),
-                    id: Some(shared.id),
-                    key: "rates.bytes",
-                });
-            }
-            let wait = self
-                .wait
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(ready_at)));
-            if wait.deadline() != ready_at {
-                wait.as_mut().reset(ready_at);
-            }
-            if wait.as_mut().poll(cx).is_ready() {
+        let ready_at = match self.bucket.ready_at(now) {
+            Some(at) if at > now => Instant::from_std(at),
+            _ => {
                 self.wait = None;
                 return Poll::Ready(Ok(()));
             }
-            shared.reader.register(cx.waker());
-            return match shared.ending() {
-                Some(reason) => Poll::Ready(Err(reason.error())),
-                None => Poll::Pending,
-            };
+        };
+        if self.wait.is_none() {
+            one_more(&shared.owner.counters.throttled);
+            shared.owner.events.emit(|| Event::RateLimited {
+                listener: shared.owner.name.clone(),
+                id: Some(shared.id),
+                key: "rates.bytes",
+            });
+        }
+        let wait = self
+            .wait
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(ready_at)));
+        if wait.deadline() != ready_at {
+            wait.as_mut().reset(ready_at);
+        }
+        if wait.as_mut().poll(cx).is_ready() {
+            self.wait = None;
+            return Poll::Ready(Ok(()));
+        }
+        shared.reader.register(cx.waker());
+        match shared.ending() {
+            Some(reason) => Poll::Ready(Err(reason.error())),
+            None => Poll::Pending,
         }
     }
 }
