@@ -183,8 +183,7 @@ impl Acceptor {
     }
 }
 
-/// Accepts until it is aborted. Nothing is lost then: it is aborted where it waits, with no
-/// connection in hand.
+/// Accepts until it is aborted, which happens where it waits.
 pub(crate) async fn run(listener: Arc<Listener>, acceptor: Arc<Acceptor>) {
     // Without one the peer that cannot be accepted waits until there is a descriptor.
     let mut reserved = ReservedDescriptor::new().ok();
@@ -194,6 +193,7 @@ pub(crate) async fn run(listener: Arc<Listener>, acceptor: Arc<Acceptor>) {
         match acceptor.accept().await {
             Ok(arrival) => {
                 backoff.succeeded();
+                let places = server_place(&listener, places).await;
                 admission::admit(&listener, &acceptor, arrival, places);
             }
             Err(error) => match sockets::classify(&error) {
@@ -219,7 +219,8 @@ async fn room(listener: &Arc<Listener>) -> Places {
     let mut places = Places::default();
     if listener.owner.live().config.limits.on_full == OnFull::Wait {
         places.listener = Some(listener.gate.enter().await);
-        places.server = Some(listener.server_gate.enter().await);
+        // Not held while nobody comes: other listeners may need it.
+        drop(listener.server_gate.enter().await);
         while let Err(at) = listener.take_accept_token() {
             // Without a refill there is nothing to wait for but a change of the rate, which starts
             // this loop anew.
@@ -230,6 +231,34 @@ async fn room(listener: &Arc<Listener>) -> Places {
         }
     }
     places
+}
+
+/// With `on-full = "wait"`, the place among all the server's connections. When another listener has
+/// taken the last one meanwhile, the arrival waits for it here.
+async fn server_place(listener: &Arc<Listener>, mut places: Places) -> Places {
+    if places.listener.is_some() {
+        places.server = match listener.server_gate.try_enter() {
+            Some(pass) => Some(pass),
+            None => {
+                let mut in_hand = InHand(Some(listener));
+                let pass = listener.server_gate.enter().await;
+                in_hand.0 = None;
+                Some(pass)
+            }
+        };
+    }
+    places
+}
+
+/// An arrival that waits in an acceptor: counted as refused if the acceptor is stopped.
+struct InHand<'a>(Option<&'a Listener>);
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        if let Some(listener) = self.0 {
+            listener.owner.counters.refused(Refusal::Stopped);
+        }
+    }
 }
 
 async fn pause(listener: &Listener, error: &io::Error, pause: std::time::Duration) {

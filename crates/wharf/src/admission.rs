@@ -25,7 +25,7 @@ pub use proxied::Proxied;
 
 use crate::acceptor::{Acceptor, Arrival, turn_away};
 use crate::config::{OnFull, ProxyMode};
-use crate::connection::{Arrived, Connection, Places, Shared};
+use crate::connection::{Arrived, Connection, Hold, Places, Shared};
 use crate::handlers::Kind;
 use crate::layer::Layer;
 use crate::listener::Listener;
@@ -87,18 +87,13 @@ pub(crate) fn admit(
         }
     };
     let socket = arrival.socket;
-    let ready = match acceptor.prepare(&socket, &live.config.socket) {
-        Ok(local) => Ok(local),
+    let Ok(local) = acceptor.prepare(&socket, &live.config.socket) else {
         // The peer may be gone already; its socket then takes no option.
-        Err(_) => Err(Refusal::Io),
-    };
-    let local = match ready {
-        Ok(local) => local,
-        Err(reason) => {
-            owner.counters.refused(reason);
-            owner.events.refused(&owner.name, &arrival.peer, reason, "");
-            return;
-        }
+        owner.counters.refused(Refusal::Io);
+        owner
+            .events
+            .refused(&owner.name, &arrival.peer, Refusal::Io, "");
+        return;
     };
     let arrived = Arrived {
         id: owner.next_id(),
@@ -108,22 +103,23 @@ pub(crate) fn admit(
         credentials: arrival.credentials,
         descriptor: socket.descriptor(),
     };
-    let shared = Shared::arrive(owner, arrived, places);
+    let hold = Shared::arrive(owner, arrived, places);
+    let shared = hold.shared().clone();
     let span = tracing::info_span!(
         "connection",
         listener = %owner.name,
         id = shared.id,
         peer = %shared.socket_peer,
     );
-    let connection = Connection::new(shared.clone());
-    let wire = Wire::new(socket, shared);
-    let task = tokio::spawn(run(listener.clone(), live, wire, connection.clone()).instrument(span));
-    let _ = connection.shared().task.set(task.abort_handle());
+    let wire = Wire::new(socket, hold.clone());
+    let task = tokio::spawn(run(listener.clone(), live, wire, hold).instrument(span));
+    let _ = shared.task.set(task.abort_handle());
 }
 
-/// The life of a connection, in a task of its own.
-async fn run(listener: Arc<Listener>, live: Arc<Live>, mut wire: Wire, connection: Connection) {
-    let shared = connection.shared();
+/// The life of a connection, in a task of its own, which keeps it counted until its end is settled.
+async fn run(listener: Arc<Listener>, live: Arc<Live>, mut wire: Wire, hold: Hold) {
+    let shared = hold.shared();
+    let connection = Connection::new(shared.clone());
     // On the heap and gone before the handler begins: an idle connection does not pay for it.
     let layer = if handshake::is_due(&live) {
         Box::pin(handshake::all(&listener, &live, wire, &connection)).await

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub(crate) use places::Places;
-pub(crate) use shared::{Arrived, Shared};
+pub(crate) use shared::{Arrived, Hold, Shared};
 
 use crate::admission::Proxied;
 use crate::path::{Endpoint, Path};

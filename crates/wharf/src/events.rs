@@ -204,7 +204,9 @@ impl Events {
         }
         let event = event();
         for hook in &self.hooks {
-            hook(&event);
+            // An observer that panics must not end what it observes.
+            let watched = std::panic::AssertUnwindSafe(|| hook(&event));
+            let _ = std::panic::catch_unwind(watched);
         }
         // Nobody may be listening any more.
         let _ = self.sender.send(event);

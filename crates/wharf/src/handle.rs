@@ -12,17 +12,12 @@ use wharf_policy::health::Health;
 
 pub use apply::ApplyError;
 pub use change::ChangeError;
-use change::reload;
 pub use filter::Filter;
 
-use crate::config::{
-    Change, Limits, ListenerConfig, Plan, Problem, Problems, Rates, Rule, ServerConfig,
-    ServerLimits, Timeouts, plan,
-};
+use crate::config::{ListenerConfig, Plan, Problem, Problems, ServerConfig, plan};
 use crate::events::Event;
 use crate::handlers::Handlers;
-use crate::listener::{Listener, compile};
-use crate::owner::Live;
+use crate::listener::Listener;
 use crate::path::Endpoint;
 use crate::reason::Closed;
 use crate::server::{DrainReport, Inner, open, report};

@@ -72,7 +72,8 @@ impl fmt::Debug for Handler {
     }
 }
 
-/// Handlers by the application protocol that TLS agreed on (ALPN).
+/// Handlers by the application protocol that TLS agreed on (ALPN). Where `tls.alpn` is empty the
+/// listener offers the protocols that have a handler.
 ///
 /// ```
 /// use wharf::{Handler, Handlers, Stream};
@@ -117,6 +118,12 @@ impl Handlers {
             .find(|(name, _)| Some(&**name) == protocol)
             .map(|(_, handler)| handler)
             .or(self.otherwise.as_ref())
+    }
+
+    /// The protocols that have a handler of their own, in their order.
+    pub(crate) fn protocols(&self) -> impl Iterator<Item = String> {
+        let names = self.by_protocol.iter().map(|(name, _)| name);
+        names.map(|name| String::from_utf8_lossy(name).into_owned())
     }
 
     pub(crate) fn takes_messages(&self) -> bool {

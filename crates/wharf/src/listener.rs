@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::task::AbortHandle;
 use wharf_policy::TokenBucket;
 
-pub(crate) use rules::{compile, tls_problems};
+pub(crate) use rules::{compile, tls_options, tls_problems};
 
 use crate::acceptor::{self, Acceptor};
 use crate::config::{Limits, ListenerConfig, Rate};

@@ -86,7 +86,7 @@ impl Stream {
                 Ok((IntoInner::Socket(socket, unread), lease))
             }
             Inner::Bytes(Layer::Tls(stream)) => {
-                let lease = Lease::new(self.connection.shared().clone());
+                let lease = stream.get_ref().0.lease();
                 Ok((IntoInner::Tls(stream), lease))
             }
             inner => {

@@ -7,7 +7,6 @@ mod socket;
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
@@ -16,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use guard::{Guard, Side};
 pub use socket::Socket;
 
-use crate::connection::Shared;
+use crate::connection::Hold;
 
 /// A socket with the rules of its listener: the layer below TLS and WebSocket, so that whatever is
 /// spoken above is counted, paced and timed in one place.
@@ -27,19 +26,25 @@ pub struct Wire {
     unread: Bytes,
     guard: Guard,
     last_words: bool,
-    shared: Arc<Shared>,
+    /// Dropped after the socket: its places are free when it is closed.
+    hold: Hold,
 }
 
 impl Wire {
-    pub(crate) fn new(socket: Socket, shared: Arc<Shared>) -> Self {
-        let guard = Guard::new(&shared);
+    pub(crate) fn new(socket: Socket, hold: Hold) -> Self {
+        let guard = Guard::new(hold.shared());
         Self {
             socket: Some(socket),
             unread: Bytes::new(),
             guard,
             last_words: false,
-            shared,
+            hold,
         }
+    }
+
+    /// Keeps the connection counted, whatever becomes of this.
+    pub(crate) fn lease(&self) -> Lease {
+        Lease(self.hold.clone())
     }
 
     /// Puts bytes back, to be read first.
@@ -56,12 +61,12 @@ impl Wire {
     /// The socket and the bytes that were read too far; the connection counts until the
     /// [`Lease`] is dropped, but is no longer timed.
     pub fn into_parts(mut self) -> (Socket, Bytes, Lease) {
-        self.shared.forget_descriptor();
+        self.hold.shared().forget_descriptor();
         let socket = self.socket.take().unwrap_or_else(Socket::closed);
         (
             socket,
             std::mem::take(&mut self.unread),
-            Lease(self.shared.clone()),
+            Lease(self.hold.clone()),
         )
     }
 
@@ -75,34 +80,30 @@ impl Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         // Before the descriptor is closed, and can be somebody else's.
-        self.shared.forget_descriptor();
+        self.hold.shared().forget_descriptor();
     }
 }
 
 /// The place of a connection whose socket was taken out: it counts as live until this is dropped.
-pub struct Lease(Arc<Shared>);
+pub struct Lease(Hold);
 
 impl Lease {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self(shared)
-    }
-
     /// The connection.
     pub fn connection(&self) -> crate::Connection {
-        crate::Connection::new(self.0.clone())
+        crate::Connection::new(self.0.shared().clone())
     }
 }
 
 impl std::fmt::Debug for Lease {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Lease").field(&self.0.id).finish()
+        f.debug_tuple("Lease").field(&self.0.shared().id).finish()
     }
 }
 
 impl std::fmt::Debug for Wire {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Wire")
-            .field("connection", &self.shared.id)
+            .field("connection", &self.hold.shared().id)
             .finish_non_exhaustive()
     }
 }
@@ -120,7 +121,7 @@ impl AsyncRead for Wire {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Some(reason) = this.shared.ending() {
+        if let Some(reason) = this.hold.shared().ending() {
             return Poll::Ready(Err(reason.error()));
         }
         if !this.unread.is_empty() {
@@ -129,7 +130,7 @@ impl AsyncRead for Wire {
             this.unread.advance(taken);
             return Poll::Ready(Ok(()));
         }
-        std::task::ready!(this.guard.poll_pace(cx, &this.shared))?;
+        std::task::ready!(this.guard.poll_pace(cx, this.hold.shared()))?;
         let Some(socket) = &mut this.socket else {
             return Poll::Ready(Err(gone()));
         };
@@ -137,13 +138,13 @@ impl AsyncRead for Wire {
         match Pin::new(socket).poll_read(cx, buf) {
             Poll::Ready(Ok(())) => {
                 this.guard
-                    .has_read(&this.shared, buf.filled().len() - before);
+                    .has_read(this.hold.shared(), buf.filled().len() - before);
                 Poll::Ready(Ok(()))
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(this.shared.noted(error))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(this.hold.shared().noted(error))),
             Poll::Pending => this
                 .guard
-                .poll_waiting(cx, &this.shared, Side::Read)
+                .poll_waiting(cx, this.hold.shared(), Side::Read)
                 .map(Err),
         }
     }
@@ -156,7 +157,7 @@ impl Wire {
         cx: &mut Context<'_>,
         write: impl FnOnce(Pin<&mut Socket>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if let Some(reason) = self.shared.ending().filter(|_| !self.last_words) {
+        if let Some(reason) = self.hold.shared().ending().filter(|_| !self.last_words) {
             return Poll::Ready(Err(reason.error()));
         }
         let Some(socket) = &mut self.socket else {
@@ -164,13 +165,13 @@ impl Wire {
         };
         match write(Pin::new(socket), cx) {
             Poll::Ready(Ok(sent)) => {
-                self.guard.has_written(&self.shared, sent);
+                self.guard.has_written(self.hold.shared(), sent);
                 Poll::Ready(Ok(sent))
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(self.shared.noted(error))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.hold.shared().noted(error))),
             Poll::Pending => self
                 .guard
-                .poll_waiting(cx, &self.shared, Side::Write)
+                .poll_waiting(cx, self.hold.shared(), Side::Write)
                 .map(Err),
         }
     }
@@ -211,7 +212,7 @@ impl AsyncWrite for Wire {
         let Some(socket) = &mut this.socket else {
             return Poll::Ready(Ok(()));
         };
-        this.shared.tell(crate::events::State::CloseWrite);
+        this.hold.shared().tell(crate::events::State::CloseWrite);
         Pin::new(socket).poll_shutdown(cx)
     }
 }

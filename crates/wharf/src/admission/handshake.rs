@@ -1,5 +1,6 @@
 //! The stages that read from the peer: PROXY header, TLS, WebSocket upgrade.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use tokio::time::timeout;
@@ -107,7 +108,11 @@ async fn encrypt(
         let hello = tls.accept(wire).await?;
         let choice = match &listener.hooks.client_hello {
             None => HelloChoice::Proceed,
-            Some(hook) => hook(&listener.owner.name, &hello.client_hello()),
+            Some(hook) => {
+                let asked = AssertUnwindSafe(|| hook(&listener.owner.name, &hello.client_hello()));
+                // A hook that panics has not said yes.
+                std::panic::catch_unwind(asked).unwrap_or(HelloChoice::Refuse)
+            }
         };
         match choice {
             HelloChoice::Proceed => hello.proceed().await.map(Some),

@@ -1,5 +1,6 @@
 //! The stage that judges the real peer: the one in the PROXY header, where there is one.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -62,8 +63,13 @@ pub(super) fn hook(listener: &Arc<Listener>, connection: &Connection) -> Result<
         live: listener.gate.inside(),
         pending: listener.handshakes.inside(),
     };
-    match hook(&arriving) {
-        Admit::Accept => Ok(()),
-        Admit::Refuse => Err(Refusal::Hook.into()),
+    // A hook that panics has not said yes.
+    match std::panic::catch_unwind(AssertUnwindSafe(|| hook(&arriving))) {
+        Ok(Admit::Accept) => Ok(()),
+        Ok(Admit::Refuse) => Err(Refusal::Hook.into()),
+        Err(_) => Err(Refused {
+            reason: Refusal::Hook,
+            detail: "panic",
+        }),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -67,13 +67,15 @@ pub(crate) struct Shared {
     descriptor: Mutex<Option<RawFd>>,
     /// The place in the owner's list.
     slot: AtomicUsize,
+    /// How many [`Hold`]s there are.
+    holds: AtomicU32,
 }
 
 const ACCEPTED: u8 = u8::MAX;
 
 impl Shared {
     /// A connection that has arrived, listed with its owner.
-    pub(crate) fn arrive(owner: &Arc<Owner>, arrived: Arrived, places: Places) -> Arc<Self> {
+    pub(crate) fn arrive(owner: &Arc<Owner>, arrived: Arrived, places: Places) -> Hold {
         let shared = Arc::new(Self {
             id: arrived.id,
             transport: arrived.transport,
@@ -97,12 +99,13 @@ impl Shared {
             places: Mutex::new(places),
             descriptor: Mutex::new(arrived.descriptor),
             slot: AtomicUsize::new(0),
+            holds: AtomicU32::new(1),
         });
         owner.counters.arrived();
         let slot = owner.connections.insert(Arc::downgrade(&shared));
         shared.slot.store(slot, Ordering::Relaxed);
         shared.tell(State::New);
-        shared
+        Hold(shared)
     }
 
     pub(crate) fn path(&self) -> Path {
@@ -268,14 +271,43 @@ fn add(counter: &AtomicU64, bytes: usize) {
     );
 }
 
-impl Drop for Shared {
+/// Keeps a connection counted: its socket has one, and its task. When the last is dropped the
+/// connection has ended, whoever still knows of it.
+pub(crate) struct Hold(Arc<Shared>);
+
+impl Hold {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+}
+
+impl Clone for Hold {
+    fn clone(&self) -> Self {
+        self.0.holds.fetch_add(1, Ordering::Relaxed);
+        Self(self.0.clone())
+    }
+}
+
+impl Drop for Hold {
     fn drop(&mut self) {
-        let bytes = (*self.received.get_mut(), *self.sent.get_mut());
-        let slot = *self.slot.get_mut();
+        // As `Arc` does: what the others did before they let go is seen by the last.
+        if self.0.holds.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.finish();
+        }
+    }
+}
+
+impl Shared {
+    /// The end: everything is given back and counted.
+    fn finish(&self) {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let bytes = (read(&self.received), read(&self.sent));
         let verdict = self.verdict();
         // The places first: who sees the counters move can rely on the room.
         drop(std::mem::take(&mut *self.places()));
-        self.owner.connections.remove(slot);
+        self.owner
+            .connections
+            .remove(self.slot.load(Ordering::Relaxed));
         match verdict {
             Ok(reason) => {
                 self.owner.counters.closed(reason, bytes);

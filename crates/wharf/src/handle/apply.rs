@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Handle, reload};
+use super::Handle;
+use super::change::{prepare, put_in_force};
 use crate::acceptor::Acceptor;
 use crate::config::{Address, Change, ListenerConfig, Plan, Problem, Problems, ServerConfig};
 use crate::listener::Listener;
@@ -73,7 +74,7 @@ pub(super) fn apply(
         let Ok(listener) = handle.listener(name) else {
             continue;
         };
-        match reload(&listener, config.listeners[name].clone()) {
+        match prepare(&listener, config.listeners[name].clone()) {
             Ok(rules) => live.push((listener, rules)),
             Err(found) => problems.extend(found),
         }
@@ -82,7 +83,7 @@ pub(super) fn apply(
 
     // From here on nothing fails.
     for (listener, rules) in live {
-        listener.set_live(rules);
+        put_in_force(&listener, rules);
     }
     for (listener, acceptors) in rebound {
         listener.rebind(acceptors);

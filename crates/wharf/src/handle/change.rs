@@ -1,11 +1,14 @@
 //! Changing the rules of listeners that run.
 
+use std::sync::Arc;
+
 use super::{Handle, UnknownListener};
 use crate::config::{
     Change, Limits, ListenerConfig, Problem, Problems, Rates, Rule, ServerLimits, Timeouts, plan,
 };
-use crate::listener::{Listener, compile};
+use crate::listener::{Listener, compile, tls_options, tls_problems};
 use crate::owner::Live;
+use crate::tls::ServerTls;
 
 /// Why a change was not made; nothing of it is in force.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +96,15 @@ impl Handle {
     /// # Errors
     /// There is none of this name, it has no TLS, or the certificates are no good.
     pub fn reload_certificates(&self, name: &str) -> Result<(), ChangeError> {
-        self.change(name, |_| {})
+        let listener = self.listener(name)?;
+        let live = listener.owner.live();
+        if live.tls.is_some() {
+            return Ok(reload(&listener, &live)?);
+        }
+        let allowed = "expected a listener with TLS";
+        let key = format!("listeners.{name}.transport");
+        let problem = Problem::new(key, allowed).given(live.config.transport.label());
+        Err(Problems(vec![problem]).into())
     }
 
     /// Changes anything of a listener that can change live.
@@ -110,7 +121,7 @@ impl Handle {
         change(&mut config);
         let live = self.checked(&listener, config)?;
         let _guard = self.inner.runtime.enter();
-        listener.set_live(live);
+        put_in_force(&listener, live);
         Ok(())
     }
 
@@ -132,21 +143,42 @@ impl Handle {
             })
             .collect();
         crate::server::all(fixed)?;
-        reload(listener, config).map_err(Problems)
+        prepare(listener, config).map_err(Problems)
     }
 }
 
-/// The rules of `config`, with the certificates of the running listener read anew.
-pub(super) fn reload(listener: &Listener, config: ListenerConfig) -> Result<Live, Vec<Problem>> {
+/// The rules of a new configuration for a listener that runs. Nothing is in force yet: certificates
+/// that are to change are read to see that they are good.
+pub(super) fn prepare(listener: &Listener, config: ListenerConfig) -> Result<Live, Vec<Problem>> {
     let name = &*listener.owner.name;
-    let tls = listener.owner.live().tls.clone();
-    // The certificates last: they are in force as soon as they are read.
-    let live = compile(name, config, tls)?;
-    if let Some(tls) = &live.tls {
-        let reloaded = tls.reload(&live.config.tls);
-        let problem = reloaded.as_ref().err().map(ToString::to_string);
-        crate::server::certificates(listener, problem);
-        reloaded.map_err(|error| crate::listener::tls_problems(name, &error))?;
+    let old = listener.owner.live();
+    let changes = old.config.tls != config.tls;
+    let live = compile(name, config, &listener.handlers, old.tls.clone())?;
+    if changes && live.tls.is_some() {
+        ServerTls::new(&tls_options(&live.config, &listener.handlers))
+            .map_err(|error| tls_problems(name, &error))?;
     }
     Ok(live)
+}
+
+/// Puts prepared rules in force. Certificates that have gone bad since they were looked at are told
+/// and counted, and the old ones stay.
+pub(super) fn put_in_force(listener: &Arc<Listener>, live: Live) {
+    let changes = listener.owner.live().config.tls != live.config.tls;
+    if changes {
+        let _ = reload(listener, &live);
+    }
+    listener.set_live(live);
+}
+
+/// Reads the certificates of `live` anew; on an error the old ones stay.
+fn reload(listener: &Listener, live: &Live) -> Result<(), Problems> {
+    let Some(tls) = &live.tls else { return Ok(()) };
+    let reloaded = tls.reload(&tls_options(&live.config, &listener.handlers));
+    let problem = reloaded.as_ref().err().map(ToString::to_string);
+    crate::server::certificates(listener, problem);
+    let name = &*listener.owner.name;
+    reloaded
+        .map(|_| ())
+        .map_err(|error| Problems(tls_problems(name, &error)))
 }

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use wharf_policy::access::{AccessRules, IdentityRules};
 
-use crate::config::{ListenerConfig, Problem};
+use crate::config::{ListenerConfig, Problem, TlsOptions};
+use crate::handlers::Handlers;
 use crate::owner::Live;
-use crate::tls::{ServerTls, TlsError};
+use crate::tls::{ServerTls, TlsError, TlsProblem};
 
 /// The rules of `config`, with the certificates in `tls` if there are already some. Every problem
 /// is reported, with `listeners.NAME` before its key.
 pub(crate) fn compile(
     name: &str,
     config: ListenerConfig,
+    handlers: &Handlers,
     tls: Option<Arc<ServerTls>>,
 ) -> Result<Live, Vec<Problem>> {
     let mut problems = Vec::new();
@@ -30,7 +32,7 @@ pub(crate) fn compile(
     let tls = match (config.transport.is_secure(), tls) {
         (false, _) => None,
         (true, Some(tls)) => Some(tls),
-        (true, None) => match ServerTls::new(&config.tls) {
+        (true, None) => match ServerTls::new(&tls_options(&config, handlers)) {
             Ok(tls) => Some(Arc::new(tls)),
             Err(error) => {
                 problems.extend(tls_problems(name, &error));
@@ -51,10 +53,24 @@ pub(crate) fn compile(
     }
 }
 
+/// The TLS options of a listener: without protocols of its own, with those of its handlers.
+pub(crate) fn tls_options(config: &ListenerConfig, handlers: &Handlers) -> TlsOptions {
+    let mut options = config.tls.clone();
+    if options.alpn.is_empty() {
+        options.alpn = handlers.protocols().collect();
+    }
+    options
+}
+
 /// The problems of a listener's certificates.
 pub(crate) fn tls_problems(name: &str, error: &TlsError) -> Vec<Problem> {
-    vec![Problem::new(
-        format!("listeners.{name}.tls"),
-        error.to_string(),
-    )]
+    let problem = |problem: &TlsProblem| {
+        let key = format!("listeners.{name}.tls.{}", problem.key);
+        let found = Problem::new(key, problem.fault.to_string());
+        match &problem.file {
+            Some(file) => found.given(file.display()),
+            None => found,
+        }
+    };
+    error.0.iter().map(problem).collect()
 }

@@ -42,7 +42,7 @@ pub(crate) fn open(
     }
     let (acceptors, failed) = sockets_of(name, &config, foreign);
     problems.extend(failed);
-    let live = match compile(name, config, None) {
+    let live = match compile(name, config, &handlers, None) {
         Ok(live) => live,
         Err(found) => {
             problems.extend(found);
