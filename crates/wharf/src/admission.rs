@@ -15,7 +15,7 @@ mod proxied;
 mod raw;
 mod real;
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -105,6 +105,11 @@ pub(crate) fn admit(
     };
     let hold = Shared::arrive(owner, arrived, places);
     let shared = hold.shared().clone();
+    if owner.connections.is_closed() {
+        // It was accepted while the listener was being stopped: the drain does not wait for it.
+        shared.refuse(Refusal::Stopped.into());
+        return;
+    }
     let span = tracing::info_span!(
         "connection",
         listener = %owner.name,
@@ -142,13 +147,18 @@ async fn run(listener: Arc<Listener>, live: Arc<Live>, mut wire: Wire, hold: Hol
     };
     let lifetime = listener.owner.live().config.timeouts.lifetime;
     shared.accept();
-    let running = match (&handler.0, ready) {
-        (Kind::Stream(function), ready) => function(ready.into_stream(connection.clone())),
+    let begin = AssertUnwindSafe(|| match (&handler.0, ready) {
+        (Kind::Stream(function), ready) => Some(function(ready.into_stream(connection.clone()))),
         (Kind::Messages(function), handshake::Ready::Upgraded(socket)) => {
-            function(Messages::new(socket, connection.clone()))
+            Some(function(Messages::new(socket, connection.clone())))
         }
         // The builder refuses such a pair.
-        (Kind::Messages(_), handshake::Ready::Bytes(_)) => return,
+        (Kind::Messages(_), handshake::Ready::Bytes(_)) => None,
+    });
+    let running = match catch_unwind(begin) {
+        Ok(Some(running)) => running,
+        Ok(None) => return,
+        Err(panic) => return settle(&connection, Err(panic)),
     };
     drop(listener);
     let running = AssertUnwindSafe(running).catch_unwind();

@@ -3,6 +3,8 @@
 mod apply;
 mod change;
 mod filter;
+#[cfg(any(test, feature = "testkit"))]
+mod held;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -294,8 +296,12 @@ impl Handle {
             first
         };
         if first {
-            let report = crate::server::drain_all(&self.inner, deadline).await;
-            self.inner.drained.send_replace(Some(report));
+            // A task of its own: whoever gives up waiting for the drain does not stop it.
+            let inner = self.inner.clone();
+            self.inner.runtime.spawn(async move {
+                let report = crate::server::drain_all(&inner, deadline).await;
+                inner.drained.send_replace(Some(report));
+            });
         }
         report(&mut self.inner.drained.subscribe()).await
     }

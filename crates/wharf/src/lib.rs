@@ -8,6 +8,8 @@ mod connection;
 mod counters;
 pub mod events;
 mod gate;
+#[cfg(test)]
+mod gate_tests;
 mod handle;
 mod handlers;
 mod hooks;
@@ -27,6 +29,7 @@ mod server;
 mod session;
 pub mod sockets;
 mod stream;
+mod sync;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 pub mod tls;

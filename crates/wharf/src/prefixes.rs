@@ -81,6 +81,12 @@ impl Prefixes {
         }
     }
 
+    /// Prefixes that hold anything.
+    #[cfg(any(test, feature = "testkit"))]
+    pub(crate) fn held(&self) -> u64 {
+        (lock(&self.connections).prefixes() + lock(&self.handshakes).prefixes()) as u64
+    }
+
     pub(crate) fn enter(&self, source: IpAddr) -> Result<PrefixPass, Refusal> {
         enter(&self.connections, source).map_err(|full| match full {
             Full::PerPrefix { .. } => Refusal::PrefixFull,

@@ -3,8 +3,12 @@
 //! certificates.
 
 mod authority;
+mod faults;
+mod harness;
 mod memory;
 
 pub use authority::{Authority, Issued, Leaf};
+pub use faults::{Fault, Faults, Faulty};
+pub use harness::Harness;
 pub(crate) use memory::MemoryAcceptor;
 pub use memory::{Connector, MemoryStream, memory};

@@ -11,6 +11,7 @@ use crate::config::{Address, Change, ListenerConfig, Plan, Problem, Problems, Se
 use crate::listener::Listener;
 use crate::reason::Closed;
 use crate::server::{announce, check, drain_these, open, sockets_of};
+use crate::sockets::BindError;
 
 /// Why a configuration is not in force; nothing of it is.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,10 @@ pub(super) fn apply(
 ) -> Result<Plan, ApplyError> {
     let inner = &handle.inner;
     let _guard = inner.runtime.enter();
+    if inner.draining.is_cancelled() {
+        let allowed = "expected a server that is not draining";
+        return Err(Problems(vec![Problem::new("listeners", allowed)]).into());
+    }
     check(&config, &|name: &str| handle.is_bound_elsewhere(name))?;
     let plan = handle.plan(&config);
     let mut problems = Vec::new();
@@ -154,26 +159,24 @@ fn rebind(
         for acceptor in same {
             match acceptor.again(&wanted.accept, &wanted.socket, &wanted.unix) {
                 Ok(acceptor) => acceptors.push(acceptor),
-                Err(error) => {
-                    problems.push(Problem::new(
-                        format!("listeners.{name}.bind"),
-                        error.to_string(),
-                    ));
-                }
+                Err(error) => problems.push(not_bound(name, &error)),
             }
         }
     }
     for acceptor in there.iter().filter(|acceptor| acceptor.address.is_none()) {
-        acceptors.extend(
-            acceptor
-                .again(&wanted.accept, &wanted.socket, &wanted.unix)
-                .ok(),
-        );
+        match acceptor.again(&wanted.accept, &wanted.socket, &wanted.unix) {
+            Ok(acceptor) => acceptors.push(acceptor),
+            Err(error) => problems.push(not_bound(name, &error)),
+        }
     }
     let (bound, failed) = sockets_of(name, &new, Vec::new());
     acceptors.extend(bound);
     problems.extend(failed);
     (acceptors, problems)
+}
+
+fn not_bound(name: &str, error: &BindError) -> Problem {
+    Problem::new(format!("listeners.{name}.bind"), error.to_string())
 }
 
 /// What a socket has for its life: with another value an address can be bound anew only where two

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Inner;
 use crate::counters::Stats;
@@ -138,6 +139,7 @@ pub(crate) async fn owners(
         .collect();
     // What ends because of the drain is in the report.
     for one in &draining {
+        one.owner.connections.close();
         one.owner.draining.cancel();
     }
     // A deadline beyond what the clock can say is none.
@@ -149,26 +151,29 @@ pub(crate) async fn owners(
             one.forced = close(&one.owner, reason);
         }
     }
-    for one in &draining {
-        let connections = &one.owner.connections;
-        if one.forced > 0
-            && timeout_at(Instant::now() + LAST_WORDS, connections.empty())
-                .await
-                .is_err()
-        {
-            connections
-                .all()
-                .iter()
-                .for_each(|connection| connection.abort());
-            // A stream that its handler gave away, or a handler that never yields, is not waited
-            // for: its socket fails on the next use.
-            let _ = timeout_at(Instant::now() + LAST_WORDS, connections.empty()).await;
+    // A stream that its handler gave away, or a handler that never yields, is not waited for
+    // longer: its socket fails on the next use.
+    if wait(&draining, LAST_WORDS).await.is_err() {
+        for one in draining.iter().filter(|one| one.forced > 0) {
+            let connections = one.owner.connections.all();
+            connections.iter().for_each(|connection| connection.abort());
         }
+        let _ = wait(&draining, LAST_WORDS).await;
     }
     DrainReport {
         listeners: draining.into_iter().map(Draining::report).collect(),
         took: began.elapsed(),
     }
+}
+
+/// Waits until the owners that were forced are empty, `limit` over all of them.
+async fn wait(draining: &[Draining], limit: Duration) -> Result<(), Elapsed> {
+    let empty = async {
+        for one in draining.iter().filter(|one| one.forced > 0) {
+            one.owner.connections.empty().await;
+        }
+    };
+    timeout(limit, empty).await
 }
 
 /// Closes all connections of an owner; says how many.

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio::sync::{Mutex, mpsc};
 
+use super::faults::{Fault, Faults, Injector};
 use crate::acceptor::Arrival;
 use crate::config::Transport;
 use crate::listen::Foreign;
@@ -32,6 +33,7 @@ pub struct MemoryStream {
     /// Set by either end: what is read next is a reset.
     reset: Arc<AtomicBool>,
     resets_on_close: AtomicBool,
+    injector: Option<Box<Injector>>,
 }
 
 impl MemoryStream {
@@ -45,6 +47,7 @@ impl MemoryStream {
             peer: peer.clone(),
             reset: reset.clone(),
             resets_on_close: AtomicBool::new(false),
+            injector: None,
         };
         (end(one, client, server), end(other, server, client))
     }
@@ -79,8 +82,14 @@ impl AsyncRead for MemoryStream {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        let read = Pin::new(&mut this.bytes).poll_read(cx, buf);
-        let ended = read.is_ready() && buf.filled().len() == before && buf.remaining() > 0;
+        let bytes = Pin::new(&mut this.bytes);
+        let read = match &mut this.injector {
+            None => bytes.poll_read(cx, buf),
+            Some(injector) => injector.poll_read(bytes, cx, buf),
+        };
+        let ended = matches!(read, Poll::Ready(Ok(())))
+            && buf.filled().len() == before
+            && buf.remaining() > 0;
         if ended && this.reset.load(Ordering::SeqCst) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
@@ -94,7 +103,12 @@ impl AsyncWrite for MemoryStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().bytes).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let stream = Pin::new(&mut this.bytes);
+        match &mut this.injector {
+            None => stream.poll_write(cx, bytes),
+            Some(injector) => injector.poll_write(stream, cx, bytes),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -141,17 +155,39 @@ pub fn memory(transport: Transport) -> (Listen, Connector) {
         ..ListenerConfig::default()
     };
     let listen = Listen::from(config).foreign(Foreign::Memory(acceptor));
-    (listen, Connector { arrivals, local })
+    let faults = None;
+    (
+        listen,
+        Connector {
+            arrivals,
+            local,
+            faults,
+        },
+    )
 }
 
 /// Connects to a listener in memory.
 #[derive(Debug, Clone)]
 pub struct Connector {
-    arrivals: mpsc::Sender<io::Result<MemoryStream>>,
+    arrivals: mpsc::Sender<Result<MemoryStream, FailedAccept>>,
     local: Endpoint,
+    faults: Option<Faults>,
 }
 
+/// An accept that is to fail.
+#[derive(Debug)]
+struct FailedAccept(io::Error, Option<Faults>);
+
 impl Connector {
+    /// The same listener, by connections whose server's end suffers `faults`.
+    #[must_use]
+    pub fn with_faults(&self, faults: &Faults) -> Self {
+        Self {
+            faults: Some(faults.clone()),
+            ..self.clone()
+        }
+    }
+
     /// Connects from an address, such as `"192.0.2.1:1000"`; waits while the backlog is full.
     ///
     /// # Errors
@@ -160,7 +196,12 @@ impl Connector {
         let peer = peer
             .parse()
             .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-        let (client, server) = MemoryStream::pair(&Endpoint::from_socket(peer), &self.local);
+        let peer = Endpoint::from_socket(peer);
+        let (client, mut server) = MemoryStream::pair(&peer, &self.local);
+        server.injector = self
+            .faults
+            .as_ref()
+            .map(|faults| Box::new(Injector::new(faults)));
         self.arrivals
             .send(Ok(server))
             .await
@@ -168,12 +209,14 @@ impl Connector {
         Ok(client)
     }
 
-    /// Makes the listener's next `accept` fail, as the kernel's would with `errno`.
+    /// Makes an `accept` of the listener fail with `error`, after what is in the backlog already.
+    /// With [faults](Self::with_faults) it is counted as [`Fault::Accept`].
     ///
     /// # Errors
     /// The listener is gone.
     pub async fn fail_accept(&self, error: io::Error) -> io::Result<()> {
-        let failed = self.arrivals.send(Err(error)).await;
+        let failed = FailedAccept(error, self.faults.clone());
+        let failed = self.arrivals.send(Err(failed)).await;
         failed.map_err(|_| io::ErrorKind::ConnectionRefused.into())
     }
 }
@@ -181,7 +224,7 @@ impl Connector {
 /// The listening side.
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryAcceptor {
-    queue: Arc<Mutex<mpsc::Receiver<io::Result<MemoryStream>>>>,
+    queue: Arc<Mutex<mpsc::Receiver<Result<MemoryStream, FailedAccept>>>>,
     local: Endpoint,
 }
 
@@ -201,7 +244,12 @@ impl MemoryAcceptor {
                     credentials: None,
                 })
             }
-            Some(Err(error)) => Err(error),
+            Some(Err(FailedAccept(error, faults))) => {
+                if let Some(faults) = faults {
+                    faults.fire(Fault::Accept);
+                }
+                Err(error)
+            }
             // Nobody can connect any more.
             None => std::future::pending().await,
         }
