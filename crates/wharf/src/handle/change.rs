@@ -148,15 +148,17 @@ impl Handle {
 }
 
 /// The rules of a new configuration for a listener that runs. Nothing is in force yet: certificates
-/// that are to change are read to see that they are good.
+/// that are to change are read to see that they are good, and bad ones are told and counted.
 pub(super) fn prepare(listener: &Listener, config: ListenerConfig) -> Result<Live, Vec<Problem>> {
     let name = &*listener.owner.name;
     let old = listener.owner.live();
     let changes = old.config.tls != config.tls;
     let live = compile(name, config, &listener.handlers, old.tls.clone())?;
     if changes && live.tls.is_some() {
-        ServerTls::new(&tls_options(&live.config, &listener.handlers))
-            .map_err(|error| tls_problems(name, &error))?;
+        ServerTls::new(&tls_options(&live.config, &listener.handlers)).map_err(|error| {
+            crate::server::certificates(listener, Some(error.to_string()));
+            tls_problems(name, &error)
+        })?;
     }
     Ok(live)
 }
