@@ -1,6 +1,7 @@
 //! One test for each option, in the file and under the name that `OptionInfo::test` says. Each
 //! fails when the option is ignored.
 
+mod half_close;
 mod hooks;
 mod proxy;
 mod proxy_addresses;

@@ -6,9 +6,11 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use wharf::config::{ProxyMode, Transport};
 use wharf::events::Event;
 use wharf::proxy::{self, Addresses, Command, EncodeOptions, Header, Tlv, Version};
-use wharf::testkit::{self, Connector, MemoryStream};
+use wharf::testkit::{self, Authority, Connector, Leaf, MemoryStream};
+use wharf::tls::{ClientTls, ClientTlsOptions};
 use wharf::{BoxError, Handle, Listen, Refusal, Server, Stream};
 
+use super::unix::Directory;
 use super::{IT, connect, refused, settle, start};
 
 const PROXY: &str = "192.0.2.1";
@@ -191,4 +193,44 @@ async fn a_bad_header_is_refused_with_its_reason() {
         details.iter().all(|detail| !detail.is_empty()),
         "{details:?}"
     );
+}
+
+/// The header and what follows it come at once, so that the handshake begins with what was read too
+/// far.
+#[tokio::test(start_paused = true)]
+async fn a_header_goes_before_tls() {
+    let ca = Authority::new("ca");
+    let leaf = ca.issue(&Leaf::named("a", &["a.example"]));
+    let (listen, connector) = testkit::memory(Transport::Tls);
+    let listen = listen.proxy(ProxyMode::Required, ["192.0.2.0/24"]);
+    let listen = listen.with(|config| config.tls.certificates.push(leaf.certificate()));
+    let _handle = start(Server::builder().listen(IT, listen, who));
+    let client = ClientTls::new(&ClientTlsOptions {
+        ca: vec![ca.pem()],
+        ..ClientTlsOptions::default()
+    });
+    let mut near = connect(&connector, PROXY).await;
+    near.write_all(&v1("203.0.113.9")).await.unwrap();
+    let stream = client.unwrap().connect(near, "a.example").await.unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).await.unwrap();
+    assert_eq!(line, "203.0.113.9:1234 198.51.100.7:443 192.0.2.1:1000\n");
+}
+
+/// Whoever may connect to a Unix socket is believed: `unix.mode` and `unix.peers` say who may.
+#[tokio::test]
+async fn a_header_is_believed_on_a_unix_socket() {
+    let directory = Directory::new("proxy");
+    let listen = directory.listen(|_| ()).proxy(ProxyMode::Required, []);
+    let listen = listen.access("deny 203.0.113.10");
+    let handle = start(Server::builder().listen(IT, listen, who));
+    let mut line = String::new();
+    let mut stream = directory.connect().await;
+    stream.write_all(&v1("203.0.113.9")).await.unwrap();
+    BufReader::new(stream).read_line(&mut line).await.unwrap();
+    assert_eq!(line, "203.0.113.9:1234 198.51.100.7:443 unix\n");
+    let mut stream = directory.connect().await;
+    stream.write_all(&v1("203.0.113.10")).await.unwrap();
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+    assert_eq!(refused(&handle, Refusal::ProxiedAccess), 1);
 }

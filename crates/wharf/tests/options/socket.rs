@@ -329,12 +329,3 @@ fn passive_fast_opens() -> u64 {
         .unwrap();
     found.1.parse().unwrap()
 }
-
-#[tokio::test]
-async fn each_direction_of_a_tcp_connection_ends_by_itself() {
-    let (handle, heard) = super::unix::half_closing(Tcp::bind("127.0.0.1:0"));
-    let address = handle.address(IT).unwrap().ip().unwrap();
-    let one = TcpStream::connect(address).await.unwrap();
-    let other = TcpStream::connect(address).await.unwrap();
-    super::unix::half_close([one, other], heard).await;
-}

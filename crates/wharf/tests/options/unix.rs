@@ -5,20 +5,19 @@ use std::os::linux::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
-use wharf::config::{Transport, UnixOptions};
-use wharf::{BoxError, Handle, Listen, Refusal, Server, Stream, Unix, testkit};
+use wharf::config::UnixOptions;
+use wharf::{Handle, Listen, Refusal, Server, Stream, Unix};
 
 use super::{IT, echo, refused, start};
 
 /// A directory of the test's own, removed at its end.
-struct Directory(PathBuf);
+pub(super) struct Directory(PathBuf);
 
 impl Directory {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let path =
             std::env::temp_dir().join(format!("wharf-options-{name}-{}", std::process::id()));
         fs::create_dir(&path).unwrap();
@@ -29,12 +28,12 @@ impl Directory {
         self.0.join("app.sock")
     }
 
-    fn listen(&self, set: impl FnOnce(&mut UnixOptions)) -> Listen {
+    pub(super) fn listen(&self, set: impl FnOnce(&mut UnixOptions)) -> Listen {
         let path = self.socket();
         Unix::bind(path.to_str().unwrap()).with(|config| set(&mut config.unix))
     }
 
-    async fn connect(&self) -> UnixStream {
+    pub(super) async fn connect(&self) -> UnixStream {
         UnixStream::connect(self.socket()).await.unwrap()
     }
 }
@@ -157,72 +156,4 @@ async fn an_abstract_name_is_served_and_leaves_no_file() {
     let mut client = UnixStream::from_std(client).unwrap();
     assert!(is_served(&mut client).await);
     assert!(!std::path::Path::new(&format!("@{name}")).exists());
-}
-
-#[tokio::test]
-async fn each_direction_of_a_unix_connection_ends_by_itself() {
-    let directory = Directory::new("half");
-    let (_handle, heard) = half_closing(directory.listen(|_| ()));
-    half_close(
-        [directory.connect().await, directory.connect().await],
-        heard,
-    )
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn each_direction_of_a_connection_in_memory_ends_by_itself() {
-    let (listen, connector) = testkit::memory(Transport::Tcp);
-    let (_handle, heard) = half_closing(listen);
-    let one = connector.connect_from("192.0.2.1:1").await.unwrap();
-    let other = connector.connect_from("192.0.2.1:2").await.unwrap();
-    half_close([one, other], heard).await;
-}
-
-/// A server whose handler ends its side last, or after a `!` first; it tells all it has heard.
-pub(super) fn half_closing(listen: Listen) -> (Handle, mpsc::UnboundedReceiver<Vec<u8>>) {
-    let (tell, heard) = mpsc::unbounded_channel();
-    let handler = move |stream: Stream| end_by_halves(stream, tell.clone());
-    (start(Server::builder().listen(IT, listen, handler)), heard)
-}
-
-async fn end_by_halves(
-    mut stream: Stream,
-    tell: mpsc::UnboundedSender<Vec<u8>>,
-) -> Result<(), BoxError> {
-    let ends_first = stream.read_u8().await? == b'!';
-    if ends_first {
-        stream.write_all(b"first").await?;
-        stream.shutdown().await?;
-    }
-    let mut heard = Vec::new();
-    stream.read_to_end(&mut heard).await?;
-    if !ends_first {
-        stream.write_all(b"last").await?;
-        stream.shutdown().await?;
-    }
-    tell.send(heard)?;
-    Ok(())
-}
-
-/// What is sent after the other side has ended its own arrives, whoever is first.
-pub(super) async fn half_close(
-    clients: [impl AsyncRead + AsyncWrite + Unpin; 2],
-    mut heard: mpsc::UnboundedReceiver<Vec<u8>>,
-) {
-    let [mut one, mut other] = clients;
-    let mut said = Vec::new();
-    one.write_all(b"!").await.unwrap();
-    one.read_to_end(&mut said).await.unwrap();
-    assert_eq!(said, b"first");
-    one.write_all(b"then").await.unwrap();
-    one.shutdown().await.unwrap();
-    assert_eq!(heard.recv().await.unwrap(), b"then");
-
-    said.clear();
-    other.write_all(b"?all").await.unwrap();
-    other.shutdown().await.unwrap();
-    other.read_to_end(&mut said).await.unwrap();
-    assert_eq!(said, b"last");
-    assert_eq!(heard.recv().await.unwrap(), b"all");
 }
