@@ -21,6 +21,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tracing::Instrument;
 
+pub(crate) use handshake::{Ready, tell as tell_handshake};
 pub use proxied::Proxied;
 
 use crate::acceptor::{Acceptor, Arrival, turn_away};

@@ -20,6 +20,7 @@ pub mod units;
 mod url;
 
 pub use address::{Address, InvalidAddress};
+pub(crate) use check::is_name;
 pub use health::HealthOptions;
 pub use limits::{
     Buffers, Limits, MinimumRate, OnFull, Rate, Rates, ServerLimits, SlowPeer, Timeouts,
@@ -38,3 +39,4 @@ pub use server::ServerConfig;
 pub use sockets::{
     AcceptOptions, DualStack, KeepAlive, SocketOptions, UnixOptions, WebSocketOptions,
 };
+pub(crate) use url::decoded;

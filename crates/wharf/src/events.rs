@@ -18,6 +18,8 @@ use crate::reason::{Closed, Refusal};
 pub enum State {
     /// A client begins to connect.
     Dial,
+    /// A client's connection was not made, and why.
+    Failed(Refusal),
     /// It is there; its handshakes are to come.
     New,
     /// Its handshakes are complete and its handler begins.

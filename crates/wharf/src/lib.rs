@@ -3,6 +3,7 @@
 
 mod acceptor;
 mod admission;
+pub mod client;
 pub mod config;
 mod connection;
 mod counters;
@@ -37,6 +38,7 @@ pub mod websocket;
 mod wire;
 
 pub use admission::Proxied;
+pub use client::{Client, ConnectError};
 pub use connection::Connection;
 pub use counters::Stats;
 pub use handle::{ApplyError, ChangeError, Filter, Handle, ListenerInfo, UnknownListener};

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use bind::{all, announce, certificates, check, open, sockets_of};
 pub use builder::{BuildError, Builder};
 pub use drain::{DrainReport, ListenerDrain};
-pub(crate) use drain::{all as drain_all, these as drain_these};
+pub(crate) use drain::{all as drain_all, owners as drain_owners, these as drain_these};
 pub(crate) use monitor::Health as HealthState;
 
 use crate::Handle;

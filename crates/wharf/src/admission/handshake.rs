@@ -29,6 +29,13 @@ pub(crate) enum Ready {
 }
 
 impl Ready {
+    pub(crate) fn wire(&mut self) -> &mut Wire {
+        match self {
+            Self::Bytes(layer) => layer.wire(),
+            Self::Upgraded(socket) => socket.get_mut().wire(),
+        }
+    }
+
     pub(crate) fn into_stream(self, connection: Connection) -> Stream {
         match self {
             Self::Bytes(layer) => Stream::new(layer, connection),
@@ -88,10 +95,7 @@ async fn encrypt_and_upgrade(
     } else {
         Ready::Bytes(layer)
     };
-    match &mut ready {
-        Ready::Bytes(layer) => layer.wire().established(),
-        Ready::Upgraded(socket) => socket.get_mut().wire().established(),
-    }
+    ready.wire().established();
     Ok(ready)
 }
 
@@ -191,7 +195,8 @@ async fn upgrade(
     }
 }
 
-fn tell(connection: &Connection, protocol: &'static str, result: &'static str) {
+/// Tells how a handshake went.
+pub(crate) fn tell(connection: &Connection, protocol: &'static str, result: &'static str) {
     let shared = connection.shared();
     shared.owner.events.emit(|| Event::Handshake {
         listener: shared.owner.name.clone(),

@@ -82,7 +82,7 @@ impl ListenerConfig {
     }
 }
 
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(legal)
 }

@@ -51,6 +51,24 @@ pub enum Pem {
     },
 }
 
+impl From<std::path::PathBuf> for Pem {
+    fn from(file: std::path::PathBuf) -> Self {
+        Self::File(file)
+    }
+}
+
+impl From<&str> for Pem {
+    /// PEM text, or else the name of a file.
+    fn from(text: &str) -> Self {
+        match super::problem::is_pem(text) {
+            true => Self::Inline {
+                pem: text.to_owned(),
+            },
+            false => Self::File(text.into()),
+        }
+    }
+}
+
 impl std::fmt::Debug for Pem {
     /// Never the text: it may be a private key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -275,7 +275,7 @@ fn typed(schema: Option<&serde_json::Value>, text: &str) -> Value {
 }
 
 /// Percent-decodes an address, in which `+`, `&` and `=` are themselves.
-fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let text = text
         .replace('+', "%2B")
         .replace('&', "%26")

@@ -37,6 +37,11 @@ impl ClientRequest {
         }
     }
 
+    /// Whether it can be asked; `Err` names the part that cannot stand in a request.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        self.head("").map(drop)
+    }
+
     /// The request; `Err` names the part that would break it.
     fn head(&self, key: &str) -> Result<String, &'static str> {
         let clean = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));

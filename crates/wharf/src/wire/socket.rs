@@ -45,6 +45,27 @@ impl Socket {
         }
     }
 
+    /// The peer's address; the kernel is asked.
+    pub(crate) fn peer(&self) -> io::Result<Endpoint> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().map(Endpoint::from_socket),
+            Self::Unix(stream) => stream
+                .peer_addr()
+                .map(|address| Endpoint::from_unix(&address.into())),
+            #[cfg(any(test, feature = "testkit"))]
+            Self::Memory(stream) => Ok(stream.peer().clone()),
+            Self::Closed => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// The process at the other end, where the kernel knows it.
+    pub(crate) fn credentials(&self) -> Option<sockets::PeerCredentials> {
+        match self {
+            Self::Unix(stream) => sockets::peer_credentials(stream).ok(),
+            _ => None,
+        }
+    }
+
     pub(crate) fn descriptor(&self) -> Option<RawFd> {
         match self {
             Self::Tcp(stream) => Some(stream.as_raw_fd()),
@@ -98,6 +119,25 @@ impl Socket {
             }
             Self::Closed => Err(io::ErrorKind::NotConnected.into()),
         }
+    }
+}
+
+impl From<TcpStream> for Socket {
+    fn from(stream: TcpStream) -> Self {
+        Self::Tcp(stream)
+    }
+}
+
+impl From<UnixStream> for Socket {
+    fn from(stream: UnixStream) -> Self {
+        Self::Unix(stream)
+    }
+}
+
+#[cfg(any(test, feature = "testkit"))]
+impl From<crate::testkit::MemoryStream> for Socket {
+    fn from(stream: crate::testkit::MemoryStream) -> Self {
+        Self::Memory(stream)
     }
 }
 

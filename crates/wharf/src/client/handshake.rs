@@ -1,0 +1,173 @@
+//! What is said on a new connection before its bytes: PROXY header, TLS, WebSocket upgrade.
+
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsStream;
+
+use super::{ConnectError, Inner, ProxiedClient, SendProxy, Stage, Target};
+use crate::admission::{Ready, tell_handshake};
+use crate::connection::Connection;
+use crate::layer::Layer;
+use crate::path::Endpoint;
+use crate::proxy::{Addresses, Command, EncodeError, EncodeOptions, Header, Transport, Version};
+use crate::tls::TlsInfo;
+use crate::websocket::WebSocket;
+use crate::websocket::client::{ClientRequest, handshake};
+use crate::wire::Wire;
+
+/// The end of the time that all handshakes have together.
+#[derive(Clone, Copy)]
+struct Deadline(Option<(Instant, Duration)>);
+
+impl Deadline {
+    async fn hold<T>(
+        self,
+        stage: Stage,
+        work: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        match self.0 {
+            None => work.await,
+            Some((at, limit)) => timeout_at(at, work)
+                .await
+                .unwrap_or(Err(ConnectError::Timeout { stage, limit })),
+        }
+    }
+}
+
+/// All that the target asks for, in order.
+pub(super) async fn all(
+    client: &Inner,
+    target: &Target,
+    mut wire: Wire,
+    connection: &Connection,
+) -> Result<Ready, ConnectError> {
+    let limit = client.options.timeouts.handshake;
+    let deadline = Deadline(limit.and_then(|l| Some((Instant::now().checked_add(l)?, l))));
+    if let Some(proxy) = &client.options.proxy {
+        let header = encode(proxy, connection)?;
+        let sending = async { wire.write_all(&header).await.map_err(ConnectError::Proxy) };
+        deadline.hold(Stage::Proxy, sending).await?;
+    }
+    let layer = match target.transport.is_secure() {
+        true => {
+            let encrypting = encrypt(client, target, wire, connection);
+            Layer::Tls(Box::new(deadline.hold(Stage::Tls, encrypting).await?))
+        }
+        false => Layer::Plain(wire),
+    };
+    let mut ready = match target.transport.is_websocket() {
+        true => {
+            let upgrading = upgrade(client, target, layer, connection);
+            Ready::Upgraded(deadline.hold(Stage::Upgrade, upgrading).await?)
+        }
+        false => Ready::Bytes(layer),
+    };
+    ready.wire().established();
+    Ok(ready)
+}
+
+fn encode(proxy: &SendProxy, connection: &Connection) -> Result<Vec<u8>, EncodeError> {
+    let addresses = match &proxy.of {
+        ProxiedClient::Ourselves => own(connection),
+        ProxiedClient::Other(addresses) => addresses.clone(),
+        ProxiedClient::Nobody => Addresses::Unspecified,
+    };
+    let header = Header {
+        version: proxy.version,
+        command: match proxy.of {
+            ProxiedClient::Nobody => Command::Local,
+            _ => Command::Proxy,
+        },
+        transport: match addresses {
+            Addresses::Unspecified => Transport::Unspecified,
+            _ => Transport::Stream,
+        },
+        addresses,
+        tlvs: proxy.tlvs.clone(),
+    };
+    match proxy.version {
+        Version::V1 => Ok(header.encode_v1()),
+        Version::V2 => header.encode_v2(&EncodeOptions {
+            crc32c: proxy.crc32c,
+        }),
+    }
+}
+
+/// The two ends of the connection itself.
+fn own(connection: &Connection) -> Addresses {
+    match (connection.socket_local(), connection.socket_peer()) {
+        (Endpoint::Ip(source), Endpoint::Ip(destination)) => Addresses::Ip {
+            source: *source,
+            destination: *destination,
+        },
+        (Endpoint::Unix(source), Endpoint::Unix(destination)) => Addresses::Unix {
+            source: unix(source.as_deref()),
+            destination: unix(destination.as_deref()),
+        },
+        // A socket has two ends of one kind.
+        _ => Addresses::Unspecified,
+    }
+}
+
+fn unix(name: Option<&str>) -> Vec<u8> {
+    let name = name.unwrap_or_default();
+    match name.strip_prefix('@') {
+        Some(name) => [b"\0", name.as_bytes()].concat(),
+        None => name.as_bytes().to_vec(),
+    }
+}
+
+async fn encrypt(
+    client: &Inner,
+    target: &Target,
+    wire: Wire,
+    connection: &Connection,
+) -> Result<TlsStream<Wire>, ConnectError> {
+    let tls = client.tls().await?;
+    let asked = client.options.tls.server_name.as_ref();
+    let server = asked.unwrap_or(&target.server_name);
+    let result = tls.connect(wire, server).await;
+    let told = result.as_ref().map_or_else(|error| error.label(), |_| "ok");
+    tell_handshake(connection, "tls", told);
+    let stream = result.map_err(|source| ConnectError::Tls {
+        server: server.clone(),
+        source,
+    })?;
+    if let Ok(info) = TlsInfo::of_client(stream.get_ref().1, Some(server)) {
+        let _ = connection.shared().tls.set(Box::new(info));
+    }
+    Ok(stream.into())
+}
+
+async fn upgrade(
+    client: &Inner,
+    target: &Target,
+    layer: Layer,
+    connection: &Connection,
+) -> Result<WebSocket<Layer>, ConnectError> {
+    let options = &client.options.websocket;
+    let request = ClientRequest {
+        host: target.host.clone(),
+        path: target.path.clone(),
+        origin: options.origin.clone(),
+        subprotocols: options.subprotocols.clone(),
+        headers: options.headers.clone(),
+    };
+    let result = handshake(layer, &request).await;
+    tell_handshake(
+        connection,
+        "websocket",
+        if result.is_ok() { "ok" } else { "failed" },
+    );
+    let connected = result?;
+    let subprotocol = connected.subprotocol.map(String::into_boxed_str);
+    let _ = connection.shared().subprotocol.set(subprotocol);
+    let limits = options.limits();
+    Ok(WebSocket::client(
+        connected.io,
+        &connected.leftover,
+        &limits,
+    ))
+}

@@ -1,0 +1,194 @@
+//! What a client is to do.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::config::{
+    Buffers, ListenerConfig, MinimumRate, Rate, Rates, SocketOptions, Timeouts, Transport,
+    WebSocketOptions,
+};
+use crate::proxy::{self, Tlv};
+use crate::tls::ClientTlsOptions;
+
+/// Options of a client; all its connections obey them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClientOptions {
+    /// Socket options. Those that only a listener has (`fast-open`, `defer-accept`, `dual-stack`)
+    /// are refused; those of TCP and IP do not touch Unix sockets.
+    pub socket: SocketOptions,
+    /// The address that TCP connections come from; only targets of its family are tried. Default:
+    /// the kernel's choice.
+    pub local: Option<SocketAddr>,
+    /// How long each thing may take.
+    pub timeouts: ClientTimeouts,
+    /// Bytes read a second from one connection. Default: no limit.
+    pub bytes: Option<Rate>,
+    /// Messages read a second from one connection. Default: no limit.
+    pub messages: Option<Rate>,
+    /// What may be kept in memory for one connection.
+    pub buffers: Buffers,
+    /// Bytes that may wait in write buffers and `Session` buffers over all connections. Default
+    /// 256 MiB; `None` is no limit.
+    pub memory: Option<u64>,
+    /// TLS, for `tls` and `wss`.
+    pub tls: ClientTlsOptions,
+    /// WebSocket, for `ws` and `wss`.
+    pub websocket: ClientWebSocket,
+    /// A PROXY header that each connection begins with. Default: none.
+    pub proxy: Option<SendProxy>,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            socket: SocketOptions::default(),
+            local: None,
+            timeouts: ClientTimeouts::default(),
+            bytes: None,
+            messages: None,
+            buffers: Buffers::default(),
+            memory: Some(256 << 20),
+            tls: ClientTlsOptions::default(),
+            websocket: ClientWebSocket::default(),
+            proxy: None,
+        }
+    }
+}
+
+/// How long each thing may take, 1 ms to 1 year; `None` is without end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClientTimeouts {
+    /// Looking the name up, and then each of its addresses. Default 10 s.
+    pub connect: Option<Duration>,
+    /// PROXY header, TLS handshake and WebSocket upgrade together. Default 10 s.
+    pub handshake: Option<Duration>,
+    /// From the end of the handshakes to the peer's first byte, while it is read. Default: none.
+    pub first_byte: Option<Duration>,
+    /// Between two reads that brought bytes, while it is read. Default: none.
+    pub read_idle: Option<Duration>,
+    /// A write of which the peer takes no byte. Default 60 s.
+    pub write: Option<Duration>,
+    /// Peers that send too slowly. Default: none.
+    pub minimum_rate: Option<MinimumRate>,
+}
+
+impl Default for ClientTimeouts {
+    fn default() -> Self {
+        Self {
+            connect: Some(Duration::from_secs(10)),
+            handshake: Some(Duration::from_secs(10)),
+            first_byte: None,
+            read_idle: None,
+            write: Some(Duration::from_secs(60)),
+            minimum_rate: None,
+        }
+    }
+}
+
+/// What is asked of a WebSocket server beside the URL, and the limits of what it sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientWebSocket {
+    /// The `Origin`. Default: none, as programs that are not browsers do.
+    pub origin: Option<String>,
+    /// The subprotocols to offer, the preferred first.
+    pub subprotocols: Vec<String>,
+    /// Further fields of the request, name and value, such as `Authorization`.
+    pub headers: Vec<(String, String)>,
+    /// The largest frame that is read, 125 B to 1 GiB. Default 1 MiB.
+    pub max_frame: u64,
+    /// The largest message that is read, 125 B to 1 GiB. Default 1 MiB.
+    pub max_message: u64,
+    /// After this silence of the peer a ping is sent; after as much again without a byte the
+    /// connection is closed. Default 30 s.
+    pub ping: Option<Duration>,
+}
+
+impl Default for ClientWebSocket {
+    fn default() -> Self {
+        let limits = WebSocketOptions::default();
+        Self {
+            origin: None,
+            subprotocols: Vec::new(),
+            headers: Vec::new(),
+            max_frame: limits.max_frame,
+            max_message: limits.max_message,
+            ping: limits.ping,
+        }
+    }
+}
+
+impl ClientWebSocket {
+    pub(super) fn limits(&self) -> WebSocketOptions {
+        WebSocketOptions {
+            max_frame: self.max_frame,
+            max_message: self.max_message,
+            ping: self.ping,
+            ..WebSocketOptions::default()
+        }
+    }
+}
+
+/// The PROXY header that a connection begins with, before TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SendProxy {
+    /// The format.
+    pub version: proxy::Version,
+    /// On whose behalf the connection is made.
+    pub of: ProxiedClient,
+    /// What else to say; version 2 only, and not for [`ProxiedClient::Nobody`].
+    pub tlvs: Vec<Tlv>,
+    /// Whether the header carries its CRC32C; version 2 only.
+    pub crc32c: bool,
+}
+
+impl SendProxy {
+    /// A header of this version that names the connection's own two ends.
+    pub fn new(version: proxy::Version) -> Self {
+        Self {
+            version,
+            of: ProxiedClient::Ourselves,
+            tlvs: Vec::new(),
+            crc32c: false,
+        }
+    }
+}
+
+/// On whose behalf a connection is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProxiedClient {
+    /// Our own: the header has the connection's two ends.
+    Ourselves,
+    /// A client's, with the two ends that it has seen.
+    Other(proxy::Addresses),
+    /// Nobody's, such as a health check (`LOCAL`; in version 1 `UNKNOWN`).
+    Nobody,
+}
+
+impl ClientOptions {
+    /// What its connections obey, in the words of a listener: the rules are checked and kept in one
+    /// way. WebSocket over an address that is never bound, as this has all that a client has.
+    pub(super) fn rules(&self) -> ListenerConfig {
+        ListenerConfig {
+            transport: Transport::Ws,
+            bind: vec![crate::config::Address::Ip(([127, 0, 0, 1], 1).into())],
+            socket: self.socket.clone(),
+            websocket: self.websocket.limits(),
+            rates: Rates {
+                bytes: self.bytes,
+                messages: self.messages,
+                ..Rates::default()
+            },
+            timeouts: Timeouts {
+                proxy_header: None,
+                handshake: self.timeouts.handshake,
+                first_byte: self.timeouts.first_byte,
+                read_idle: self.timeouts.read_idle,
+                write: self.timeouts.write,
+                lifetime: None,
+                minimum_rate: self.timeouts.minimum_rate,
+            },
+            buffers: self.buffers.clone(),
+            ..ListenerConfig::default()
+        }
+    }
+}
