@@ -14,7 +14,7 @@ mod support;
 use support::{address, run};
 use tokio::io::{AsyncReadExt, copy, split};
 use tokio_util::codec::LinesCodec;
-use wharf::{BoxError, Client, Filter, Handle, Refusal, Server, Session, Stream, Tcp, Unix};
+use wharf::{BoxError, Client, Handle, Refusal, Server, Session, Stream, Tcp, Unix};
 
 async fn echo(stream: Stream) -> Result<(), BoxError> {
     let (mut reader, mut writer) = split(stream);
@@ -35,10 +35,6 @@ fn obey(handle: &Handle, line: &str) -> Result<String, BoxError> {
         "allow" | "deny" => handle.prepend_access("echo", line.parse()?)?,
         "suspend" => handle.suspend("echo")?,
         "resume" => handle.resume("echo")?,
-        "close" => {
-            let closed = handle.close(&Filter::default().listener("echo"));
-            return Ok(format!("{closed} closed"));
-        }
         "stats" => {
             let stats = handle.inspect("echo")?.stats;
             return Ok(format!(
@@ -47,7 +43,7 @@ fn obey(handle: &Handle, line: &str) -> Result<String, BoxError> {
                 stats.all_refused()
             ));
         }
-        _ => return Ok("limit N, allow RANGE, deny RANGE, suspend, resume, close, stats".into()),
+        _ => return Ok("limit N, allow RANGE, deny RANGE, suspend, resume, stats".into()),
     }
     Ok("ok".to_owned())
 }
