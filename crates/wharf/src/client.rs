@@ -187,9 +187,16 @@ impl Client {
         };
         // From here on the connection counts itself.
         dial.outcome = None;
-        let shared = Shared::arrive(&self.0.owner, arrived, Places::default());
+        let hold = Shared::arrive(&self.0.owner, arrived, Places::default());
+        let shared = hold.shared();
+        if self.0.owner.connections.is_closed() {
+            // It was dialled before the drain began, which does not wait for it.
+            shared.count_as(Refusal::Stopped);
+            shared.tell(State::Failed(Refusal::Stopped));
+            return Err(ConnectError::Draining);
+        }
         let connection = Connection::new(shared.clone());
-        let wire = Wire::new(socket, shared.clone());
+        let wire = Wire::new(socket, hold.clone());
         match handshake::all(&self.0, target, wire, &connection).await {
             Ok(ready) => {
                 shared.accept();

@@ -60,7 +60,7 @@ pub(super) async fn all(
     let mut ready = match target.transport.is_websocket() {
         true => {
             let upgrading = upgrade(client, target, layer, connection);
-            Ready::Upgraded(deadline.hold(Stage::Upgrade, upgrading).await?)
+            Ready::Upgraded(Box::new(deadline.hold(Stage::Upgrade, upgrading).await?))
         }
         false => Ready::Bytes(layer),
     };

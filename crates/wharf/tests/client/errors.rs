@@ -126,7 +126,7 @@ async fn an_upgrade_that_is_refused_tells_the_status() {
 
 fn pair() -> (MemoryStream, MemoryStream) {
     let end = |text: &str| Endpoint::Ip(text.parse().unwrap());
-    MemoryStream::pair(end("192.0.2.1:1"), end("192.0.2.2:2"))
+    MemoryStream::pair(&end("192.0.2.1:1"), &end("192.0.2.2:2"))
 }
 
 #[tokio::test(start_paused = true)]
