@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use wharf_policy::TokenBucket;
 
 pub(crate) use rules::{compile, tls_options, tls_problems};
@@ -36,7 +36,7 @@ pub(crate) struct Listener {
 /// What a listener accepts on.
 struct Sockets {
     acceptors: Vec<Arc<Acceptor>>,
-    tasks: Vec<AbortHandle>,
+    tasks: Vec<JoinHandle<()>>,
     watch: Option<AbortHandle>,
     suspended: bool,
     stopped: bool,
@@ -111,7 +111,7 @@ impl Listener {
             .acceptors
             .iter()
             .flat_map(|acceptor| (0..tasks).map(move |_| acceptor.clone()))
-            .map(|acceptor| tokio::spawn(acceptor::run(self.clone(), acceptor)).abort_handle())
+            .map(|acceptor| tokio::spawn(acceptor::run(self.clone(), acceptor)))
             .collect();
     }
 
@@ -140,6 +140,16 @@ impl Listener {
         self.owner.events.emit(|| Event::ListenerStopped {
             listener: name.clone(),
         });
+    }
+
+    /// Waits, once it is stopped, until its acceptors are gone and with them its sockets: then its
+    /// addresses are free.
+    pub(crate) async fn released(&self) {
+        let tasks = std::mem::take(&mut self.sockets().tasks);
+        for task in tasks {
+            // Aborted, as asked.
+            let _ = task.await;
+        }
     }
 
     /// Puts other sockets in the place of those it has.
@@ -225,9 +235,7 @@ impl Listener {
 
 impl Sockets {
     fn abort(&mut self) {
-        for task in self.tasks.drain(..) {
-            task.abort();
-        }
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 

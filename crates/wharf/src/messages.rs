@@ -25,6 +25,9 @@ use crate::websocket::{Error, Violation, WebSocket};
 const NORMAL: u16 = 1000;
 const GOING_AWAY: u16 = 1001;
 
+/// How long a peer has to answer a Close.
+const ANSWER: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// A connection as whole messages: a WebSocket, plain or over TLS.
 ///
 /// While the handler receives or sends, the messages of its [`Sender`]s are written too. When the
@@ -93,13 +96,15 @@ impl Messages {
         self.sent(result)
     }
 
-    /// Closes in order: sends the code and waits for the peer's answer, as long as the
-    /// `write` and `ping` limits allow.
+    /// Closes in order: sends the code and waits for the peer's answer, at most 5 s.
     ///
     /// # Errors
-    /// A code that must not be sent, or the socket failed.
+    /// A code that must not be sent, the socket failed, or the peer did not answer.
     pub async fn close(&mut self, code: u16, reason: &str) -> Result<(), Error> {
-        self.socket.close(code, reason).await
+        match tokio::time::timeout(ANSWER, self.socket.close(code, reason)).await {
+            Ok(closed) => closed,
+            Err(_) => Err(Error::NoClose),
+        }
     }
 
     fn sent(&self, result: Result<(), Error>) -> Result<(), Error> {

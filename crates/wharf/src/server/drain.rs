@@ -92,10 +92,6 @@ pub(crate) async fn all(inner: &Inner, deadline: Duration) -> DrainReport {
     inner.events.emit(|| Event::Draining);
     tracing::info!("draining");
     let listeners = inner.listeners();
-    // All of them stop before any of them is waited for.
-    for listener in &listeners {
-        listener.stop();
-    }
     let report = these(listeners, deadline, Closed::Drained).await;
     inner.events.emit(|| Event::Drained {
         finished: report.finished(),
@@ -115,10 +111,13 @@ pub(crate) async fn these(
     deadline: Duration,
     reason: Closed,
 ) -> DrainReport {
-    let stopped = listeners.into_iter().map(|listener| {
+    for listener in &listeners {
         listener.stop();
-        listener.owner.clone()
-    });
+    }
+    for listener in &listeners {
+        listener.released().await;
+    }
+    let stopped = listeners.iter().map(|listener| listener.owner.clone());
     owners(stopped.collect(), deadline, reason).await
 }
 
