@@ -1,6 +1,6 @@
 //! Child processes: their output as events, their end by id and by a deadline.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
@@ -51,12 +51,26 @@ impl Process {
     /// run that is killed itself and drops nothing.
     #[must_use]
     pub fn spawn(command: &Command) -> Self {
+        Self::start(command, Stdio::null())
+    }
+
+    /// As [`spawn`](Self::spawn), with `input` to read, then its end. At most 4 KiB, which a pipe
+    /// takes at once.
+    #[must_use]
+    pub fn spawn_with_input(command: &Command, input: &[u8]) -> Self {
+        assert!(input.len() <= 4096, "the pipe must take it at once");
+        let (reader, mut writer) = io::pipe().expect("a pipe");
+        writer.write_all(input).expect("the pipe has room");
+        Self::start(command, reader.into())
+    }
+
+    fn start(command: &Command, input: Stdio) -> Self {
         let name = format!("{command:?}");
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])
             .arg(command.get_program())
             .args(command.get_args())
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -227,6 +241,12 @@ mod tests {
         let finished = shell("echo out; echo err >&2; exit 3").finish(SOON);
         assert_eq!(finished.status.code(), Some(3));
         assert!(finished.output.contains("out\n") && finished.output.contains("err\n"));
+    }
+
+    #[test]
+    fn input_is_read_to_its_end() {
+        let finished = Process::spawn_with_input(&Command::new("cat"), b"in").finish(SOON);
+        assert_eq!(finished.output, "in");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The command for `name`, one of the tools of Debian's package coturn.
+/// The command for `name`, a tool of one of the packages that `interop/install.sh` installs.
 ///
 /// Panics when it is not on `PATH`.
 #[must_use]

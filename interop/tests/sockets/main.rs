@@ -1,0 +1,9 @@
+//! The library's listeners before clients and proxies that others wrote.
+//!
+//! The server runs in the test's process, on a thread of its own; the peer is a program, and both
+//! ends are asked what they saw.
+
+mod pki;
+mod served;
+mod tls;
+mod tls_clients;

@@ -1,0 +1,141 @@
+//! A running server whose handlers tell the test what they saw.
+
+use std::net::SocketAddr;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::runtime::{self, Runtime};
+use wharf::tls::TlsInfo;
+use wharf::{BoxError, Builder, Connection, DrainReport, Endpoint, Handle, Proxied, Server};
+use wharf::{Stats, Stream};
+
+/// How long an event at the server or the end of a peer may take.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// A server on a thread of its own.
+pub(crate) struct Served {
+    pub(crate) handle: Handle,
+    runtime: runtime::Handle,
+    thread: JoinHandle<DrainReport>,
+    seen: Receiver<Seen>,
+}
+
+/// What a handler knew of its connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) peer: Endpoint,
+    pub(crate) local: Endpoint,
+    pub(crate) socket_peer: Endpoint,
+    pub(crate) proxied: Option<Proxied>,
+    pub(crate) tls: Option<TlsInfo>,
+    /// What the handler was told, if it was told something.
+    pub(crate) said: String,
+}
+
+impl Seen {
+    pub(crate) fn of(connection: &Connection, said: impl Into<String>) -> Self {
+        let path = connection.path();
+        Self {
+            peer: path.peer,
+            local: path.local,
+            socket_peer: connection.socket_peer().clone(),
+            proxied: connection.proxied().cloned(),
+            tls: connection.tls().cloned(),
+            said: said.into(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn tls(&self) -> &TlsInfo {
+        self.tls.as_ref().expect("it came by TLS")
+    }
+}
+
+impl Served {
+    /// Builds a server and lets it run; what its handlers send is received by
+    /// [`seen`](Self::seen).
+    pub(crate) fn start(build: impl FnOnce(Builder, Sender<Seen>) -> Builder) -> Self {
+        let runtime = runtime();
+        let (sender, seen) = mpsc::channel();
+        let server = {
+            let _within = runtime.enter();
+            let server = build(Server::builder(), sender).build();
+            server.unwrap_or_else(|error| panic!("{error}"))
+        };
+        let handle = server.handle();
+        let outside = runtime.handle().clone();
+        let thread = thread::spawn(move || runtime.block_on(server.run()));
+        Self {
+            handle,
+            runtime: outside,
+            thread,
+            seen,
+        }
+    }
+
+    /// One listener whose handler is [`shout`].
+    pub(crate) fn shouting(listen: impl Into<wharf::Listen>) -> Self {
+        Self::start(|builder, seen| {
+            builder.listen("it", listen, move |stream| shout(stream, seen.clone()))
+        })
+    }
+
+    /// Where the listener `it` is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        let address = self.handle.address("it").expect("a listener");
+        address.ip().expect("an address")
+    }
+
+    /// What the next handler saw.
+    #[track_caller]
+    pub(crate) fn seen(&self) -> Seen {
+        self.seen.recv_timeout(SOON).expect("a connection")
+    }
+
+    /// Drains the server, and says what happened to each arrival at the listener `it`. Checks that
+    /// every handler ended by itself and that the counters add up.
+    #[track_caller]
+    pub(crate) fn finish(self) -> Stats {
+        let report = self.runtime.block_on(self.handle.drain(SOON));
+        assert_eq!(report.forced(), 0, "{report:?}");
+        let stats = self.handle.stats();
+        let (_, stats) = stats
+            .into_iter()
+            .find(|(name, _)| name == "it")
+            .expect("it");
+        assert_eq!((stats.pending, stats.live), (0, 0), "{stats:?}");
+        assert_eq!(
+            stats.arrived,
+            stats.accepted + stats.all_refused(),
+            "{stats:?}"
+        );
+        assert_eq!(stats.accepted, stats.all_closed(), "{stats:?}");
+        self.thread.join().expect("the server ran to its end");
+        stats
+    }
+}
+
+fn runtime() -> Runtime {
+    let mut builder = runtime::Builder::new_current_thread();
+    builder.enable_all().build().expect("a runtime")
+}
+
+/// Returns each line in capitals, so that it is no echo of the peer's own, and ends when the peer
+/// ends or says `bye`.
+pub(crate) async fn shout(stream: Stream, seen: Sender<Seen>) -> Result<(), BoxError> {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let read = stream.read_line(&mut line).await?;
+        let said = line.trim_end();
+        // The test may have seen enough and be over.
+        let _ = seen.send(Seen::of(stream.get_ref().connection(), said));
+        if read == 0 || said == "bye" {
+            return Ok(stream.shutdown().await?);
+        }
+        stream.write_all(line.to_uppercase().as_bytes()).await?;
+    }
+}
