@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the interop tests need: Debian's coturn for its client tools, and a Python virtual
-# environment with the packages of requirements.txt in the target directory. Does nothing when all
-# is there.
+# Installs what the interop tests need: Debian's packages of the peers, a Python virtual environment
+# with the packages of requirements.txt, and the Autobahn test suite; the last two in the target
+# directory. Does nothing when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,9 +18,20 @@ retry() {
 }
 
 packages=()
-for tool in turnutils_uclient turnutils_peer turnutils_stunclient; do
-    command -v "$tool" >/dev/null || { packages+=(coturn) && break; }
-done
+# need PACKAGE PROGRAM: asks for the package unless the program is there.
+need() {
+    command -v "$2" >/dev/null || packages+=("$1")
+}
+need coturn turnutils_uclient
+need openssl openssl
+need gnutls-bin gnutls-cli
+need haproxy haproxy
+need nginx-light nginx
+need curl curl
+need socat socat
+need chromium chromium
+need systemd systemd-socket-activate
+[ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || packages+=(libnginx-mod-stream)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
 
 if [ ${#packages[@]} -gt 0 ]; then
@@ -46,3 +57,5 @@ if ! cmp -s "$requirements" "$venv/requirements.txt"; then
         --require-hashes -r "$requirements"
     cp "$requirements" "$venv/requirements.txt"
 fi
+
+interop/autobahn.sh

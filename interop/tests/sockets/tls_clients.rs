@@ -34,7 +34,7 @@ fn who_the_client_is_can_be_seen() {
             let client = s_client(&served, &ca.file(), &showing(version, &alice));
             assert_writes(
                 &client,
-                &["Acceptable client certificate CA names", "\nAHOY\n"],
+                &["Acceptable client certificate CA names", "AHOY\n"],
             );
             let seen = served.seen();
             let peer = seen.tls().peer.as_ref().expect("a certificate");
@@ -51,7 +51,7 @@ fn without_a_certificate_it_depends() {
     let ca = Authority::new();
     for version in VERSIONS {
         let served = asking(&ca, ClientAuth::Optional);
-        assert_writes(&s_client(&served, &ca.file(), version), &["\nAHOY\n"]);
+        assert_writes(&s_client(&served, &ca.file(), version), &["AHOY\n"]);
         assert_eq!(served.seen().tls().peer, None);
         served.seen();
         assert_eq!(served.finish().closed(Closed::Finished), 1);
