@@ -3,7 +3,12 @@
 //! The server runs in the test's process, on a thread of its own; the peer is a program, and both
 //! ends are asked what they saw.
 
+mod browser;
+mod conformance;
 mod pki;
+mod proxy;
 mod served;
 mod tls;
 mod tls_clients;
+mod unix;
+mod upgrades;

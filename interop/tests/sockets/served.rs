@@ -1,15 +1,16 @@
 //! A running server whose handlers tell the test what they saw.
 
-use std::net::SocketAddr;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::runtime::{self, Runtime};
 use wharf::tls::TlsInfo;
 use wharf::{BoxError, Builder, Connection, DrainReport, Endpoint, Handle, Proxied, Server};
-use wharf::{Stats, Stream};
+use wharf::{Messages, Stats, Stream};
 
 /// How long an event at the server or the end of a peer may take.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -91,7 +92,12 @@ impl Served {
     /// What the next handler saw.
     #[track_caller]
     pub(crate) fn seen(&self) -> Seen {
-        self.seen.recv_timeout(SOON).expect("a connection")
+        self.seen_within(SOON).expect("a connection")
+    }
+
+    /// As [`seen`](Self::seen), for a peer that takes its time.
+    pub(crate) fn seen_within(&self, time: Duration) -> Option<Seen> {
+        self.seen.recv_timeout(time).ok()
     }
 
     /// Drains the server, and says what happened to each arrival at the listener `it`. Checks that
@@ -117,6 +123,21 @@ impl Served {
     }
 }
 
+/// What a plain client hears after it has sent `bytes`, and how long that took. An end with a reset
+/// is an end too: what the server has not read resets the connection.
+pub(crate) fn talk(to: SocketAddr, bytes: &[u8]) -> (Vec<u8>, Duration) {
+    let began = Instant::now();
+    let mut client = TcpStream::connect(to).expect("a connection");
+    client.set_read_timeout(Some(SOON)).expect("a timeout");
+    client.write_all(bytes).expect("a socket that takes it");
+    let mut answer = Vec::new();
+    match client.read_to_end(&mut answer) {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),
+    }
+    (answer, began.elapsed())
+}
+
 fn runtime() -> Runtime {
     let mut builder = runtime::Builder::new_current_thread();
     builder.enable_all().build().expect("a runtime")
@@ -138,4 +159,25 @@ pub(crate) async fn shout(stream: Stream, seen: Sender<Seen>) -> Result<(), BoxE
         }
         stream.write_all(line.to_uppercase().as_bytes()).await?;
     }
+}
+
+/// Answers one HTTP request with ahoy.
+pub(crate) async fn greet(stream: Stream, seen: Sender<Seen>) -> Result<(), BoxError> {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    while stream.read_line(&mut line).await? > 2 {
+        line.clear();
+    }
+    let _ = seen.send(Seen::of(stream.get_ref().connection(), ""));
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nahoy\n";
+    stream.write_all(answer).await?;
+    Ok(stream.shutdown().await?)
+}
+
+/// Returns each message as it came.
+pub(crate) async fn echo(mut messages: Messages) -> Result<(), BoxError> {
+    while let Some(message) = messages.recv().await {
+        messages.send(message?).await?;
+    }
+    Ok(())
 }

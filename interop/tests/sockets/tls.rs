@@ -1,16 +1,15 @@
 //! `openssl s_client` and `gnutls-cli`: versions, names, protocols, resumption; and what is no TLS.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wharf::config::{Resumption, TlsVersion};
 use wharf::{Closed, Listen, Refusal, Tls};
 use wharf_interop::{Finished, Process, tool};
 
 use crate::pki::Authority;
-use crate::served::{SOON, Served};
+use crate::served::{SOON, Served, talk};
 
 /// A listener with certificates for a.example and b.example, signed by `ca`.
 pub(crate) fn listen(ca: &Authority) -> Listen {
@@ -25,9 +24,14 @@ pub(crate) fn listen(ca: &Authority) -> Listen {
 
 /// Runs `openssl s_client` with `flags`, which says ahoy, then bye, and trusts `ca`.
 pub(crate) fn s_client(served: &Served, ca: &Path, flags: &str) -> Finished {
+    s_client_to(served.address(), ca, flags)
+}
+
+/// As [`s_client`], to any address.
+pub(crate) fn s_client_to(to: SocketAddr, ca: &Path, flags: &str) -> Finished {
     let mut command = tool("openssl");
     command.args(["s_client", "-ign_eof", "-verify_return_error", "-connect"]);
-    command.arg(served.address().to_string());
+    command.arg(to.to_string());
     command
         .arg("-CAfile")
         .arg(ca)
@@ -171,21 +175,12 @@ fn what_is_no_tls_is_closed_in_time() {
     let served = Served::shouting(listen(&ca).with(|config| {
         config.timeouts.handshake = Some(DEADLINE);
     }));
-    let talk = |bytes: &[u8]| {
-        let began = Instant::now();
-        let mut client = TcpStream::connect(served.address()).expect("a connection");
-        client.set_read_timeout(Some(SOON)).expect("a timeout");
-        client.write_all(bytes).expect("a socket that takes it");
-        let mut answer = Vec::new();
-        client.read_to_end(&mut answer).expect("an orderly end");
-        (answer, began.elapsed())
-    };
     for garbage in [
         &b"\x16\x03\x01\x00\x04junk"[..],
         b"SSH-2.0-OpenSSH_9.2\r\n",
         &[0; 64],
     ] {
-        let (answer, _) = talk(garbage);
+        let (answer, _) = talk(served.address(), garbage);
         assert_eq!(
             (answer.first(), answer.get(5)),
             (Some(&21), Some(&2)),
@@ -193,7 +188,7 @@ fn what_is_no_tls_is_closed_in_time() {
         );
     }
     for incomplete in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
-        let (answer, waited) = talk(incomplete);
+        let (answer, waited) = talk(served.address(), incomplete);
         assert!(
             answer.is_empty() && waited >= DEADLINE,
             "{answer:?} after {waited:?}"
