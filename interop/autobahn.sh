@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Installs the Autobahn test suite, which tests WebSocket servers, in the target directory. It is
-# written in Python 2, which Debian had last in bullseye: that one's packages are unpacked beside
-# the suite, and nothing of the system is touched. Does nothing when all is there.
+# Installs the Autobahn test suite, which tests WebSocket servers, in the target directory; part of
+# install.sh, whose virtual environment it needs. The suite is written in Python 2, which Debian had
+# last in bullseye: that one's packages are unpacked beside the suite, and nothing of the system is
+# touched. Does nothing when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 say() { echo "interop/autobahn.sh: $*" >&2; }
 
 recipe=$PWD/interop/autobahn.txt
-prefix=$(realpath -m "${CARGO_TARGET_DIR:-target}")/autobahn
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+prefix=$target/autobahn
 # The copy beside the suite tells which packages it was installed with.
 cmp -s "$recipe" "$prefix/autobahn.txt" && exit 0
 
@@ -32,18 +34,18 @@ for deb in "$prefix"/debs/*.deb; do
     dpkg-deb --extract "$deb" "$prefix/root"
 done
 
-LD_LIBRARY_PATH=$(echo "$prefix"/root/usr/lib/*-linux-gnu)
-export LD_LIBRARY_PATH
+# pip is run from its own wheel, and installs what the suite's sources are built with.
+"$target/interop-venv/bin/pip" download --quiet --disable-pip-version-check --no-deps \
+    --require-hashes --dest "$prefix/tools" -r <(grep -E '^(pip|setuptools|wheel)==' "$recipe")
+pip=("$prefix"/tools/pip-*.whl)
+libraries=("$prefix"/root/usr/lib/*-linux-gnu)
+export LD_LIBRARY_PATH=${libraries[0]}
 python2=$prefix/root/usr/bin/python2.7
-# pip makes itself at home first, from its own wheel; then it has what the suite's sources need.
-mapfile -t tools < <(grep -E '^(pip|setuptools|wheel)==' "$recipe" | cut -d ' ' -f 1)
-python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$prefix/tools" \
-    "${tools[@]}"
-"$python2" "$prefix"/tools/pip-*.whl/pip install --quiet --no-index \
-    --find-links "$prefix/tools" --target "$prefix/tools" "${tools[@]}" 2>/dev/null
+"$python2" "${pip[0]}/pip" install --quiet --no-python-version-warning --no-index \
+    --find-links "$prefix/tools" --target "$prefix/tools" pip setuptools wheel
 PYTHONPATH=$prefix/tools "$python2" -m pip install --quiet --disable-pip-version-check \
     --no-python-version-warning --retries 3 --require-hashes --no-deps --no-build-isolation \
-    --target "$prefix/site" -r <(grep -vE '^(pip|setuptools|wheel)==' "$recipe")
+    --target "$prefix/site" -r <(grep -vE '^(pip|wheel)==' "$recipe")
 # `zope` is a package only where Python reads .pth files, which it does not in PYTHONPATH.
 touch "$prefix/site/zope/__init__.py"
 rm -rf "$prefix"/{apt,debs,tools}

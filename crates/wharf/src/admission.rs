@@ -81,9 +81,10 @@ pub(crate) fn admit(
     let places = match raw::check(listener, &live, &arrival, places) {
         Ok(places) => places,
         Err(reason) => {
-            turn_away(arrival.socket, &TurnAway::of(&live, reason));
+            // Counted first: who sees the end of a connection finds it in the counters.
             owner.counters.refused(reason);
             owner.events.refused(&owner.name, &arrival.peer, reason, "");
+            turn_away(arrival.socket, &TurnAway::of(&live, reason));
             return;
         }
     };
