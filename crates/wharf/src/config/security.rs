@@ -57,6 +57,12 @@ impl From<std::path::PathBuf> for Pem {
     }
 }
 
+impl From<&std::path::Path> for Pem {
+    fn from(file: &std::path::Path) -> Self {
+        Self::File(file.to_owned())
+    }
+}
+
 impl From<&str> for Pem {
     /// PEM text, or else the name of a file.
     fn from(text: &str) -> Self {
