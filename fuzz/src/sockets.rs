@@ -1,6 +1,8 @@
 //! The bodies of the targets for the socket library, which the tests of `wharf` replay: each takes any
 //! bytes and panics when something is wrong.
 
+#[path = "admission.rs"]
+mod admission;
 #[path = "config.rs"]
 mod config;
 #[path = "websocket.rs"]
@@ -18,6 +20,7 @@ pub(crate) const ALL: &[(&str, Target)] = &[
     ("ws_frames", websocket::ws_frames),
     ("config_toml", config::config_toml),
     ("config_url", config::config_url),
+    ("first_bytes", admission::first_bytes),
 ];
 
 /// What follows the signature of version 1.

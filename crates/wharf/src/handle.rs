@@ -180,7 +180,7 @@ impl Handle {
         }
         if state.started {
             crate::server::announce(&listener);
-            listener.resume();
+            listener.start();
         }
         state.listeners.insert(name.to_owned(), listener);
         Ok(())

@@ -38,6 +38,8 @@ struct Sockets {
     acceptors: Vec<Arc<Acceptor>>,
     tasks: Vec<JoinHandle<()>>,
     watch: Option<AbortHandle>,
+    /// The server runs.
+    started: bool,
     suspended: bool,
     stopped: bool,
 }
@@ -61,8 +63,8 @@ impl Listener {
                 acceptors: acceptors.into_iter().map(Arc::new).collect(),
                 tasks: Vec::new(),
                 watch: None,
-                // Nothing is accepted before `resume`.
-                suspended: true,
+                started: false,
+                suspended: false,
                 stopped: false,
             }),
             owner: Arc::new(owner),
@@ -93,7 +95,16 @@ impl Listener {
         self.sockets().suspended
     }
 
-    /// Starts to accept, or goes on. Must be called on the server's runtime.
+    /// Accepts from now on, unless it is suspended. Must be called on the server's runtime.
+    pub(crate) fn start(self: &Arc<Self>) {
+        let mut sockets = self.sockets();
+        if !sockets.started {
+            sockets.started = true;
+            self.spawn(&mut sockets);
+        }
+    }
+
+    /// Goes on to accept, as soon as the server runs. Must be called on the server's runtime.
     pub(crate) fn resume(self: &Arc<Self>) {
         let mut sockets = self.sockets();
         if sockets.suspended && !sockets.stopped {
@@ -102,7 +113,11 @@ impl Listener {
         }
     }
 
+    /// Makes the tasks that accept, if there may be any now.
     fn spawn(self: &Arc<Self>, sockets: &mut Sockets) {
+        if !sockets.started || sockets.suspended || sockets.stopped {
+            return;
+        }
         let config = &self.owner.live().config;
         // With `reuse-port` each socket is an acceptor's own.
         let shared = !config.accept.reuse_port;
@@ -160,9 +175,7 @@ impl Listener {
         }
         sockets.abort();
         sockets.acceptors = acceptors.into_iter().map(Arc::new).collect();
-        if !sockets.suspended {
-            self.spawn(&mut sockets);
-        }
+        self.spawn(&mut sockets);
     }
 
     pub(crate) fn keep_watch(&self, watch: AbortHandle) {
@@ -194,7 +207,7 @@ impl Listener {
         let mut sockets = self.sockets();
         let waits_otherwise =
             old.config.limits.on_full != limits.on_full || old.config.rates.accept != rates.accept;
-        if waits_otherwise && !sockets.suspended {
+        if waits_otherwise {
             sockets.abort();
             self.spawn(&mut sockets);
         }

@@ -141,7 +141,7 @@ impl Server {
         state.started = true;
         for listener in state.listeners.values() {
             bind::announce(listener);
-            listener.resume();
+            listener.start();
         }
         drop(state);
         let monitor = tokio::spawn(monitor::run(Arc::downgrade(&self.inner)));

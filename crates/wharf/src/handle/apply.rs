@@ -103,7 +103,7 @@ pub(super) fn apply(
     for listener in added {
         if state.started {
             announce(&listener);
-            listener.resume();
+            listener.start();
         }
         state
             .listeners
