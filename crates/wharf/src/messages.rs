@@ -37,19 +37,18 @@ pub struct Messages {
     socket: Box<WebSocket<Layer>>,
     outbox: Option<Arc<Outbox<Message>>>,
     rate: MessageRate,
-    /// Watches for the drain while receiving.
-    draining: Option<std::pin::Pin<Box<tokio_util::sync::WaitForCancellationFutureOwned>>>,
+    /// The peer was told that the listener drains.
+    told: bool,
     connection: Connection,
 }
 
 impl Messages {
     pub(crate) fn new(socket: Box<WebSocket<Layer>>, connection: Connection) -> Self {
-        let draining = Box::pin(connection.shared().owner.draining.clone().cancelled_owned());
         Self {
             socket,
             outbox: None,
             rate: MessageRate::default(),
-            draining: Some(draining),
+            told: false,
             connection,
         }
     }
@@ -120,14 +119,19 @@ impl Messages {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Message, Error>>> {
-        self.poll_drain(cx);
+        self.tell_drain();
         if let Poll::Ready(Err(error)) = self.poll_outbox(cx) {
             note(&self.connection, &error);
             return Poll::Ready(Some(Err(error)));
         }
+        ready!(self.rate.poll(cx, self.connection.shared()));
+        let mut received = self.socket.poll_recv(cx);
+        // A drain that began before there was a waker to wake is seen here.
+        if received.is_pending() && self.tell_drain() {
+            received = self.socket.poll_recv(cx);
+        }
+        let received = ready!(received);
         let shared = self.connection.shared();
-        ready!(self.rate.poll(cx, shared));
-        let received = ready!(self.socket.poll_recv(cx));
         match &received {
             Some(Ok(_)) => {
                 one_more(&shared.owner.counters.messages_received);
@@ -139,15 +143,15 @@ impl Messages {
         Poll::Ready(received)
     }
 
-    /// Says goodbye once, when the listener begins to drain.
-    fn poll_drain(&mut self, cx: &mut Context<'_>) {
-        if let Some(draining) = &mut self.draining
-            && draining.as_mut().poll(cx).is_ready()
-        {
-            self.draining = None;
-            // A connection that is closing already has said its goodbye.
-            let _ = self.socket.start_close(GOING_AWAY, "");
+    /// Says goodbye once, when the listener begins to drain. Says whether it did so now.
+    fn tell_drain(&mut self) -> bool {
+        if self.told || !self.connection.shared().owner.drains() {
+            return false;
         }
+        self.told = true;
+        // A connection that is closing already has said its goodbye.
+        let _ = self.socket.start_close(GOING_AWAY, "");
+        true
     }
 
     /// Writes what senders have queued, as far as the socket takes it. Ready when nothing waits.

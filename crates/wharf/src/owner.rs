@@ -1,7 +1,7 @@
 //! What connections belong to: a listener, or a client.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,8 @@ pub(crate) struct Owner {
     pub(crate) memory: Arc<Budget>,
     /// Cancelled when it begins to drain.
     pub(crate) draining: CancellationToken,
+    /// The same for those who look with each message: the token's own answer takes a lock.
+    drains: AtomicBool,
     live: ArcSwap<Live>,
     /// Counts the changes of `live`, so that a connection sees with one load that it must look.
     version: AtomicU32,
@@ -54,6 +56,7 @@ impl Owner {
             events,
             memory,
             draining,
+            drains: AtomicBool::new(false),
             live: ArcSwap::from_pointee(live),
             version: AtomicU32::new(0),
             ids,
@@ -80,6 +83,20 @@ impl Owner {
 
     pub(crate) fn version(&self) -> u32 {
         self.version.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has begun to drain.
+    pub(crate) fn drains(&self) -> bool {
+        self.drains.load(Ordering::Relaxed)
+    }
+
+    /// Begins to drain: whoever waits for that, or for a message, is told.
+    pub(crate) fn drain(&self) {
+        self.drains.store(true, Ordering::SeqCst);
+        self.draining.cancel();
+        for connection in self.connections.all() {
+            connection.wake();
+        }
     }
 
     /// Puts new rules in force, and wakes the connections so that none waits by the old ones.

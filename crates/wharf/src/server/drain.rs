@@ -139,7 +139,7 @@ pub(crate) async fn owners(
     // What ends because of the drain is in the report.
     for one in &draining {
         one.owner.connections.close();
-        one.owner.draining.cancel();
+        one.owner.drain();
     }
     // A deadline beyond what the clock can say is none.
     let at = began

@@ -164,14 +164,21 @@ impl Guard {
         }
         self.refresh(shared);
         let limits = (self.read_limit(), self.live.config.timeouts.write);
-        if limits.0.is_none() && limits.1.is_none() && self.meter.is_none() {
+        let timed = match side {
+            Side::Read => limits.0.is_some() || self.meter.is_some(),
+            Side::Write => limits.1.is_some(),
+        };
+        if timed {
+            let since = match side {
+                Side::Read => &mut self.reading_since,
+                Side::Write => &mut self.writing_since,
+            };
+            since.get_or_insert_with(Instant::now);
+        }
+        if self.reading_since.is_none() && self.writing_since.is_none() {
             self.timer = None;
             return Poll::Pending;
         }
-        match side {
-            Side::Read => self.reading_since.get_or_insert_with(Instant::now),
-            Side::Write => self.writing_since.get_or_insert_with(Instant::now),
-        };
         let received = shared.received.load(Ordering::Relaxed);
         let reason = ready!(self.poll_deadlines(cx, received, limits.0, limits.1));
         shared.fail(reason);
