@@ -36,7 +36,7 @@ lint: ## Checks format, lints, documentation, rings and file lengths
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 
-bench: ## Measures: codec, core, and the relay beside coturn and a do-nothing relay
+bench: ## Measures BENCH: codec, core, relay, sockets, or all but the last
 	command -v turnserver >/dev/null || interop/install.sh
 	cargo build --release --locked -p wharfd -p wharf-bench
 	target/release/wharf-bench $(BENCH)

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::sockets::{LoadRole, ServerRole, SocketsOptions};
+
 /// Measures Wharf beside its peers and beside the raw floor.
 #[derive(Debug, Parser)]
 #[command(name = "wharf-bench", version)]
@@ -25,11 +27,19 @@ pub(crate) enum Command {
     Core,
     /// Whole servers over loopback, beside coturn and the floor.
     Relay(RelayOptions),
-    /// Everything.
+    /// The library, beside bare tokio doing the same, nginx and haproxy.
+    Sockets(SocketsOptions),
+    /// Codec, core and relay.
     All(RelayOptions),
     /// The do-nothing relay: a child of `relay`.
     #[command(hide = true)]
     Floor,
+    /// A server: a child of `sockets`.
+    #[command(hide = true)]
+    SocketServer(ServerRole),
+    /// A load: a child of `sockets`.
+    #[command(hide = true)]
+    SocketLoad(LoadRole),
 }
 
 /// Which servers to measure, and under which load.

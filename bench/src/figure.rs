@@ -22,6 +22,15 @@ impl Report {
         self.figures.get(name).copied()
     }
 
+    /// The names of figures taken before that begin and end so.
+    pub(crate) fn names(&self, start: &str, end: &str) -> Vec<String> {
+        let names = self.figures.keys();
+        names
+            .filter(|name| name.starts_with(start) && name.ends_with(end))
+            .cloned()
+            .collect()
+    }
+
     /// Prints a figure beside the limit that the project sets itself. The verdict is printed, not
     /// enforced: a busy machine must not fail a build.
     pub(crate) fn goal(&self, goals: &mut Table, name: &str, relation: Relation, limit: f64) {
@@ -212,6 +221,8 @@ mod tests {
         report.goal(&mut goals, "r", Relation::AtMost, 1.15);
         report.goal(&mut goals, "r", Relation::AtLeast, 1.15);
         report.goal(&mut goals, "absent", Relation::AtMost, 1.0);
+        assert_eq!(report.names("r", ""), ["r"]);
+        assert!(report.names("r", "x").is_empty());
         let verdicts: Vec<&str> = goals.rows[1..].iter().map(|r| r[3].as_str()).collect();
         assert_eq!(verdicts, ["MISSED", "reached"]);
     }

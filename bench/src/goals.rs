@@ -13,7 +13,21 @@ const GOALS: &[(&str, Relation, f64)] = &[
     // A mebibyte over a million requests is what the allocator keeps, not state of the requests.
     ("relay.flood.wharf.memory", Relation::AtMost, 1_048_576.0),
     ("relay.flood.wharf.p99", Relation::AtMost, 2.0),
+    ("sockets.bulk.tcp.wharf-to-bare", Relation::AtLeast, 0.95),
+    ("sockets.bulk.unix.wharf-to-bare", Relation::AtLeast, 0.95),
+    ("sockets.bulk.tls.wharf-to-bare", Relation::AtLeast, 0.95),
+    ("sockets.idle.tcp.wharf.memory", Relation::AtMost, 2048.0),
+    ("sockets.idle.tls.wharf.memory", Relation::AtMost, 16_384.0),
+    ("sockets.idle.ws.wharf.memory", Relation::AtMost, 4096.0),
+    ("sockets.accept.tcp.wharf-to-bare", Relation::AtLeast, 0.9),
+    ("sockets.overload.goodput-to-peak", Relation::AtLeast, 0.8),
+    // Less than a hundred connections with all they may hold.
+    ("sockets.overload.memory", Relation::AtMost, 1_048_576.0),
+    ("sockets.overload.recovery", Relation::AtMost, 1000.0),
 ];
+
+/// The least share of bare tokio's requests for each processor second, in every `sockets.echo`.
+const ECHO: f64 = 0.95;
 
 /// Shapes of single datagrams, whose cost is taken from one flow to a thousand.
 const SHAPES: [&str; 3] = ["to-peer", "to-client", "across"];
@@ -58,6 +72,9 @@ pub(crate) fn print(report: &Report) {
             let name = format!("relay.{shape}.{flows}.wharf-to-coturn.p99");
             report.goal(&mut table, &name, Relation::AtMost, 1.0);
         }
+    }
+    for name in report.names("sockets.echo.", ".wharf-to-bare") {
+        report.goal(&mut table, &name, Relation::AtLeast, ECHO);
     }
     table.print();
     for (what, title) in COSTS {

@@ -1,7 +1,8 @@
 //! Measures Wharf beside its peers and beside the floor that the kernel sets.
 //!
 //! This is a program, not a library: `wharf-bench codec` takes the wire format, `core` the TURN
-//! state machine without sockets, `relay` whole servers over loopback, `all` everything. Each
+//! state machine without sockets, `relay` whole servers over loopback, `sockets` the library beside bare
+//! tokio, `all` the first three. Each
 //! figure is printed as `figure NAME VALUE UNIT`; `bench/README.md` says what each one is and how
 //! it is taken. No figure decides a test, and nothing here is needed to run a server.
 
@@ -24,6 +25,7 @@ mod process;
 mod relay;
 mod series;
 mod server;
+mod sockets;
 
 use std::fmt::Display;
 use std::io;
@@ -90,12 +92,15 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Codec => codec::run(&mut report, cli.quick)?,
         Command::Core => machine::run(&mut report, cli.quick)?,
         Command::Relay(options) => relay::run(&mut report, options, cli.quick)?,
+        Command::Sockets(options) => sockets::run(&mut report, options, cli.quick)?,
         Command::All(options) => {
             codec::run(&mut report, cli.quick)?;
             machine::run(&mut report, cli.quick)?;
             relay::run(&mut report, options, cli.quick)?;
         }
         Command::Floor => return floor::run(),
+        Command::SocketServer(role) => return sockets::serve(role),
+        Command::SocketLoad(role) => return sockets::load(role),
     }
     goals::print(&report);
     Ok(())

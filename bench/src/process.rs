@@ -46,6 +46,13 @@ impl Processors {
         wharf_udp::pin_current_thread(self.generator)?;
         Ok(Pinned { child: child? })
     }
+
+    /// Starts a child on the generator's processor, where the calling thread is.
+    pub(crate) fn spawn_generator(self, command: &mut Command) -> io::Result<Pinned> {
+        self.pin_generator()?;
+        let child = command.spawn()?;
+        Ok(Pinned { child })
+    }
 }
 
 /// A child process that ends with this value.

@@ -292,12 +292,14 @@ fn coturn_arguments(address: SocketAddr, folder: &Path) -> Vec<String> {
 
 /// A folder that is removed with this value.
 #[derive(Debug)]
-struct Folder {
-    path: PathBuf,
+pub(crate) struct Folder {
+    /// Where it is.
+    pub(crate) path: PathBuf,
 }
 
 impl Folder {
-    fn create() -> Result<Self, Failure> {
+    /// A new one, among the temporary files.
+    pub(crate) fn create() -> Result<Self, Failure> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!(
             "wharf-bench-{}-{}",

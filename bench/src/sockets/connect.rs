@@ -1,0 +1,129 @@
+//! The load's connections: made by hand where that is cheaper than a library, so that the load keeps
+//! ahead of the server.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use super::options::{LoadRole, Transport};
+use crate::Failure;
+
+/// Any connection of bytes.
+pub(super) trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
+
+/// Makes connections to one server.
+pub(super) struct Connector {
+    transport: Transport,
+    address: String,
+    tls: Option<TlsConnector>,
+}
+
+impl Connector {
+    pub(super) fn new(role: &LoadRole) -> Result<Self, Failure> {
+        let tls = match role.transport {
+            Transport::Tls => Some(trusting(&role.folder.join("cert.pem"))?),
+            _ => None,
+        };
+        Ok(Self {
+            transport: role.transport,
+            address: role.address.clone(),
+            tls,
+        })
+    }
+
+    /// A connection, its handshakes complete.
+    pub(super) async fn connect(&self) -> io::Result<Box<dyn Bytes>> {
+        if self.transport == Transport::Unix {
+            return Ok(Box::new(UnixStream::connect(&self.address).await?));
+        }
+        let mut stream = TcpStream::connect(&self.address).await?;
+        stream.set_nodelay(true)?;
+        if let Some(tls) = &self.tls {
+            let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
+            return Ok(Box::new(tls.connect(name, stream).await?));
+        }
+        if self.transport == Transport::Ws {
+            upgrade(&mut stream).await?;
+        }
+        Ok(Box::new(stream))
+    }
+}
+
+fn trusting(cert: &Path) -> Result<TlsConnector, Failure> {
+    let refused = |error: &dyn std::fmt::Display| Failure::refused("certificate", error);
+    let cert = CertificateDer::from_pem_file(cert).map_err(|error| refused(&error))?;
+    let mut roots = RootCertStore::empty();
+    roots.add(cert).map_err(|error| refused(&error))?;
+    let config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// A WebSocket's opening handshake (RFC 6455 section 4.1), with the key of its section 1.3.
+async fn upgrade(stream: &mut TcpStream) -> io::Result<()> {
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(REQUEST).await?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(stream.read_u8().await?);
+        if answer.len() > 4096 {
+            break;
+        }
+    }
+    if answer.starts_with(b"HTTP/1.1 101 ") {
+        return Ok(());
+    }
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    Err(io::Error::new(io::ErrorKind::InvalidData, answer))
+}
+
+/// A request of `size` bytes and the answer that an echo gives, as they are on the wire below TLS.
+pub(super) fn exchange(transport: Transport, size: usize) -> (Vec<u8>, Vec<u8>) {
+    let payload: Vec<u8> = (0..size).map(|i| i as u8).collect();
+    if transport != Transport::Ws {
+        return (payload.clone(), payload);
+    }
+    // A binary message in one frame, with 7 or 16 bits of length (RFC 6455 section 5.2).
+    let header = |mask: u8| match size {
+        0..=125 => vec![0x82, mask | size as u8],
+        _ => {
+            let [high, low] = (size as u16).to_be_bytes();
+            vec![0x82, mask | 126, high, low]
+        }
+    };
+    let key = [0x37, 0xfa, 0x21, 0x3d];
+    let mut request = header(0x80);
+    request.extend(key);
+    request.extend(payload.iter().zip(key.iter().cycle()).map(|(a, b)| a ^ b));
+    let mut answer = header(0);
+    answer.extend(payload);
+    (request, answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_as_in_the_rfc() {
+        // RFC 6455 section 5.7: a masked "Hello" has these header and key bytes.
+        let (request, answer) = exchange(Transport::Ws, 5);
+        assert_eq!(request[..6], [0x82, 0x85, 0x37, 0xfa, 0x21, 0x3d]);
+        assert_eq!(request[6..], [0x37, 0xfb, 0x23, 0x3e, 0x33]);
+        assert_eq!(answer, [0x82, 5, 0, 1, 2, 3, 4]);
+        let (request, answer) = exchange(Transport::Ws, 256);
+        assert_eq!((request.len(), answer.len()), (264, 260));
+        assert_eq!(request[1..4], [0xfe, 1, 0]);
+    }
+}

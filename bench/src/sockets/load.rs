@@ -1,0 +1,196 @@
+//! The load: a child that holds its connections open and works when it is told to.
+//!
+//! It prints `ready` once its connections are made. For each line `run MS RATE` it works for so
+//! many milliseconds and answers `done COUNT`. RATE, attempts a second, counts only for `overload`,
+//! where 0 stands for one attempt after the other. It ends when its input ends.
+
+use std::io::{self, BufRead as _, Write as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use super::connect::{Bytes, Connector, exchange};
+use super::options::{LoadRole, Work};
+use super::serve::REQUEST;
+use crate::Failure;
+
+/// Connections that are made at once, fewer than any backlog.
+const OPENING: usize = 100;
+/// How long an answer may take to be of use.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+/// Attempts under way at once; what is more is not begun.
+const ATTEMPTS: usize = 12_000;
+/// How often attempts are begun.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Runs until the standard input ends.
+pub(crate) fn run(role: &LoadRole) -> Result<(), Failure> {
+    super::raise_descriptors()?;
+    let failed = |error| Failure::io(&"load", error);
+    let runtime = super::runtime()?;
+    let connector = Arc::new(Connector::new(role)?);
+    let mut open = match role.work {
+        Work::Accept | Work::Overload => Vec::new(),
+        _ => runtime
+            .block_on(open(&connector, role.connections))
+            .map_err(failed)?,
+    };
+    let (request, answer) = exchange(role.transport, role.size);
+    let exchange = Arc::new((request, answer));
+    say("ready")?;
+    for line in io::stdin().lock().lines() {
+        let line = line.map_err(failed)?;
+        let mut words = line.split(' ').skip(1).map(str::parse::<u64>);
+        let (Some(Ok(millis)), Some(Ok(rate))) = (words.next(), words.next()) else {
+            return Err(Failure::Refused(format!("not a command: {line}")));
+        };
+        let until = Instant::now() + Duration::from_millis(millis);
+        let count = match role.work {
+            Work::Overload if rate > 0 => runtime.block_on(offer(role, until, rate)),
+            Work::Accept | Work::Overload => runtime.block_on(in_turns(role, until)),
+            work => runtime.block_on(async {
+                let mut tasks = JoinSet::new();
+                for stream in open.drain(..) {
+                    tasks.spawn(ask(stream, exchange.clone(), until, work));
+                }
+                let mut total = 0;
+                while let Some(ended) = tasks.join_next().await {
+                    let (stream, count) = ended.map_err(io::Error::other)??;
+                    open.push(stream);
+                    total += count;
+                }
+                Ok(total)
+            }),
+        };
+        say(&format!("done {}", count.map_err(failed)?))?;
+    }
+    Ok(())
+}
+
+fn say(line: &str) -> Result<(), Failure> {
+    let mut output = io::stdout().lock();
+    writeln!(output, "{line}")
+        .and_then(|()| output.flush())
+        .map_err(|error| Failure::io(&"standard output", error))
+}
+
+async fn open(connector: &Arc<Connector>, count: usize) -> io::Result<Vec<Box<dyn Bytes>>> {
+    let mut streams = Vec::with_capacity(count);
+    while streams.len() < count {
+        let mut opening = JoinSet::new();
+        for _ in 0..OPENING.min(count - streams.len()) {
+            let connector = connector.clone();
+            opening.spawn(async move { connector.connect().await });
+        }
+        while let Some(opened) = opening.join_next().await {
+            streams.push(opened.map_err(io::Error::other)??);
+        }
+    }
+    Ok(streams)
+}
+
+/// Sends a request, awaits its answer, and so on.
+async fn ask(
+    mut stream: Box<dyn Bytes>,
+    exchange: Arc<(Vec<u8>, Vec<u8>)>,
+    until: Instant,
+    work: Work,
+) -> io::Result<(Box<dyn Bytes>, u64)> {
+    let (request, expected) = &*exchange;
+    let mut answer = vec![0; expected.len()];
+    let mut count = 0;
+    while Instant::now() < until {
+        if work == Work::Bulk {
+            // Nobody would read the answer to what is still being written.
+            let (mut reader, mut writer) = tokio::io::split(&mut stream);
+            let writing = async {
+                writer.write_all(request).await?;
+                writer.flush().await
+            };
+            tokio::try_join!(writing, reader.read_exact(&mut answer))?;
+        } else {
+            stream.write_all(request).await?;
+            stream.flush().await?;
+            stream.read_exact(&mut answer).await?;
+        }
+        if answer != *expected {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a wrong answer"));
+        }
+        count += 1;
+    }
+    Ok((stream, count))
+}
+
+/// One connection after the other, as many at once as there are connections, until the time is over:
+/// how many were served.
+async fn in_turns(role: &LoadRole, until: Instant) -> io::Result<u64> {
+    let mut tasks = JoinSet::new();
+    for _ in 0..role.connections {
+        let (address, work) = (role.address.clone(), role.work);
+        tasks.spawn(async move {
+            let mut count = 0;
+            while Instant::now() < until {
+                match work {
+                    Work::Accept => come_and_go(&address).await?,
+                    _ => attempt(&address).await?,
+                }
+                count += 1;
+            }
+            Ok::<u64, io::Error>(count)
+        });
+    }
+    let mut total = 0;
+    while let Some(count) = tasks.join_next().await {
+        total += count.map_err(io::Error::other)??;
+    }
+    Ok(total)
+}
+
+/// Connects, awaits the end, and goes.
+async fn come_and_go(address: &str) -> io::Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
+    forget(&stream)?;
+    stream.read(&mut [0; 1]).await?;
+    Ok(())
+}
+
+/// Connects, asks, and goes.
+async fn attempt(address: &str) -> io::Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
+    forget(&stream)?;
+    stream.write_all(&[1; REQUEST]).await?;
+    stream.read_exact(&mut [0; REQUEST]).await?;
+    Ok(())
+}
+
+/// Closing resets, so that no port waits for its time.
+fn forget(stream: &TcpStream) -> io::Result<()> {
+    socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO))
+}
+
+/// Begins `rate` attempts a second, whatever comes of them. How many were answered in time.
+async fn offer(role: &LoadRole, until: Instant, rate: u64) -> io::Result<u64> {
+    let mut tasks = JoinSet::new();
+    let (begun, mut offered, mut answered) = (Instant::now(), 0, 0);
+    while Instant::now() < until {
+        let due = begun.elapsed().as_nanos() * u128::from(rate) / 1_000_000_000;
+        for _ in offered..due.min(offered + ATTEMPTS.saturating_sub(tasks.len()) as u128) {
+            let address = role.address.clone();
+            tasks.spawn(async move {
+                let attempt = tokio::time::timeout(PATIENCE, attempt(&address)).await;
+                matches!(attempt, Ok(Ok(())))
+            });
+        }
+        offered = due;
+        while let Some(ended) = tasks.try_join_next() {
+            answered += u64::from(ended.map_err(io::Error::other)?);
+        }
+        tokio::time::sleep(TICK).await;
+    }
+    // Answers that come after the time are not counted, and nobody waits for them.
+    tasks.shutdown().await;
+    Ok(answered)
+}

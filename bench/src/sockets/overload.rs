@@ -1,0 +1,85 @@
+//! Ten times more connections than the server has time for.
+
+use std::time::Duration;
+
+use super::Bench;
+use super::options::{Side, Transport, Work};
+use super::serve::REQUEST;
+use super::subject::{Case, Subject};
+use crate::Failure;
+use crate::figure::{Report, Table, median, number};
+
+/// How much more is offered than the server can do.
+const TIMES: f64 = 10.0;
+/// Windows in which recovery is looked for.
+const STEP: Duration = Duration::from_millis(100);
+/// The load after the overload, of the peak, and how much of it must be answered.
+const AFTER: f64 = 0.5;
+const ANSWERED: f64 = 0.9;
+
+/// Each connection asks once; an answer takes half a millisecond of processor time.
+pub(super) fn run(report: &mut Report, bench: &Bench<'_>) -> Result<(), Failure> {
+    let case = Case {
+        transport: Transport::Tcp,
+        work: Work::Overload,
+        connections: 32,
+        size: REQUEST as u32,
+        buffer: REQUEST as u32,
+    };
+    let (processors, folder) = (bench.processors, bench.folder());
+    let mut subject = Subject::start(Side::Wharf, case, None, processors, folder)?;
+    let window = if bench.quick { 500 } else { 2000 };
+    let window = Duration::from_millis(window);
+    subject.round(window, 0)?;
+    subject.forget();
+    for _ in 0..3 {
+        subject.round(window, 0)?;
+    }
+    let peak = median(&subject.rates);
+    let before = subject.server.private_bytes()?;
+    subject.forget();
+    let rate = |share: f64| (peak * share) as u64;
+    for _ in 0..3 {
+        subject.round(window, rate(TIMES))?;
+    }
+    let goodput = median(&subject.rates);
+    let grown = subject.server.private_bytes()?.saturating_sub(before);
+    let recovery = recovery(&mut subject, rate(AFTER))?;
+    #[expect(clippy::cast_precision_loss, reason = "a process has less than 2^52")]
+    let grown = grown as f64;
+    report.figure("sockets.overload.peak", peak, "requests/s");
+    report.figure("sockets.overload.goodput", goodput, "requests/s");
+    report.figure("sockets.overload.goodput-to-peak", goodput / peak, "ratio");
+    report.figure("sockets.overload.memory", grown, "bytes");
+    report.figure("sockets.overload.recovery", recovery, "ms");
+    let heads = [
+        "peak/s",
+        "offered/s",
+        "answered/s",
+        "grown bytes",
+        "recovery ms",
+    ];
+    let mut table = Table::new("overload: requests of half a millisecond", heads);
+    let offered = peak * TIMES;
+    table.row([peak, offered, goodput, grown, recovery].map(number));
+    table.print();
+    Ok(())
+}
+
+/// Milliseconds from the end of the overload to the first of three windows in a row in which the
+/// moderate load is answered; not a number when that does not come.
+fn recovery(subject: &mut Subject, rate: u64) -> Result<f64, Failure> {
+    let windows = 30;
+    #[expect(clippy::cast_precision_loss, reason = "thousands")]
+    let enough = rate as f64 * STEP.as_secs_f64() * ANSWERED;
+    let mut good = 0;
+    for window in 1..=windows {
+        #[expect(clippy::cast_precision_loss, reason = "thousands")]
+        let answered = subject.round(STEP, rate)? as f64;
+        good = if answered >= enough { good + 1 } else { 0 };
+        if good == 3 {
+            return Ok(f64::from(window - good + 1) * STEP.as_secs_f64() * 1e3);
+        }
+    }
+    Ok(f64::NAN)
+}
