@@ -1,15 +1,24 @@
 #!/usr/bin/env bash
-# The pure crates have no sockets and no runtime, not even through a dependency.
+# A crate depends only on the rings that ARCHITECTURE.md puts above it, not even through another crate.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-pure=(wharf-policy wharf-stun wharf-turn)
-banned='tokio|mio|socket2'
+# without WHAT CRATE...: the crates depend on nothing that the expression WHAT matches.
+without() {
+    local banned=$1 tree found
+    shift
+    tree=$(cargo tree --quiet --edges normal --prefix none --format '{p}' "${@/#/--package=}")
+    if found=$(grep -E "^($banned) " <<<"$tree" | sort -u); then
+        echo "$* must not depend on:" >&2
+        echo "$found" >&2
+        exit 1
+    fi
+    echo "rings: $* without ${banned//|/, }"
+}
 
-tree=$(cargo tree --quiet --edges normal --prefix none --format '{p}' "${pure[@]/#/--package=}")
-if found=$(grep -E "^($banned) " <<<"$tree" | sort -u); then
-    echo "the pure crates (${pure[*]}) must not depend on:" >&2
-    echo "$found" >&2
-    exit 1
-fi
-echo "rings: ${pure[*]} are free of ${banned//|/, }"
+# The pure crates have no sockets and no runtime.
+without 'tokio|mio|socket2' wharf-policy wharf-stun wharf-turn
+# The library knows no TURN, and the TURN server no listener: they meet in the daemon, where a
+# connection of the one is a byte stream to the other.
+without 'wharf-stun|wharf-turn|wharf-turn-server|wharfd' wharf
+without 'wharf|wharfd' wharf-turn-server

@@ -207,6 +207,9 @@ pub(crate) async fn run(listener: Arc<Listener>, acceptor: Arc<Acceptor>) {
                     {
                         listener.owner.counters.refused(Refusal::Exhausted);
                     }
+                    if failure == AcceptError::Fatal {
+                        tell_broken(&listener, &error);
+                    }
                     pause(&listener, &error, backoff.failed()).await;
                 }
             },
@@ -221,7 +224,15 @@ async fn room(listener: &Arc<Listener>) -> Places {
         places.listener = Some(listener.gate.enter().await);
         // Not held while nobody comes: other listeners may need it.
         drop(listener.server_gate.enter().await);
+        let mut told = false;
         while let Err(at) = listener.take_accept_token() {
+            if !std::mem::replace(&mut told, true) {
+                listener.owner.events.emit(|| Event::RateLimited {
+                    listener: listener.owner.name.clone(),
+                    id: None,
+                    key: "rates.accept",
+                });
+            }
             // Without a refill there is nothing to wait for but a change of the rate, which starts
             // this loop anew.
             match at {
@@ -259,6 +270,15 @@ impl Drop for InHand<'_> {
             listener.owner.counters.refused(Refusal::Stopped);
         }
     }
+}
+
+/// The listening socket itself has failed.
+fn tell_broken(listener: &Listener, error: &io::Error) {
+    let owner = &listener.owner;
+    owner.events.emit(|| Event::ListenerError {
+        listener: owner.name.clone(),
+        error: error.to_string(),
+    });
 }
 
 async fn pause(listener: &Listener, error: &io::Error, pause: std::time::Duration) {

@@ -59,14 +59,14 @@ pub enum Event {
         /// Whether it is suspended now.
         suspended: bool,
     },
-    /// A listener cannot accept.
+    /// The socket of a listener failed. It is tried again after a pause.
     ListenerError {
         /// Its name.
         listener: Arc<str>,
         /// The error.
         error: String,
     },
-    /// Accepting pauses for want of descriptors or memory.
+    /// Accepting pauses after an error, as for want of descriptors or memory.
     AcceptPaused {
         /// The listener.
         listener: Arc<str>,
@@ -104,7 +104,8 @@ pub enum Event {
         /// `ok`, or what failed.
         result: &'static str,
     },
-    /// A rate was reached.
+    /// A rate was reached, and reading or accepting waits. An arrival that is turned away for a rate
+    /// is [`Refused`](Event::Refused) instead.
     RateLimited {
         /// The listener.
         listener: Arc<str>,
@@ -268,3 +269,6 @@ impl fmt::Debug for Events {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

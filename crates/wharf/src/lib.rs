@@ -1,5 +1,94 @@
 //! Socket servers for Linux: named listeners over TCP, TLS, Unix sockets, WebSocket and WSS, under
 //! one live control plane.
+//!
+//! A user's function gets a [`Stream`] of bytes, or [`Messages`]; the library has accepted, judged,
+//! counted and encrypted the connection before, and goes on timing, pacing and draining it. It is no
+//! protocol: HTTP, a line protocol or anything else runs inside the function. It runs on tokio, has
+//! no global state (any number of servers in a process, on any runtime), and reads only what it is
+//! configured to read.
+//!
+//! ```no_run
+//! use wharf::{BoxError, Server, Stream, Tcp, Tls, Unix, Ws, Wss};
+//!
+//! async fn echo(stream: Stream) -> Result<(), BoxError> {
+//!     let (mut reader, mut writer) = tokio::io::split(stream);
+//!     tokio::io::copy(&mut reader, &mut writer).await?;
+//!     Ok(())
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), BoxError> {
+//! let server = Server::builder()
+//!     .listen("tcp", Tcp::bind("[::]:7000"), echo)
+//!     .listen("tls", Tls::bind("[::]:7001").cert("cert.pem", "key.pem"), echo)
+//!     .listen("unix", Unix::bind("/run/echo.sock").mode(0o660), echo)
+//!     .listen("ws", Ws::bind("[::]:7002"), echo)
+//!     .listen("wss", Wss::bind("[::]:7003").cert("cert.pem", "key.pem"), echo)
+//!     .build()?;
+//! let handle = server.handle();
+//! let report = server.run_until(async { tokio::signal::ctrl_c().await.unwrap_or(()) }).await;
+//! println!("{report}; {:?}", handle.stats());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # From the kernel to the function
+//!
+//! ```text
+//! accept ─▶ access, rates, limits ─▶ PROXY header ─▶ the real peer: ─▶ admit hook ─▶ TLS ─▶ WebSocket ─▶ handler
+//!           of the socket's peer     if trusted      access, prefixes                        upgrade
+//!           no byte read, no task    deadline                                      one deadline for both
+//! ```
+//!
+//! Who is refused at a stage costs nothing of the stages behind it. Each refusal has a reason
+//! ([`Refusal`]), and so has each end of a connection that reached its handler ([`Closed`]); both
+//! are counted once, so that at rest
+//! `arrived = pending + accepted + Σ refused` and `accepted = live + Σ closed` ([`Stats`]).
+//!
+//! # Where to look
+//!
+//! | to … | see |
+//! |---|---|
+//! | say where and what to listen | [`Tcp`], [`Tls`], [`Unix`], [`Ws`], [`Wss`], [`Listen`] |
+//! | serve bytes, messages, or whole messages of a codec | [`Stream`], [`Messages`], [`Session`] |
+//! | choose a handler by ALPN, refuse arrivals, pick a TLS configuration | [`Handlers`], [`Builder::admit`], [`Builder::client_hello`] |
+//! | know who is at the other end | [`Connection`], [`Path`] |
+//! | read options from TOML or a URL, check them, plan a change | [`config`] |
+//! | change, inspect, suspend, drain what runs | [`Handle`] |
+//! | hear what happens | [`events`], [`Handle::stats`], [`Handle::health`], module `prometheus` (feature `prometheus`) |
+//! | test without a network | module `testkit` (feature `testkit`) |
+//! | use a part alone, on any byte connection | [`proxy`], [`tls`], [`websocket`], [`sockets`] |
+//!
+//! # Limits and the memory they bound
+//!
+//! | what | option | default |
+//! |---|---|---|
+//! | connections of the server | `limits.max-connections` | 100,000 |
+//! | bytes that wait in `Session` and write buffers of the server | `limits.memory` | 256 MiB |
+//! | connections of a listener | `listeners.NAME.limits.max-connections` | the server's |
+//! | its pending handshakes | `limits.max-handshakes` | 4,096 |
+//! | connections of a source prefix | `limits.per-prefix` | none |
+//! | pending handshakes of a source prefix | `limits.handshakes-per-prefix` | 256 |
+//! | prefixes remembered | `limits.prefix-slots` | 65,536 |
+//! | a message | `buffers.max-message`, `websocket.max-message` | 1 MiB each |
+//! | bytes that wait to be sent to a connection | `buffers.write` | 64 KiB |
+//! | a PROXY header, a TLS ClientHello, an upgrade request | 4 KiB, 16 KiB, `websocket.max-head` | 8 KiB |
+//! | events that a receiver may be behind | [`Handle::events`] | 1,024 |
+//!
+//! Connections are never more than their limits by one, and the tables of prefixes never grow: a
+//! flood of sources finds them full, or takes over what was idle. The memory of a server is thus at
+//! most what its handlers hold, and
+//!
+//! ```text
+//!   connections × (the connection itself + one message that is being received, on a WebSocket)
+//! + pending handshakes × (the largest header, hello or request)
+//! + limits.memory
+//! + listeners × prefix-slots × 16 bytes × (how many of per-prefix, handshakes-per-prefix and
+//!                                          accept-per-prefix are on)
+//! ```
+//!
+//! `docs/sockets.md` in the repository is the user's guide, `docs/sockets-options.md` lists every
+//! option.
 
 mod acceptor;
 mod admission;
@@ -23,6 +112,8 @@ mod messages;
 mod owner;
 mod path;
 mod prefixes;
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
 pub mod proxy;
 mod reason;
 mod registry;

@@ -1,0 +1,293 @@
+//! A server's counters for Prometheus, in the OpenMetrics text format.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use wharf::config::Transport;
+//! use wharf::prometheus::Collector;
+//! use wharf::{Server, Stream, testkit};
+//!
+//! let (listen, _connector) = testkit::memory(Transport::Tcp);
+//! let server = Server::builder().listen("echo", listen, async |_: Stream| ()).build().unwrap();
+//!
+//! // Beside an application's own metrics:
+//! let mut registry = prometheus_client::registry::Registry::default();
+//! registry.register_collector(Box::new(Collector::new(server.handle())));
+//!
+//! // Or alone:
+//! let text = server.handle().prometheus_text();
+//! assert!(text.contains("wharf_connections_live{listener=\"echo\"} 0"));
+//! # }
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
+use wharf_policy::health::Health;
+
+use crate::{Closed, Handle, Refusal, Stats};
+
+/// The media type of [`Handle::prometheus_text`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Encodes the counters of a server as they are when they are asked for.
+///
+/// The names begin with `wharf_`, so that it belongs into a registry without a prefix. Labels are
+/// of bounded sets: names of listeners, reasons of [`Refusal`] and [`Closed`], states of
+/// [`Health`]; never an address. Two listeners of one name, one of them removed and still with
+/// connections, are one series.
+#[derive(Debug)]
+pub struct Collector {
+    handle: Handle,
+}
+
+impl Collector {
+    /// A collector for the server of `handle`.
+    pub fn new(handle: Handle) -> Self {
+        Self { handle }
+    }
+}
+
+impl Handle {
+    /// The counters of all listeners as a page for Prometheus, of [`CONTENT_TYPE`]. The names are
+    /// those that [`Collector`] gives.
+    pub fn prometheus_text(&self) -> String {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Collector::new(self.clone())));
+        let mut page = String::new();
+        // A string takes whatever is written.
+        let _ = text::encode(&mut page, &registry);
+        page
+    }
+}
+
+/// A number of each listener.
+struct Metric {
+    name: &'static str,
+    help: &'static str,
+    unit: Option<Unit>,
+    kind: MetricType,
+    value: fn(&Stats) -> u64,
+}
+
+const fn counter(name: &'static str, help: &'static str, value: fn(&Stats) -> u64) -> Metric {
+    Metric {
+        name,
+        help,
+        unit: None,
+        kind: MetricType::Counter,
+        value,
+    }
+}
+
+const fn bytes(name: &'static str, help: &'static str, value: fn(&Stats) -> u64) -> Metric {
+    Metric {
+        name,
+        help,
+        unit: Some(Unit::Bytes),
+        kind: MetricType::Counter,
+        value,
+    }
+}
+
+const fn gauge(name: &'static str, help: &'static str, value: fn(&Stats) -> u64) -> Metric {
+    Metric {
+        name,
+        help,
+        unit: None,
+        kind: MetricType::Gauge,
+        value,
+    }
+}
+
+/// Without `_total`, and without the unit, which the encoder appends.
+static METRICS: [Metric; 17] = [
+    counter(
+        "wharf_connections_arrived",
+        "Connections that the kernel handed over.",
+        |stats| stats.arrived,
+    ),
+    gauge(
+        "wharf_connections_pending",
+        "Connections whose handshakes are not complete.",
+        |stats| stats.pending,
+    ),
+    counter(
+        "wharf_connections_accepted",
+        "Connections that reached their handler.",
+        |stats| stats.accepted,
+    ),
+    gauge(
+        "wharf_connections_live",
+        "Connections that reached their handler and have not ended.",
+        |stats| stats.live,
+    ),
+    bytes(
+        "wharf_received",
+        "Bytes received, as on the wire.",
+        |stats| stats.received,
+    ),
+    bytes("wharf_sent", "Bytes sent, as on the wire.", |stats| {
+        stats.sent
+    }),
+    counter(
+        "wharf_accept_errors",
+        "Errors of accept(2) other than a connection that was gone again.",
+        |stats| stats.accept_errors,
+    ),
+    counter(
+        "wharf_accept_pauses",
+        "Pauses in accepting after such an error.",
+        |stats| stats.accept_pauses,
+    ),
+    counter(
+        "wharf_throttled",
+        "Pauses in reading from a connection over its rate.",
+        |stats| stats.throttled,
+    ),
+    counter("wharf_messages_received", "Messages received.", |stats| {
+        stats.messages_received
+    }),
+    counter("wharf_messages_sent", "Messages sent.", |stats| {
+        stats.messages_sent
+    }),
+    counter(
+        "wharf_messages_dropped",
+        "Messages dropped because the peer was too slow to take them.",
+        |stats| stats.messages_dropped,
+    ),
+    counter(
+        "wharf_messages_oversized",
+        "Messages larger than allowed.",
+        |stats| stats.messages_oversized,
+    ),
+    counter(
+        "wharf_messages_incomplete",
+        "Connections that ended in the middle of a message.",
+        |stats| stats.messages_incomplete,
+    ),
+    counter(
+        "wharf_messages_unparsable",
+        "Messages that could not be parsed.",
+        |stats| stats.messages_unparsable,
+    ),
+    counter(
+        "wharf_certificate_reloads",
+        "Times that certificates were reloaded.",
+        |stats| stats.certificate_reloads,
+    ),
+    counter(
+        "wharf_certificate_failures",
+        "Reloads of certificates that failed and left the old ones in force.",
+        |stats| stats.certificate_failures,
+    ),
+];
+
+/// The counters of the listeners by name.
+type ByName = BTreeMap<String, Vec<Stats>>;
+
+impl prometheus_client::collector::Collector for Collector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut listeners = ByName::new();
+        for (name, stats) in self.handle.stats() {
+            listeners.entry(name).or_default().push(stats);
+        }
+        for metric in &METRICS {
+            encode(&mut encoder, metric, &listeners)?;
+        }
+        encode_by_reason(
+            &mut encoder,
+            "wharf_connections_refused",
+            "Arrivals that did not reach a handler, by reason.",
+            &listeners,
+            &Refusal::ALL.map(|reason| (reason.label(), reason)),
+            Stats::refused,
+        )?;
+        encode_by_reason(
+            &mut encoder,
+            "wharf_connections_closed",
+            "Accepted connections that ended, by reason.",
+            &listeners,
+            &Closed::ALL.map(|reason| (reason.label(), reason)),
+            Stats::closed,
+        )?;
+        self.encode_server(&mut encoder)
+    }
+}
+
+impl Collector {
+    /// What belongs to no listener.
+    fn encode_server(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let held = ConstGauge::new(signed(self.handle.memory()));
+        let help = "Bytes that wait in write buffers and Session buffers.";
+        let kind = MetricType::Gauge;
+        held.encode(encoder.encode_descriptor(
+            "wharf_buffered",
+            help,
+            Some(&Unit::Bytes),
+            kind,
+        )?)?;
+
+        let draining = ConstGauge::new(i64::from(self.handle.is_draining()));
+        let help = "1 while the server drains and after.";
+        draining.encode(encoder.encode_descriptor("wharf_draining", help, None, kind)?)?;
+
+        let now = self.handle.health();
+        let help = "1 for the state that the server judges itself to be in, 0 for the others.";
+        let mut family = encoder.encode_descriptor("wharf_health", help, None, kind)?;
+        for state in [
+            Health::Healthy,
+            Health::Degraded,
+            Health::Unhealthy,
+            Health::UnderAttack,
+        ] {
+            let value = ConstGauge::new(i64::from(state == now));
+            value.encode(family.encode_family(&[("state", state.label())])?)?;
+        }
+        Ok(())
+    }
+}
+
+fn encode(encoder: &mut DescriptorEncoder<'_>, metric: &Metric, listeners: &ByName) -> fmt::Result {
+    let mut family =
+        encoder.encode_descriptor(metric.name, metric.help, metric.unit.as_ref(), metric.kind)?;
+    for (name, stats) in listeners {
+        let value = stats.iter().map(metric.value).sum();
+        let labels = [("listener", name.as_str())];
+        let one = family.encode_family(&labels)?;
+        match metric.kind {
+            MetricType::Gauge => ConstGauge::new(signed(value)).encode(one)?,
+            _ => ConstCounter::new(value).encode(one)?,
+        }
+    }
+    Ok(())
+}
+
+fn encode_by_reason<R: Copy>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    listeners: &ByName,
+    reasons: &[(&str, R)],
+    count: fn(&Stats, R) -> u64,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (listener, stats) in listeners {
+        for (label, reason) in reasons {
+            let value: u64 = stats.iter().map(|stats| count(stats, *reason)).sum();
+            let labels = [("listener", listener.as_str()), ("reason", *label)];
+            ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// A gauge's number; none of them comes near the end of its range.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
