@@ -52,6 +52,7 @@
 //! | say where and what to listen | [`Tcp`], [`Tls`], [`Unix`], [`Ws`], [`Wss`], [`Listen`] |
 //! | serve bytes, messages, or whole messages of a codec | [`Stream`], [`Messages`], [`Session`] |
 //! | choose a handler by ALPN, refuse arrivals, pick a TLS configuration | [`Handlers`], [`Builder::admit`], [`Builder::client_hello`] |
+//! | connect, with the same shapes and options | [`Client`] |
 //! | know who is at the other end | [`Connection`], [`Path`] |
 //! | read options from TOML or a URL, check them, plan a change | [`config`] |
 //! | change, inspect, suspend, drain what runs | [`Handle`] |

@@ -29,6 +29,7 @@ fn kind(event: &Event) -> &'static str {
             State::Write => "write",
             State::CloseWrite => "close write",
             State::Closed(_) => "closed",
+            State::Failed(_) => "failed",
         },
         Event::Refused { .. } => "refused",
         Event::Handshake { .. } => "handshake",
