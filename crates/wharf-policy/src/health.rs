@@ -50,7 +50,8 @@ impl Health {
 /// turns it off.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Thresholds {
-    /// Refused arrivals, failed handshakes and failed handlers, of the arrivals in the window.
+    /// Failures of our own, of the arrivals in the window. Who is refused by policy, or fails in a
+    /// handshake, is none: what strangers do must not make a server look broken.
     pub failed: f64,
     /// Handshakes under way, of the most there may be.
     pub pending: f64,
@@ -109,7 +110,8 @@ pub struct Sample {
     pub refused_policy: u64,
     /// Of these, the ones that failed before a handler: PROXY header, TLS, WebSocket upgrade.
     pub handshake_failed: u64,
-    /// Accepted ones whose handler ended in an error or a panic.
+    /// Of these, the ones that we failed: refused for want of room, or their handler ended in an
+    /// error or a panic.
     pub handler_failed: u64,
     /// Live connections.
     pub live: u64,
@@ -236,10 +238,7 @@ impl HealthMeter {
         let failed = if counts.arrived < self.rules.min_samples {
             0.0
         } else {
-            ratio(
-                hostile.saturating_add(counts.handler_failed),
-                counts.arrived,
-            )
+            ratio(counts.handler_failed, counts.arrived)
         };
         let pending = ratio(sample.pending, sample.pending_cap);
         let connections = ratio(sample.live, sample.live_cap);

@@ -10,6 +10,8 @@ use crate::config::MinimumRate;
 pub(super) struct Meter {
     rule: pace::MinimumRate,
     meter: PaceMeter,
+    /// Bytes that had come before the meter began: they do not speak for the peer.
+    before: Option<u64>,
 }
 
 impl Meter {
@@ -22,14 +24,16 @@ impl Meter {
         Self {
             rule,
             meter: PaceMeter::new(&rule),
+            before: None,
         }
     }
 
     /// A read waits; `received` bytes have come in all. When to look again, or `now` if the peer is
     /// too slow.
     pub(super) fn judge(&mut self, now: Instant, received: u64) -> Option<Instant> {
+        let before = *self.before.get_or_insert(received);
         self.meter.wait(now);
-        match self.meter.observe(now, received, &self.rule) {
+        match self.meter.observe(now, received - before, &self.rule) {
             Pace::TooSlow { .. } => Some(now),
             Pace::Fine => self.meter.next_check(now, &self.rule),
         }

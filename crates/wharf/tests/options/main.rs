@@ -1,13 +1,22 @@
 //! One test for each option, in the file and under the name that `OptionInfo::test` says. Each
 //! fails when the option is ignored.
 
+mod accept;
+mod access;
+mod buffers;
 mod half_close;
+mod health;
 mod hooks;
+mod limits;
 mod proxy;
 mod proxy_addresses;
+mod rates;
+mod server_limits;
 mod socket;
+mod timeouts;
 mod tls;
 mod tls_live;
+mod top;
 mod unix;
 mod websocket;
 
