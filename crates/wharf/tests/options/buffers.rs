@@ -111,7 +111,7 @@ async fn write() {
     let mut reading = connect(&connector, "192.0.2.1").await;
     let sender = senders.recv().await.unwrap();
     sender.send(vec![7; 32 << 10].into()).await.unwrap();
-    reading.read_exact(&mut [0; 32 << 10]).await.unwrap();
+    reading.read_exact(&mut vec![0; 32 << 10]).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

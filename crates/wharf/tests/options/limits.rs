@@ -197,7 +197,7 @@ async fn on_full() {
     set_limits(&handle, |limits| limits.on_full = OnFull::Reset);
     assert_eq!(arrive(&connector, "192.0.2.2").await.0, Answer::Reset);
     set_limits(&handle, |limits| {
-        limits.on_full = OnFull::Reply("busy".into())
+        limits.on_full = OnFull::Reply("busy".into());
     });
     let mut said = String::new();
     let mut client = connect(&connector, "192.0.2.2").await;
@@ -218,7 +218,7 @@ async fn on_full() {
     assert_eq!(next.read(&mut [0; 1]).await.unwrap(), 0);
     // Only for want of room: who is not welcome is not answered.
     set_limits(&handle, |limits| {
-        limits.on_full = OnFull::Reply("busy".into())
+        limits.on_full = OnFull::Reply("busy".into());
     });
     handle
         .prepend_access(IT, "deny all".parse().unwrap())

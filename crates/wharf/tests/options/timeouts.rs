@@ -37,7 +37,7 @@ async fn proxy_header() {
     assert_eq!(refused(&handle, Refusal::ProxyTimeout), 2);
     set_timeouts(&handle, |timeouts| timeouts.proxy_header = None);
     let mut silent = connect(&connector, "192.0.2.1").await;
-    tokio::time::sleep(Duration::from_secs(3600)).await;
+    tokio::time::sleep(Duration::from_hours(1)).await;
     silent
         .write_all(b"PROXY TCP4 198.51.100.1 198.51.100.2 1 2\r\n")
         .await
@@ -62,7 +62,7 @@ async fn handshake() {
     assert_eq!(refused(&handle, Refusal::HandshakeTimeout), 2);
     set_timeouts(&handle, |timeouts| timeouts.handshake = None);
     let _silent = connect(&connector, "192.0.2.1").await;
-    tokio::time::sleep(Duration::from_secs(3600)).await;
+    tokio::time::sleep(Duration::from_hours(1)).await;
     assert_eq!(handle.inspect(IT).unwrap().stats.pending, 1);
 }
 
@@ -75,7 +75,7 @@ async fn first_byte() {
     // Who has spoken may be silent.
     let (answer, mut spoken) = arrive(&connector, "192.0.2.1").await;
     assert_eq!(answer, Answer::Served);
-    tokio::time::sleep(Duration::from_secs(3600)).await;
+    tokio::time::sleep(Duration::from_hours(1)).await;
     assert_eq!(knock(&mut spoken).await, Answer::Served);
     // A connection that waits already obeys the new time, counted from when its read began.
     let mut silent = connect(&connector, "192.0.2.1").await;
@@ -87,7 +87,7 @@ async fn first_byte() {
     let mut silent = connect(&connector, "192.0.2.1").await;
     settle().await;
     set_timeouts(&handle, |timeouts| timeouts.first_byte = None);
-    tokio::time::sleep(Duration::from_secs(3600)).await;
+    tokio::time::sleep(Duration::from_hours(1)).await;
     assert_eq!(knock(&mut silent).await, Answer::Served);
 }
 
@@ -103,7 +103,7 @@ async fn read_idle() {
     assert_eq!(closed(&handle, Closed::ReadIdle), 1);
     let (_, mut client) = arrive(&connector, "192.0.2.1").await;
     set_timeouts(&handle, |timeouts| timeouts.read_idle = None);
-    tokio::time::sleep(Duration::from_secs(3600)).await;
+    tokio::time::sleep(Duration::from_hours(1)).await;
     assert_eq!(knock(&mut client).await, Answer::Served);
     set_timeouts(&handle, |timeouts| timeouts.read_idle = seconds(2));
     assert_eq!(until_closed(&mut client).await.as_secs(), 2);
@@ -144,7 +144,7 @@ async fn write() {
     let _waiting = connect(&connector, "192.0.2.1").await;
     settle().await;
     set_timeouts(&handle, |timeouts| timeouts.write = None);
-    tokio::time::sleep(Duration::from_secs(3600)).await;
+    tokio::time::sleep(Duration::from_hours(1)).await;
     assert_eq!(handle.inspect(IT).unwrap().stats.live, 1);
     set_timeouts(&handle, |timeouts| timeouts.write = seconds(1));
     assert!(errors.recv().await.unwrap().is_some());
