@@ -32,9 +32,10 @@ async fn serve(stream: Stream, router: Router) -> Result<(), BoxError> {
     let connection = stream.connection().clone();
     let is_h2 = connection.tls().and_then(|tls| tls.alpn.as_deref()) == Some(b"h2");
     let builder = Builder::new(TokioExecutor::new());
-    let builder = match is_h2 {
-        true => builder.http2_only(),
-        false => builder.http1_only(),
+    let builder = if is_h2 {
+        builder.http2_only()
+    } else {
+        builder.http1_only()
     };
     let service = TowerToHyperService::new(router.layer(Extension(stream.path())));
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);

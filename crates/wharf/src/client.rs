@@ -91,7 +91,7 @@ impl Client {
     /// [`ConnectError`].
     pub async fn connect(&self, url: &str) -> Result<Stream, ConnectError> {
         let target = Target::parse(url)?;
-        let (ready, connection) = self.dial(&target).await?;
+        let (ready, connection) = Box::pin(self.dial(&target)).await?;
         Ok(ready.into_stream(connection))
     }
 
@@ -101,9 +101,10 @@ impl Client {
     /// [`ConnectError`].
     pub async fn connect_messages(&self, url: &str) -> Result<Messages, ConnectError> {
         let target = Target::parse(url)?;
-        let (ready, connection) = match target.transport.is_websocket() {
-            true => self.dial(&target).await?,
-            false => return Err(not_messages(&target)),
+        let (ready, connection) = if target.transport.is_websocket() {
+            Box::pin(self.dial(&target)).await?
+        } else {
+            return Err(not_messages(&target));
         };
         match ready {
             Ready::Upgraded(socket) => Ok(Messages::new(socket, connection)),
@@ -122,7 +123,7 @@ impl Client {
         url: &str,
     ) -> Result<Stream, ConnectError> {
         let target = Target::parse(url)?;
-        let (ready, connection) = self.adopt(socket.into(), &target).await?;
+        let (ready, connection) = Box::pin(self.adopt(socket.into(), &target)).await?;
         Ok(ready.into_stream(connection))
     }
 
@@ -136,9 +137,10 @@ impl Client {
         url: &str,
     ) -> Result<Messages, ConnectError> {
         let target = Target::parse(url)?;
-        let (ready, connection) = match target.transport.is_websocket() {
-            true => self.adopt(socket.into(), &target).await?,
-            false => return Err(not_messages(&target)),
+        let (ready, connection) = if target.transport.is_websocket() {
+            Box::pin(self.adopt(socket.into(), &target)).await?
+        } else {
+            return Err(not_messages(&target));
         };
         match ready {
             Ready::Upgraded(socket) => Ok(Messages::new(socket, connection)),
@@ -146,6 +148,7 @@ impl Client {
         }
     }
 
+    // Boxed by its callers: the state of the handshakes is large, and short-lived.
     async fn dial(&self, target: &Target) -> Result<(Ready, Connection), ConnectError> {
         let mut dial = Dial::begin(&self.0.owner)?;
         match dial::reach(&target.place, &self.0.options).await {

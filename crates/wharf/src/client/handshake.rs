@@ -12,7 +12,7 @@ use crate::connection::Connection;
 use crate::layer::Layer;
 use crate::path::Endpoint;
 use crate::proxy::{Addresses, Command, EncodeError, EncodeOptions, Header, Transport, Version};
-use crate::tls::TlsInfo;
+use crate::tls::{HandshakeError as TlsHandshakeError, TlsInfo};
 use crate::websocket::WebSocket;
 use crate::websocket::client::{ClientRequest, handshake};
 use crate::wire::Wire;
@@ -50,19 +50,17 @@ pub(super) async fn all(
         let sending = async { wire.write_all(&header).await.map_err(ConnectError::Proxy) };
         deadline.hold(Stage::Proxy, sending).await?;
     }
-    let layer = match target.transport.is_secure() {
-        true => {
-            let encrypting = encrypt(client, target, wire, connection);
-            Layer::Tls(Box::new(deadline.hold(Stage::Tls, encrypting).await?))
-        }
-        false => Layer::Plain(wire),
+    let layer = if target.transport.is_secure() {
+        let encrypting = encrypt(client, target, wire, connection);
+        Layer::Tls(Box::new(deadline.hold(Stage::Tls, encrypting).await?))
+    } else {
+        Layer::Plain(wire)
     };
-    let mut ready = match target.transport.is_websocket() {
-        true => {
-            let upgrading = upgrade(client, target, layer, connection);
-            Ready::Upgraded(Box::new(deadline.hold(Stage::Upgrade, upgrading).await?))
-        }
-        false => Ready::Bytes(layer),
+    let mut ready = if target.transport.is_websocket() {
+        let upgrading = upgrade(client, target, layer, connection);
+        Ready::Upgraded(Box::new(deadline.hold(Stage::Upgrade, upgrading).await?))
+    } else {
+        Ready::Bytes(layer)
     };
     ready.wire().established();
     Ok(ready)
@@ -129,7 +127,9 @@ async fn encrypt(
     let asked = client.options.tls.server_name.as_ref();
     let server = asked.unwrap_or(&target.server_name);
     let result = tls.connect(wire, server).await;
-    let told = result.as_ref().map_or_else(|error| error.label(), |_| "ok");
+    let told = result
+        .as_ref()
+        .map_or_else(TlsHandshakeError::label, |_| "ok");
     tell_handshake(connection, "tls", told);
     let stream = result.map_err(|source| ConnectError::Tls {
         server: server.clone(),

@@ -79,7 +79,7 @@ impl Default for ClientTimeouts {
             handshake: Some(Duration::from_secs(10)),
             first_byte: None,
             read_idle: None,
-            write: Some(Duration::from_secs(60)),
+            write: Some(Duration::from_mins(1)),
             minimum_rate: None,
         }
     }

@@ -68,11 +68,12 @@ impl Target {
         let (name, rest) = url.split_once(':').unwrap_or((url, ""));
         let known = scheme(name).filter(|_| url.len() <= LONGEST);
         let Some((transport, is_unix)) = known else {
-            let problem = match url.len() <= LONGEST {
-                true => Problem::new("url", SCHEMES)
+            let problem = if url.len() <= LONGEST {
+                Problem::new("url", SCHEMES)
                     .given(name)
-                    .advice("For example tcp://127.0.0.1:7000."),
-                false => Problem::new("url", "expected at most 64 KiB"),
+                    .advice("For example tcp://127.0.0.1:7000.")
+            } else {
+                Problem::new("url", "expected at most 64 KiB")
             };
             return Err(Problems(vec![problem]));
         };
@@ -84,9 +85,10 @@ impl Target {
         if fragment {
             problems.push(Problem::new("url", "expected no fragment (`#`)"));
         }
-        let target = match is_unix {
-            true => unix(transport, rest, &mut problems),
-            false => network(transport, rest, &mut problems),
+        let target = if is_unix {
+            unix(transport, rest, &mut problems)
+        } else {
+            network(transport, rest, &mut problems)
         };
         Problems(problems).into_result()?;
         Ok(target)
@@ -134,9 +136,10 @@ fn network(transport: Transport, rest: &str, problems: &mut Vec<Problem>) -> Tar
         let allowed = format!("expected nothing behind the port for {}", transport.label());
         problems.push(Problem::new("url path", allowed).given(path));
     }
-    let path = match path.starts_with('/') {
-        true => path.to_owned(),
-        false => format!("/{path}"),
+    let path = if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("/{path}")
     };
     if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
         let allowed = "expected visible ASCII; percent-encode the rest";
@@ -154,9 +157,10 @@ fn network(transport: Transport, rest: &str, problems: &mut Vec<Problem>) -> Tar
         Transport::Wss => Some(443),
         _ => None,
     };
-    let is_host = match host.contains(':') {
-        true => authority.starts_with('[') && host.parse::<Ipv6Addr>().is_ok(),
-        false => is_name(host),
+    let is_host = if host.contains(':') {
+        authority.starts_with('[') && host.parse::<Ipv6Addr>().is_ok()
+    } else {
+        is_name(host)
     };
     if !is_host && !authority.contains('@') {
         let allowed = "expected a host name, an IPv4 address or an IPv6 address in brackets";
@@ -176,10 +180,14 @@ fn network(transport: Transport, rest: &str, problems: &mut Vec<Problem>) -> Tar
         port,
     };
     let place_text = place.to_string();
-    let host_field = match own == Some(port) {
+    let host_field = if own == Some(port) {
         // RFC 6455 §4.1: without the port that is the scheme's own.
-        true => place_text.trim_end_matches(&format!(":{port}")).to_owned(),
-        false => place_text,
+        place_text
+            .strip_suffix(&format!(":{port}"))
+            .unwrap_or(&place_text)
+            .to_owned()
+    } else {
+        place_text
     };
     Target {
         transport,

@@ -38,13 +38,13 @@ async fn nobody_there_is_told_by_address() {
     let stats = client.stats();
     assert_eq!((stats.arrived, stats.refused(Refusal::Unreachable)), (2, 2));
     is_conserved(&stats);
-    let mut states = Vec::new();
+    let mut told = Vec::new();
     while let Ok(Event::Connection { id, state, .. }) = events.try_recv() {
-        states.push((id, state));
+        told.push((id, state));
     }
     let failed = State::Failed(Refusal::Unreachable);
     assert_eq!(
-        states,
+        told,
         [(1, State::Dial), (1, failed), (2, State::Dial), (2, failed)]
     );
 }

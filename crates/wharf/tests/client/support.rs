@@ -58,9 +58,10 @@ pub(crate) fn run(server: Server) -> Handle {
 pub(crate) fn in_memory(transport: Transport) -> (Handle, testkit::Connector) {
     let (listen, connector) = testkit::memory(transport);
     let builder = Server::builder();
-    let server = match transport.is_websocket() {
-        true => builder.listen_messages("it", listen, echo_messages),
-        false => builder.listen("it", listen, echo),
+    let server = if transport.is_websocket() {
+        builder.listen_messages("it", listen, echo_messages)
+    } else {
+        builder.listen("it", listen, echo)
     };
     (run(server.build().unwrap()), connector)
 }
