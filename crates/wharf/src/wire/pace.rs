@@ -9,7 +9,7 @@ use crate::config::MinimumRate;
 /// Judges, while the connection is read, whether its peer sends fast enough.
 pub(super) struct Meter {
     rule: pace::MinimumRate,
-    meter: PaceMeter,
+    judge: PaceMeter,
     /// Bytes that had come before the meter began: they do not speak for the peer.
     before: Option<u64>,
 }
@@ -23,7 +23,7 @@ impl Meter {
         };
         Self {
             rule,
-            meter: PaceMeter::new(&rule),
+            judge: PaceMeter::new(&rule),
             before: None,
         }
     }
@@ -32,15 +32,15 @@ impl Meter {
     /// too slow.
     pub(super) fn judge(&mut self, now: Instant, received: u64) -> Option<Instant> {
         let before = *self.before.get_or_insert(received);
-        self.meter.wait(now);
-        match self.meter.observe(now, received - before, &self.rule) {
+        self.judge.wait(now);
+        match self.judge.observe(now, received - before, &self.rule) {
             Pace::TooSlow { .. } => Some(now),
-            Pace::Fine => self.meter.next_check(now, &self.rule),
+            Pace::Fine => self.judge.next_check(now, &self.rule),
         }
     }
 
     /// The read has ended.
     pub(super) fn pause(&mut self, now: Instant) {
-        self.meter.pause(now);
+        self.judge.pause(now);
     }
 }

@@ -12,6 +12,7 @@ use super::{
     Answer, IT, arrive, connect, knock, refused, set_limits, set_rates, settle, start, tcp,
 };
 
+#[expect(clippy::unnecessary_wraps, reason = "as the options take it")]
 const fn rate(per_second: u32, burst: u32) -> Option<Rate> {
     Some(Rate { per_second, burst })
 }

@@ -12,6 +12,7 @@ use super::{
     until_closed,
 };
 
+#[expect(clippy::unnecessary_wraps, reason = "as the options take it")]
 const fn seconds(seconds: u64) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
