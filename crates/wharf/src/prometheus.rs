@@ -223,10 +223,10 @@ impl prometheus_client::collector::Collector for Collector {
 impl Collector {
     /// What belongs to no listener.
     fn encode_server(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let held = ConstGauge::new(signed(self.handle.memory()));
+        let bytes = ConstGauge::new(signed(self.handle.memory()));
         let help = "Bytes that wait in write buffers and Session buffers.";
         let kind = MetricType::Gauge;
-        held.encode(encoder.encode_descriptor(
+        bytes.encode(encoder.encode_descriptor(
             "wharf_buffered",
             help,
             Some(&Unit::Bytes),

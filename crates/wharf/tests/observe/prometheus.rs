@@ -85,9 +85,10 @@ fn described(page: &str) -> BTreeSet<String> {
             .split(',')
             .filter_map(|label| Some(label.split_once("=\"")?.0))
             .collect();
-        let labels = match labels.is_empty() {
-            true => String::new(),
-            false => format!("{{{}}}", labels.join(",")),
+        let labels = if labels.is_empty() {
+            String::new()
+        } else {
+            format!("{{{}}}", labels.join(","))
         };
         rows.insert(format!("| `{full}{labels}` | {} | {help} |", kind.unwrap()));
     }

@@ -37,7 +37,7 @@ async fn tcp_info_is_there_while_the_connection_is() {
     assert!(other[0].tcp_info().is_none(), "it is no socket");
 
     drop((client, in_memory));
-    let report = handle.drain(Duration::from_secs(60)).await;
+    let report = handle.drain(Duration::from_mins(1)).await;
     assert_eq!(report.forced(), 0);
     assert!(connection[0].tcp_info().is_none(), "it is closed");
 }
