@@ -16,7 +16,7 @@
 //!     Ok(())
 //! }
 //!
-//! # #[tokio::main]
+//! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), BoxError> {
 //! let server = Server::builder()
 //!     .listen("tcp", Tcp::bind("[::]:7000"), echo)

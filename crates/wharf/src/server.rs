@@ -89,7 +89,7 @@ impl Inner {
 ///     Ok(())
 /// }
 ///
-/// #[tokio::main]
+/// #[tokio::main(flavor = "current_thread")]
 /// async fn main() -> Result<(), BoxError> {
 ///     let server = Server::builder()
 ///         .listen("tcp", Tcp::bind("[::]:7000"), echo)
