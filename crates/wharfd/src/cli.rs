@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::admin::Order;
 use crate::config::{self, LogFormat, LogLevel};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -26,9 +27,12 @@ pub struct Serve {
     /// Serves what this TOML file says
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Port of the development server
+    /// Port of the development server for UDP and TCP
     #[arg(long, default_value_t = 3478, conflicts_with = "config", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
+    /// Port of the development server for TLS
+    #[arg(long, default_value_t = 5349, conflicts_with = "config", value_parser = clap::value_parser!(u16).range(1..))]
+    pub tls_port: u16,
     /// Form of the log on standard error; wins over the file [default: auto]
     #[arg(long, value_enum)]
     pub log_format: Option<LogFormat>,
@@ -47,6 +51,15 @@ pub enum Command {
     },
     /// Makes a time-limited credential (TURN REST)
     Credentials(Credentials),
+    /// Asks a running daemon, and prints what it answers: JSON, line by line
+    Ask {
+        /// Where it listens: its `admin.listen`
+        #[arg(long, value_name = "PATH", default_value = "/run/wharfd.sock")]
+        socket: String,
+        /// What to ask
+        #[command(subcommand)]
+        order: Order,
+    },
 }
 
 /// What a time-limited credential is made from.
@@ -89,6 +102,9 @@ mod tests {
             "wharfd --config a.toml --port 5000",
             "wharfd --config a.toml check b.toml",
             "wharfd --port 0",
+            "wharfd --config a.toml --tls-port 5000",
+            "wharfd ask",
+            "wharfd ask close seven",
             "wharfd credentials --user alice",
             "wharfd credentials --user alice --secret s --secret-file f",
             "wharfd credentials --user alice --secret s --ttl soon",

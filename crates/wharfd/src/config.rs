@@ -5,6 +5,7 @@
 mod changes;
 mod checks;
 mod leaf;
+mod listeners;
 mod read;
 mod section;
 mod settings;
@@ -14,6 +15,7 @@ mod tests;
 mod units;
 
 pub use changes::{Changes, changes};
+pub use listeners::{TCP, TLS, listeners, problem_in_file};
 pub use settings::*;
 pub use units::duration;
 

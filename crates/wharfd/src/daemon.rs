@@ -1,16 +1,23 @@
 //! The life of the process: bind everything, say so, follow signals, drain.
 
-use crate::config::{Settings, Source};
-use crate::edge;
+use crate::admin::{Admin, Request};
+use crate::config::{Settings, Source, TCP, TLS};
 use crate::events::{EventLog, Lost};
-use crate::problem::Problem;
-use crate::{descriptors, metrics, reload};
+use crate::notify::notify;
+use crate::problem::{Problem, Problems};
+use crate::reload::Reloader;
+use crate::signals::{Asked, Signals};
+use crate::{descriptors, edge, metrics, operations, streams};
+use std::convert::Infallible;
 use std::io::{self, Write as _};
-use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{error, info, warn};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+use wharf::Handle;
 use wharf_turn_server::{StartError, TurnServer};
+
+/// How long the daemon's own listeners may take to end, when all else has.
+const LAST: Duration = Duration::from_secs(1);
 
 /// How the server came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,27 +37,23 @@ pub(crate) fn run(
     settings: &Settings,
     source: Option<Source>,
     banner: &str,
-) -> Result<Ending, Problem> {
+) -> Result<Ending, Problems> {
     descriptors::raise();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    // The tasks of clients over TCP and TLS; the workers have threads of their own.
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = settings.server.workers {
+        runtime.worker_threads(usize::from(workers));
+    }
+    let runtime = runtime.enable_all().build();
     let runtime = runtime.map_err(|error| system("start the runtime", &error))?;
-    let listener = settings.metrics.listen.map(bind_metrics).transpose()?;
     let (hook, log) = EventLog::start().map_err(|error| system("start a thread", &error))?;
-    let server = TurnServer::start(edge::config(settings, hook)?).map_err(not_started)?;
-    descriptors::warn_if_few(settings);
     let lost = log.lost();
     let ending = runtime.block_on(async {
         let signals = Signals::new().map_err(|error| system("watch for signals", &error))?;
-        let metrics = listener.map(tokio::net::TcpListener::from_std).transpose();
-        let metrics = metrics.map_err(|error| system("serve metrics", &error))?;
-        let life = Life {
-            settings,
-            source,
-            signals,
-        };
-        life.run(server, metrics, lost, banner).await
+        let server = TurnServer::start(edge::config(settings, hook)?).map_err(not_started)?;
+        let life = Life::start(settings, source, signals, server, lost)?;
+        descriptors::warn_if_few(settings);
+        life.run(banner).await
     })?;
     // After a second signal the wait for the drain still occupies a thread; it ends with the process.
     runtime.shutdown_background();
@@ -62,121 +65,142 @@ pub(crate) fn run(
 
 struct Life<'a> {
     settings: &'a Settings,
-    source: Option<Source>,
     signals: Signals,
+    turn: TurnServer,
+    streams: Handle,
+    operations: Handle,
+    reloader: Reloader,
+    requests: mpsc::Receiver<Request>,
 }
 
-impl Life<'_> {
-    async fn run(
-        mut self,
-        server: TurnServer,
-        metrics: Option<tokio::net::TcpListener>,
+impl<'a> Life<'a> {
+    /// Binds the listeners beside those of `turn`, and accepts.
+    fn start(
+        settings: &'a Settings,
+        source: Option<Source>,
+        signals: Signals,
+        turn: TurnServer,
         lost: Lost,
-        banner: &str,
-    ) -> Result<Ending, Problem> {
-        let handle = server.handle();
-        let mut scraped_at = String::new();
-        if let Some(listener) = metrics {
-            let address = listener
-                .local_addr()
-                .map_err(|error| system("serve metrics", &error))?;
-            scraped_at = format!("http://{address}/metrics");
-            let handle = handle.clone();
-            tokio::spawn(async move {
-                if let Err(error) = metrics::serve(listener, handle, lost).await {
-                    error!(%error, "the metrics endpoint has ended");
-                }
-            });
-        }
-        // Whoever closed the output does not want the banner; that is no reason to end.
-        let _ = io::stdout().write_all(banner.as_bytes());
-        let listen = list(server.local_addrs());
-        let version = env!("CARGO_PKG_VERSION");
-        info!(target: "wharfd", listen, metrics = scraped_at, version, "ready");
-        while self.signals.next().await == Asked::Reload {
-            if let Some(source) = &mut self.source {
-                reload::reload(&handle, source);
-            } else {
-                warn!("there is no file to reload");
-            }
-        }
-        handle.drain();
-        let deadline = self.settings.server.drain_deadline;
-        let allocations = handle.allocations();
-        info!(target: "wharfd", allocations, deadline_seconds = deadline.as_secs(), "draining");
-        self.drain(server, deadline).await
-    }
-
-    async fn drain(&mut self, server: TurnServer, limit: Duration) -> Result<Ending, Problem> {
-        let handle = server.handle();
-        let drained = tokio::task::spawn_blocking(move || {
-            let done = server.wait_drained(limit);
-            server.stop();
-            done
-        });
-        tokio::select! {
-            done = drained => {
-                let done = done.map_err(|error| system("drain", &error.into()))?;
-                let message = if done { "drained" } else { "the drain's deadline has come" };
-                info!(target: "wharfd", allocations = handle.allocations(), "{message}");
-                Ok(Ending::Drained)
-            }
-            () = self.signals.end() => {
-                warn!(target: "wharfd", allocations = handle.allocations(), "ended by a second signal");
-                Ok(Ending::Forced)
-            }
-        }
-    }
-}
-
-/// What a signal asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
-    Reload,
-    End,
-}
-
-/// SIGHUP reloads; SIGTERM and SIGINT end.
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
+    ) -> Result<Self, Problems> {
+        let handle = turn.handle();
+        let clients = streams::server(settings, &handle)?;
+        let streams = clients.handle();
+        let (admin, requests) = Admin::new(handle.clone(), streams.clone());
+        let router = |own: Handle| {
+            let counted = vec![streams.clone(), own];
+            metrics::router(handle.clone(), counted, lost)
+                .merge(operations::health(streams.clone()))
+        };
+        let own = operations::server(settings, router, admin)?;
+        let operations = own.handle();
+        tokio::spawn(clients.run());
+        tokio::spawn(own.run());
+        let reloader = Reloader {
+            turn: handle,
+            streams: streams.clone(),
+            source,
+        };
         Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
+            settings,
+            signals,
+            turn,
+            streams,
+            operations,
+            reloader,
+            requests,
         })
     }
 
-    async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.hangup.recv() => Asked::Reload,
-            _ = self.terminate.recv() => Asked::End,
-            _ = self.interrupt.recv() => Asked::End,
+    async fn run(mut self, banner: &str) -> Result<Ending, Problems> {
+        // Whoever closed the output does not want the banner; that is no reason to end.
+        let _ = io::stdout().write_all(banner.as_bytes());
+        let listen = list(self.turn.local_addrs());
+        let (tcp, tls) = (addresses(&self.streams, TCP), addresses(&self.streams, TLS));
+        let metrics = match addresses(&self.operations, operations::METRICS) {
+            none if none.is_empty() => none,
+            address => format!("http://{address}/metrics"),
+        };
+        let admin = addresses(&self.operations, operations::ADMIN);
+        let version = env!("CARGO_PKG_VERSION");
+        info!(target: "wharfd", listen, tcp, tls, metrics, admin, version, "ready");
+        notify("READY=1");
+        self.serve().await;
+        notify("STOPPING=1");
+        self.drain().await
+    }
+
+    /// Does what signals and tools ask for until the end is asked for.
+    async fn serve(&mut self) {
+        loop {
+            tokio::select! {
+                asked = self.signals.next() => match asked {
+                    // What came of it is logged.
+                    Asked::Reload => drop(self.reloader.reload()),
+                    Asked::End => return,
+                },
+                Some(request) = self.requests.recv() => match request {
+                    // A tool that has hung up meanwhile does not want the answer.
+                    Request::Plan(answer) => drop(answer.send(self.reloader.plan())),
+                    Request::Reload(answer) => drop(answer.send(self.reloader.reload())),
+                    Request::Drain(answer) => {
+                        drop(answer.send(()));
+                        return;
+                    }
+                },
+            }
         }
     }
 
-    async fn end(&mut self) {
-        while self.next().await == Asked::Reload {
-            warn!("the server is draining: nothing is reloaded");
-        }
+    async fn drain(mut self) -> Result<Ending, Problems> {
+        let handle = self.turn.handle();
+        let deadline = self.settings.server.drain_deadline;
+        // No new connection; those that are there end with their allocations.
+        let streams = self.streams.clone();
+        let streams = tokio::spawn(async move { streams.drain(deadline).await });
+        handle.drain();
+        let allocations = handle.allocations();
+        info!(target: "wharfd", allocations, deadline_seconds = deadline.as_secs(), "draining");
+        let turn = self.turn;
+        let drained = tokio::task::spawn_blocking(move || {
+            let done = turn.wait_drained(deadline);
+            turn.stop();
+            done
+        });
+        let requests = &mut self.requests;
+        let ending = tokio::select! {
+            done = drained => {
+                let done = done.map_err(|error| system("drain", &error.into()))?;
+                // Their last answers are written, or the deadline has come.
+                let report = streams.await.map_err(|error| system("drain", &error.into()))?;
+                let message = if done { "drained" } else { "the drain's deadline has come" };
+                let (finished, forced) = (report.finished(), report.forced());
+                let allocations = handle.allocations();
+                info!(target: "wharfd", allocations, connections_finished = finished,
+                    connections_forced = forced, "{message}");
+                Ending::Drained
+            }
+            () = self.signals.end() => {
+                warn!(target: "wharfd", allocations = handle.allocations(), "ended by a second signal");
+                return Ok(Ending::Forced);
+            }
+            never = refuse(requests) => match never {},
+        };
+        self.operations.drain(LAST).await;
+        Ok(ending)
     }
 }
 
-fn bind_metrics(address: SocketAddr) -> Result<TcpListener, Problem> {
-    let bound = TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    });
-    bound.map_err(|error| Problem {
-        at: "metrics.listen".to_owned(),
-        given: Some(address.to_string()),
-        reason: refused(&error),
-    })
+/// Answers the tools while the server drains, and never returns.
+async fn refuse(requests: &mut mpsc::Receiver<Request>) -> Infallible {
+    while let Some(request) = requests.recv().await {
+        let draining =
+            || Problem::new("reload", "the server is draining: nothing is reloaded").into();
+        match request {
+            Request::Plan(answer) | Request::Reload(answer) => drop(answer.send(Err(draining()))),
+            Request::Drain(answer) => drop(answer.send(())),
+        }
+    }
+    std::future::pending().await
 }
 
 /// What kept the server from starting, at the key that can change it.
@@ -214,10 +238,13 @@ fn system(what: &str, error: &io::Error) -> Problem {
     Problem::new("the system", format!("cannot {what}: {error}"))
 }
 
-fn list(addresses: &[SocketAddr]) -> String {
-    addresses
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(" ")
+/// Where a listener listens; empty without it.
+fn addresses(server: &Handle, name: &str) -> String {
+    let listener = server.inspect(name);
+    listener.map_or_else(|_| String::new(), |listener| list(&listener.addresses))
+}
+
+fn list(addresses: &[impl ToString]) -> String {
+    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    texts.join(" ")
 }

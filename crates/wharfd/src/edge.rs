@@ -98,6 +98,11 @@ pub(crate) fn peers(settings: &Settings) -> PeerRules {
         ..PeerRules::default()
     };
     rules.own.sockets.extend(settings.metrics.listen);
+    let listen = &settings.listen;
+    rules
+        .own
+        .sockets
+        .extend(listen.tcp.iter().chain(&listen.tls));
     rules
 }
 

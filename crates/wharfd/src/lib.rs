@@ -14,6 +14,7 @@
 //! # Ok::<(), wharfd::problem::Problems>(())
 //! ```
 
+mod admin;
 mod banner;
 pub mod cli;
 pub mod config;
@@ -24,8 +25,12 @@ mod edge;
 mod events;
 mod logs;
 mod metrics;
+mod notify;
+mod operations;
 pub mod problem;
 mod reload;
 mod run;
+mod signals;
+mod streams;
 
 pub use run::run;

@@ -1,13 +1,14 @@
-//! The Prometheus endpoint: the workers' counters, summed when they are asked for.
+//! The Prometheus endpoint: the counters of the workers, summed when they are asked for, and those of
+//! the listeners.
 
-mod bounded;
+mod listeners;
 
 use crate::events::Lost;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use bounded::Bounded;
+use listeners::Listeners;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder, text};
 use prometheus_client::metrics::MetricType;
@@ -16,30 +17,19 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 use wharf_turn_server::{Counter, DropReason, ERROR_CODES, Handle, METHODS, Snapshot};
 
 /// The media type of the OpenMetrics text format.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Connections at once: a few scrapers, each with one, and somebody who looks.
-const CONNECTIONS: usize = 16;
-
-/// The life of a connection: a scrape takes milliseconds, and the next one may connect again.
-const DEADLINE: Duration = Duration::from_secs(10);
-
-/// Answers `GET /metrics` on `listener` until the runtime ends.
-pub(crate) async fn serve(
-    listener: tokio::net::TcpListener,
-    handle: Handle,
-    lost: Lost,
-) -> std::io::Result<()> {
+/// Answers `GET /metrics` with the numbers of the TURN server and of the listeners of `servers`.
+pub(crate) fn router(turn: Handle, servers: Vec<wharf::Handle>, lost: Lost) -> axum::Router {
     let mut registry = Registry::with_prefix("wharf");
-    registry.register_collector(Box::new(Server { handle, lost }));
-    let router = axum::Router::new()
+    registry.register_collector(Box::new(Server { handle: turn, lost }));
+    registry.register_collector(Box::new(Listeners(servers)));
+    axum::Router::new()
         .route("/metrics", get(scrape))
-        .with_state(Arc::new(registry));
-    axum::serve(Bounded::new(listener, CONNECTIONS, DEADLINE), router).await
+        .with_state(Arc::new(registry))
 }
 
 async fn scrape(State(registry): State<Arc<Registry>>) -> axum::response::Response {
@@ -148,7 +138,10 @@ mod tests {
             "log_lost_total",
             "build_info",
         ];
-        let mut names: Vec<String> = names.chain(own.map(str::to_owned)).collect();
+        let mut names: Vec<String> = names
+            .chain(own.map(str::to_owned))
+            .chain(listeners::names())
+            .collect();
         listed.sort_unstable();
         names.sort();
         assert_eq!(listed, names);

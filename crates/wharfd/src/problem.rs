@@ -24,6 +24,26 @@ impl Problem {
     }
 }
 
+impl From<wharf::config::Problem> for Problem {
+    fn from(problem: wharf::config::Problem) -> Self {
+        let wharf::config::Problem {
+            key,
+            given,
+            allowed,
+            advice,
+        } = problem;
+        let reason = match advice.as_str() {
+            "" => allowed,
+            advice => format!("{allowed}. {advice}"),
+        };
+        Self {
+            at: key,
+            given,
+            reason,
+        }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.given {

@@ -5,7 +5,7 @@ use crate::cli::{Cli, Command, Serve};
 use crate::config::{self, Settings, Source};
 use crate::daemon::{self, Ending};
 use crate::problem::Problems;
-use crate::{credentials, logs};
+use crate::{admin, credentials, logs};
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -14,7 +14,8 @@ use std::time::SystemTime;
 const BAD_INPUT: u8 = 2;
 
 /// Does what the command line says. Exit codes: 0 done; 1 ended by a second signal while allocations
-/// were live; 2 bad input, with one line per problem on standard error.
+/// were live, or a daemon refused what it was asked; 2 bad input, with one line per problem on standard
+/// error.
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         None => serve(&cli.serve),
@@ -22,6 +23,16 @@ pub fn run(cli: Cli) -> ExitCode {
             answer("ok");
             ExitCode::SUCCESS
         }),
+        Some(Command::Ask { socket, order }) => {
+            let asked = admin::ask(&socket, &order, &mut io::stdout()).map_err(Problems::from);
+            asked.map(|done| {
+                if done {
+                    ExitCode::SUCCESS
+                } else {
+                    ExitCode::FAILURE
+                }
+            })
+        }
         Some(Command::Credentials(options)) => {
             let printed = credentials::print(&options, now()).map_err(Problems::from);
             printed.map(|text| {
@@ -49,7 +60,7 @@ fn serve(options: &Serve) -> Result<ExitCode, Problems> {
         let (settings, source) = config::load(file)?;
         start(options, &settings, Some(source), "")?
     } else {
-        let development = Development::new(options.port)?;
+        let development = Development::new(options.port, options.tls_port)?;
         start(options, &development.settings, None, &development.banner())?
     };
     Ok(match ending {
@@ -68,7 +79,7 @@ fn start(
     log.format = options.log_format.unwrap_or(log.format);
     log.level = options.log_level.unwrap_or(log.level);
     logs::start(log);
-    daemon::run(settings, source, banner).map_err(Problems::from)
+    daemon::run(settings, source, banner)
 }
 
 #[allow(

@@ -5,7 +5,11 @@ use std::collections::BTreeSet;
 use toml::{Table, Value};
 
 /// Keys, and whole sections, that a reload applies; the others need a restart.
-const LIVE: [&str; 9] = [
+const LIVE: [&str; 13] = [
+    "listen.tcp",
+    "listen.tls",
+    "stream",
+    "tls",
     "auth.users",
     "auth.secrets",
     "allocations.per-user",

@@ -1,16 +1,20 @@
 //! Checks that need more than one key.
 
+use super::listeners::tls_defaults;
 use super::section::Reader;
-use super::settings::{Algorithm, Auth, Peers, Proof, Settings};
+use super::settings::{Algorithm, Auth, Peers, Proof, Settings, Stream};
+use super::{listeners, problem_in_file};
+use crate::problem::Problem;
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use wharf_policy::address::{AddressClass, Tier, classify};
 
 pub(super) fn all(settings: &Settings, reader: &mut Reader) {
     listen(settings, reader);
+    streams(settings, reader);
     relay(settings, reader);
     auth(&settings.auth, reader);
-    peers(&settings.peers, &settings.listen.udp, reader);
+    peers(settings, reader);
     let allocations = &settings.allocations;
     if allocations.max_lifetime < allocations.default_lifetime {
         reader.problem(
@@ -59,6 +63,44 @@ fn covers(wildcard: &SocketAddr, address: &SocketAddr) -> bool {
         && !address.ip().is_unspecified()
         && wildcard.is_ipv4() == address.is_ipv4()
         && wildcard.port() == address.port()
+}
+
+/// What the library finds in the listeners for TCP and TLS, and options that nothing would use.
+fn streams(settings: &Settings, reader: &mut Reader) {
+    let Settings {
+        listen,
+        stream,
+        tls,
+        ..
+    } = settings;
+    let unused = [
+        (
+            "stream",
+            listen.tcp.is_empty() && listen.tls.is_empty() && *stream != Stream::default(),
+            "listen.tcp or listen.tls",
+        ),
+        (
+            "tls",
+            listen.tls.is_empty() && *tls != tls_defaults(),
+            "listen.tls",
+        ),
+    ];
+    for (section, is_unused, needed) in unused {
+        if is_unused && !reader.faulty("listen.t") {
+            let reason = format!("nothing would use it; set {needed}, or remove it");
+            reader.problem(section, reason);
+        }
+    }
+    let found = listeners(settings).check().err();
+    let mut told: Vec<Problem> = Vec::new();
+    for problem in found.into_iter().flat_map(|problems| problems.0) {
+        let problem = problem_in_file(problem);
+        // Neither what follows from another problem, nor the same of both listeners.
+        if !reader.faulty(&problem.at) && !told.contains(&problem) {
+            told.push(problem);
+        }
+    }
+    reader.extend(told);
 }
 
 fn relay(settings: &Settings, reader: &mut Reader) {
@@ -126,7 +168,9 @@ fn auth(auth: &Auth, reader: &mut Reader) {
     }
 }
 
-fn peers(peers: &Peers, listen: &[SocketAddr], reader: &mut Reader) {
+fn peers(settings: &Settings, reader: &mut Reader) {
+    let Settings { peers, listen, .. } = settings;
+    let peers: &Peers = peers;
     if peers.allow_only && peers.allow.is_empty() {
         reader.problem(
             "peers.allow-only",
@@ -139,7 +183,8 @@ fn peers(peers: &Peers, listen: &[SocketAddr], reader: &mut Reader) {
             reader.problem("peers.allow", reason);
         }
     }
-    let public = listen.iter().find(|address| !address.ip().is_loopback());
+    let mut listened = listen.udp.iter().chain(&listen.tcp).chain(&listen.tls);
+    let public = listened.find(|address| !address.ip().is_loopback());
     if let Some(address) = public.filter(|_| peers.allow_loopback) {
         reader.problem(
             "peers.allow-loopback",

@@ -1,15 +1,17 @@
 //! From tables to settings: every key, its default and what it may be.
 
 use super::leaf::{self, Read};
+use super::listeners::tls_defaults;
 use super::section::{Section, kind};
 use super::settings::{
-    Algorithm, Allocations, Auth, FleetKey, Limits, Listen, Log, LogFormat, LogLevel, Metrics,
-    Peers, Proof, Relay, RelayAddress, Secret, Server, Settings, Tos, User,
+    Admin, Algorithm, Allocations, Auth, FleetKey, Limits, Listen, Log, LogFormat, LogLevel,
+    Metrics, Peers, Proof, Relay, RelayAddress, Secret, Server, Settings, Tos, User,
 };
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
-use toml::Value;
+use toml::{Table, Value, toml};
+use wharf::config::Address;
 use wharf_stun::credential::opaque_string;
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -20,7 +22,11 @@ const REALM_CHARACTERS: usize = 127;
 
 pub(super) fn settings(root: &mut Section<'_, '_>) -> Settings {
     let listen = root.section("listen", listen);
+    let stream = toml! { socket.dual-stack = "ipv6-only" };
+    let alpn = ("alpn".to_owned(), tls_defaults().alpn.into());
     Settings {
+        stream: root.library_section("stream", &stream),
+        tls: root.library_section("tls", &Table::from_iter([alpn])),
         server: root.section("server", server),
         relay: root.section("relay", |section| relay(section, &listen.udp)),
         auth: root.section("auth", auth),
@@ -30,6 +36,10 @@ pub(super) fn settings(root: &mut Section<'_, '_>) -> Settings {
         metrics: root.section("metrics", |section| Metrics {
             listen: section.optional("listen", leaf::socket_address),
             allow_remote: section.or("allow-remote", false, leaf::boolean),
+        }),
+        admin: root.section("admin", |section| Admin {
+            listen: section.optional("listen", unix_address),
+            unix: section.library("unix"),
         }),
         log: root.section("log", log),
         listen,
@@ -60,6 +70,8 @@ fn realm(value: &Value) -> Read<String> {
 fn listen(section: &mut Section<'_, '_>) -> Listen {
     Listen {
         udp: section.list("udp", listen_address).unwrap_or_default(),
+        tcp: section.list("tcp", listen_address).unwrap_or_default(),
+        tls: section.list("tls", listen_address).unwrap_or_default(),
         receive_buffer: section.optional("receive-buffer", leaf::buffer),
         send_buffer: section.optional("send-buffer", leaf::buffer),
     }
@@ -82,6 +94,13 @@ fn listen_address(value: &Value) -> Read<SocketAddr> {
         return Err(format!("{allowed}, not a multicast or broadcast address"));
     }
     Ok(address)
+}
+
+fn unix_address(value: &Value) -> Read<Address> {
+    match leaf::text(value)?.parse() {
+        Ok(address @ (Address::Path(_) | Address::Abstract(_))) => Ok(address),
+        _ => Err("expected a path with a slash (\"/run/wharfd.sock\") or \"@name\"".to_owned()),
+    }
 }
 
 fn relay(section: &mut Section<'_, '_>, listen: &[SocketAddr]) -> Relay {

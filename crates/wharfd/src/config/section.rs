@@ -2,6 +2,9 @@
 
 use super::suggest;
 use crate::problem::{Problem, Problems};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 /// The longest value that a problem repeats, in characters.
@@ -19,6 +22,11 @@ impl Reader {
     /// Records a problem that concerns the value of `key`, or several keys together.
     pub(super) fn problem(&mut self, key: &str, reason: impl Into<String>) {
         self.problems.push(Problem::new(key, reason));
+    }
+
+    /// Records problems found elsewhere.
+    pub(super) fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        self.problems.extend(problems);
     }
 
     /// Whether a problem with `key`, or with a part of it, has been found.
@@ -56,6 +64,18 @@ impl Reader {
         } else {
             Err(Problems(self.problems))
         }
+    }
+
+    /// Reads a value of one of the library's own types, which tells every problem in it.
+    fn library<T>(&mut self, path: &str, value: Value) -> T
+    where
+        T: Default + DeserializeOwned + JsonSchema,
+    {
+        let mut problems = Vec::new();
+        let read = wharf::config::read(value, path, &mut problems);
+        self.problems
+            .extend(problems.into_iter().map(Problem::from));
+        read.unwrap_or_default()
     }
 
     fn section<T>(
@@ -108,6 +128,37 @@ impl<'t> Section<'_, 't> {
             }
         };
         self.reader.section(path, table, read)
+    }
+
+    /// Reads the sub-table `key` as one of the library's own structs, whose keys become known;
+    /// what the file does not say is as in `defaults`, or else the library's default.
+    pub(super) fn library_section<T>(&mut self, key: &'static str, defaults: &Table) -> T
+    where
+        T: Default + Serialize + DeserializeOwned + JsonSchema,
+    {
+        self.asked.push(key);
+        let path = join(&self.path, key);
+        let written = serde_json::to_value(T::default()).unwrap_or_default();
+        let keys = written.as_object().into_iter().flatten();
+        let known = keys.map(|(key, _)| join(&path, key));
+        self.reader.known.extend(known);
+        let mut value = match self.table.and_then(|table| table.get(key)) {
+            None => Value::Table(Table::new()),
+            Some(value) => value.clone(),
+        };
+        complete(&mut value, defaults);
+        self.reader.library(&path, value)
+    }
+
+    /// Reads `key` as one of the library's own types; its default when it is absent.
+    pub(super) fn library<T>(&mut self, key: &'static str) -> T
+    where
+        T: Default + DeserializeOwned + JsonSchema,
+    {
+        match self.value(key).cloned() {
+            None => T::default(),
+            Some(value) => self.reader.library(&join(&self.path, key), value),
+        }
     }
 
     /// Reads `key` with `leaf`; `None` when it is absent or wrong.
@@ -221,6 +272,22 @@ impl<'t> Section<'_, 't> {
         let given = value.map(|value| value.to_string().chars().take(SHOWN).collect());
         read.map_err(|reason| self.reader.problems.push(Problem { at, given, reason }))
             .ok()
+    }
+}
+
+/// Adds what is in `defaults` and not in `value`, in its sub-tables too.
+fn complete(value: &mut Value, defaults: &Table) {
+    let Value::Table(table) = value else {
+        return;
+    };
+    for (key, default) in defaults {
+        match (table.get_mut(key), default) {
+            (Some(there), Value::Table(defaults)) => complete(there, defaults),
+            (Some(_), _) => {}
+            (None, default) => {
+                table.insert(key.clone(), default.clone());
+            }
+        }
     }
 }
 

@@ -1,11 +1,17 @@
 //! Checked settings: what a configuration file means. A value of these types is valid.
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
+use wharf::config::{
+    AcceptOptions, Address, DualStack, Limits as StreamLimits, ProxyOptions, Rates, Rule,
+    SocketOptions, Timeouts, TlsOptions, UnixOptions,
+};
 
 /// Everything a configuration file says, one field per section.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +20,10 @@ pub struct Settings {
     pub server: Server,
     /// `[listen]`
     pub listen: Listen,
+    /// `[stream]`
+    pub stream: Stream,
+    /// `[tls]`: of `listen.tls`. `alpn` is that of RFC 7443 unless the file says otherwise.
+    pub tls: TlsOptions,
     /// `[relay]`
     pub relay: Relay,
     /// `[auth]`
@@ -26,6 +36,8 @@ pub struct Settings {
     pub limits: Limits,
     /// `[metrics]`
     pub metrics: Metrics,
+    /// `[admin]`
+    pub admin: Admin,
     /// `[log]`
     pub log: Log,
 }
@@ -48,10 +60,61 @@ pub struct Server {
 pub struct Listen {
     /// UDP addresses, at least one, without duplicates.
     pub udp: Vec<SocketAddr>,
+    /// TCP addresses. Default none.
+    pub tcp: Vec<SocketAddr>,
+    /// TLS addresses; they need [`Settings::tls`]. Default none.
+    pub tls: Vec<SocketAddr>,
     /// `SO_RCVBUF` of each socket in bytes. Default 4 MiB.
     pub receive_buffer: Option<usize>,
     /// `SO_SNDBUF` of each socket in bytes. Default: the kernel's.
     pub send_buffer: Option<usize>,
+}
+
+/// `[stream]`: the clients over TCP and TLS, in the words of the library's listeners.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Stream {
+    /// How connections are taken from the kernel.
+    pub accept: AcceptOptions,
+    /// Socket options. IPv6 sockets take IPv6 only unless the file says otherwise.
+    pub socket: SocketOptions,
+    /// The PROXY protocol.
+    pub proxy: ProxyOptions,
+    /// How many connections.
+    pub limits: StreamLimits,
+    /// Ordered rules on the client's address; the first that matches decides.
+    pub access: Vec<Rule>,
+    /// How fast.
+    pub rates: Rates,
+    /// How long.
+    pub timeouts: Timeouts,
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        Self {
+            accept: AcceptOptions::default(),
+            socket: SocketOptions {
+                // As the sockets for UDP.
+                dual_stack: DualStack::Ipv6Only,
+                ..SocketOptions::default()
+            },
+            proxy: ProxyOptions::default(),
+            limits: StreamLimits::default(),
+            access: Vec::new(),
+            rates: Rates::default(),
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// `[admin]`: the socket of the tools.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Admin {
+    /// A Unix socket, by path or abstract name. Default none: off.
+    pub listen: Option<Address>,
+    /// Permissions of its file and rules for who connects. Default: the same user only.
+    pub unix: UnixOptions,
 }
 
 /// `[relay]`: where peers reach the allocations.
