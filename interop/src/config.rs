@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use crate::PortBlock;
+use crate::{Authority, PortBlock};
 
 /// The realm of every test daemon.
 pub const REALM: &str = "interop.example";
@@ -16,27 +16,33 @@ pub const PASSWORD: &str = "correct horse";
 pub struct Config {
     root: Table,
     port: u16,
+    tls_port: u16,
 }
 
 impl Config {
-    /// The configuration of a daemon on ports of `ports`: one listener for each address family on
-    /// the same port, two workers, [`USER`] with [`PASSWORD`], loopback peers and the channel numbers
+    /// The configuration of a daemon on ports of `ports`: UDP and TCP on one port and TLS on another,
+    /// for each address family, a certificate of [`Authority::of_tests`], two workers, [`USER`] with [`PASSWORD`], loopback peers and the channel numbers
     /// of RFC 5766 allowed, one second to drain.
     #[must_use]
     pub fn new(ports: &mut PortBlock) -> Self {
-        let port = ports.pair();
+        let (port, tls_port) = (ports.pair(), ports.pair());
         let relay = ports.relay_range();
         let mut config = Self {
             root: Table::new(),
             port,
+            tls_port,
         };
+        let on = |port: u16| vec![format!("127.0.0.1:{port}"), format!("[::1]:{port}")];
         config
             .set("server.realm", REALM)
             .set("server.workers", 2)
             .set("server.drain-deadline", "1s")
+            .set("listen.udp", on(port))
+            .set("listen.tcp", on(port))
+            .set("listen.tls", on(tls_port))
             .set(
-                "listen.udp",
-                vec![format!("127.0.0.1:{port}"), format!("[::1]:{port}")],
+                "tls.certificates",
+                vec![Authority::of_tests().certificate()],
             )
             .set("relay.addresses", vec!["127.0.0.1", "::1"])
             .set("relay.ports", format!("{}-{}", relay.start(), relay.end()))
@@ -67,6 +73,12 @@ impl Config {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port the daemon listens on for TLS.
+    #[must_use]
+    pub fn tls_port(&self) -> u16 {
+        self.tls_port
     }
 
     /// The file's text.

@@ -18,6 +18,7 @@ pub struct Daemon {
     process: Process,
     file: ConfigFile,
     port: u16,
+    tls_port: u16,
 }
 
 impl Daemon {
@@ -32,6 +33,7 @@ impl Daemon {
             process,
             file,
             port: config.port(),
+            tls_port: config.tls_port(),
         }
     }
 
@@ -50,10 +52,16 @@ impl Daemon {
         Process::spawn(&command).finish(START)
     }
 
-    /// The UDP port it listens on, on 127.0.0.1 and ::1.
+    /// The port of UDP and TCP it listens on, on 127.0.0.1 and ::1.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port of TLS.
+    #[must_use]
+    pub fn tls_port(&self) -> u16 {
+        self.tls_port
     }
 
     /// Waits until the log has a line with each of `words`, in any case of letters, and returns

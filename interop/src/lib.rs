@@ -18,6 +18,7 @@
 //! test. Nothing is skipped: a missing tool is a failure that names the command to install it.
 //! Every wait ends at an event or at a deadline, and every process is ended by its own id.
 
+mod authority;
 mod config;
 mod credentials;
 mod daemon;
@@ -28,6 +29,7 @@ mod site;
 mod tool;
 mod uclient;
 
+pub use authority::Authority;
 pub use config::{Config, PASSWORD, REALM, USER};
 pub use credentials::rest_password;
 pub use daemon::Daemon;

@@ -47,4 +47,17 @@ impl Site {
     pub fn uclient(&self) -> Uclient {
         Uclient::new(self.daemon.port(), self.peer.port()).user(USER, PASSWORD)
     }
+
+    /// The same client over TCP.
+    #[must_use]
+    pub fn tcp(&self) -> Uclient {
+        self.uclient().flags("-t")
+    }
+
+    /// The same client over TLS. It takes any certificate; `-E FILE` makes it look.
+    #[must_use]
+    pub fn tls(&self) -> Uclient {
+        let port = self.daemon.tls_port();
+        self.uclient().flags(&format!("-t -S -p {port}"))
+    }
 }

@@ -43,7 +43,20 @@ fn needed(settings: &Settings) -> u64 {
     });
     let by_quota = allocations(settings) * families.count() as u64;
     let by_ports = relay.ports.len() as u64 * relay.addresses.len() as u64;
-    by_quota.min(by_ports) + OTHERS
+    by_quota.min(by_ports) + connections(settings) + OTHERS
+}
+
+/// Connections of clients: one for each allocation if all come over TCP or TLS, as far as a limit
+/// lets them.
+fn connections(settings: &Settings) -> u64 {
+    let limit = match settings.stream.limits.max_connections {
+        0 => u64::MAX,
+        limit => limit,
+    };
+    let listen = &settings.listen;
+    let listeners = [&listen.tcp, &listen.tls].into_iter();
+    let listeners = listeners.filter(|addresses| !addresses.is_empty()).count() as u64;
+    limit.saturating_mul(listeners).min(allocations(settings))
 }
 
 /// The most allocations that the quotas let live. Shared secrets make any number of users.
@@ -82,6 +95,26 @@ mod tests {
         assert_eq!(needs("['127.0.0.1', '::1']", "2000-4999", quotas), 2256);
         let two = "['127.0.0.1', '127.0.0.2']";
         assert_eq!(needs(two, "2000-4999", quotas), 1256);
+    }
+
+    #[test]
+    fn a_client_over_tcp_takes_a_connection_too() {
+        let over_tcp = |limits: &str| {
+            let settings = Settings::parse(&format!(
+                "[listen]
+                 udp = ['127.0.0.1:3478']
+                 tcp = ['127.0.0.1:3478']
+                 [stream]
+                 limits = {{ {limits} }}
+                 [auth]
+                 secrets = ['north']
+                 [allocations]
+                 total = 1000"
+            ));
+            needed(&settings.unwrap())
+        };
+        assert_eq!(over_tcp(""), 2256);
+        assert_eq!(over_tcp("max-connections = 100"), 1356);
     }
 
     #[test]

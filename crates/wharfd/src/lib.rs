@@ -14,7 +14,7 @@
 //! # Ok::<(), wharfd::problem::Problems>(())
 //! ```
 
-mod admin;
+pub mod admin;
 mod banner;
 pub mod cli;
 pub mod config;

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use wharf::config::{Address, Limits, ListenerConfig, Timeouts, Transport};
 use wharf::{BoxError, BuildError, Handle, Handler, Health, Server, Stream};
@@ -51,12 +52,16 @@ pub(crate) fn server(
     admin: Admin,
 ) -> Result<Server, Problems> {
     // The metrics are about this server, too, so the router comes after it.
-    let http = std::sync::Arc::new(std::sync::OnceLock::<Router>::new());
+    let http = Arc::new(OnceLock::<Router>::new());
     let mut builder = Server::builder();
     if let Some(address) = settings.metrics.listen {
         let http = http.clone();
         let answer = move |stream| serve(http.get().cloned().unwrap_or_default(), stream);
-        builder = builder.listen_with(METRICS, metrics(address.into()), Handler::stream(answer));
+        builder = builder.listen_with(
+            METRICS,
+            metrics(Address::Ip(address)),
+            Handler::stream(answer),
+        );
     }
     if let Some(address) = &settings.admin.listen {
         let listener = ListenerConfig {

@@ -2,11 +2,12 @@
 
 use super::listeners::tls_defaults;
 use super::section::Reader;
-use super::settings::{Algorithm, Auth, Peers, Proof, Settings, Stream};
+use super::settings::{Algorithm, Auth, Proof, Settings, Stream};
 use super::{listeners, problem_in_file};
 use crate::problem::Problem;
 use ipnet::IpNet;
 use std::net::SocketAddr;
+use wharf::config::UnixOptions;
 use wharf_policy::address::{AddressClass, Tier, classify};
 
 pub(super) fn all(settings: &Settings, reader: &mut Reader) {
@@ -84,9 +85,14 @@ fn streams(settings: &Settings, reader: &mut Reader) {
             listen.tls.is_empty() && *tls != tls_defaults(),
             "listen.tls",
         ),
+        (
+            "admin.unix",
+            settings.admin.listen.is_none() && settings.admin.unix != UnixOptions::default(),
+            "admin.listen",
+        ),
     ];
     for (section, is_unused, needed) in unused {
-        if is_unused && !reader.faulty("listen.t") {
+        if is_unused && !reader.faulty("listen.t") && !reader.faulty("admin.") {
             let reason = format!("nothing would use it; set {needed}, or remove it");
             reader.problem(section, reason);
         }
@@ -170,7 +176,6 @@ fn auth(auth: &Auth, reader: &mut Reader) {
 
 fn peers(settings: &Settings, reader: &mut Reader) {
     let Settings { peers, listen, .. } = settings;
-    let peers: &Peers = peers;
     if peers.allow_only && peers.allow.is_empty() {
         reader.problem(
             "peers.allow-only",

@@ -1,6 +1,7 @@
-//! Allocates, permits and binds, with long-term credentials over UDP, and asks for its address.
+//! Allocates, permits and binds, with long-term credentials over UDP or TCP, and asks for its address.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 use wharf_stun::attribute::{
     ChannelNumber, ErrorCode, Nonce, Realm, RequestedTransport, Username, XorPeerAddress,
@@ -10,9 +11,14 @@ use wharf_stun::{Class, Message, MessageType, Method, Sha1Key, TransactionId, Wr
 
 /// A client on a socket of its own.
 pub(crate) struct Client {
-    socket: UdpSocket,
+    link: Link,
     transaction: u8,
     credential: Option<Credential>,
+}
+
+enum Link {
+    Udp(UdpSocket),
+    Tcp(TcpStream),
 }
 
 struct Credential {
@@ -30,16 +36,41 @@ impl Client {
         socket
             .set_read_timeout(Some(Duration::from_secs(10)))
             .unwrap();
+        Self::over(Link::Udp(socket))
+    }
+
+    /// A client over TCP of the server on this port of 127.0.0.1.
+    pub(crate) fn tcp(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        Self::over(Link::Tcp(stream))
+    }
+
+    fn over(link: Link) -> Self {
         Self {
-            socket,
+            link,
             transaction: 0,
             credential: None,
         }
     }
 
+    /// Whether the server closes the connection, before it says anything else.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        match &mut self.link {
+            Link::Udp(_) => false,
+            Link::Tcp(stream) => matches!(stream.read(&mut [0]), Ok(0)),
+        }
+    }
+
     /// The address as the server sees it.
     pub(crate) fn address(&self) -> String {
-        self.socket.local_addr().unwrap().to_string()
+        let address = match &self.link {
+            Link::Udp(socket) => socket.local_addr(),
+            Link::Tcp(stream) => stream.local_addr(),
+        };
+        address.unwrap().to_string()
     }
 
     /// Tries to allocate: 0, or the error code of the answer to the authenticated request.
@@ -124,12 +155,24 @@ impl Client {
             writer.push(&Nonce(&credential.nonce)).unwrap();
             writer.integrity_sha1(&credential.key).unwrap();
         }
-        self.socket.send(writer.finish()).unwrap();
+        let request = writer.finish();
+        match &mut self.link {
+            Link::Udp(socket) => assert_eq!(socket.send(request).unwrap(), request.len()),
+            Link::Tcp(stream) => stream.write_all(request).unwrap(),
+        }
     }
 
-    fn receive(&self) -> Vec<u8> {
+    fn receive(&mut self) -> Vec<u8> {
         let mut answer = vec![0; 1500];
-        let length = self.socket.recv(&mut answer).unwrap();
+        let length = match &mut self.link {
+            Link::Udp(socket) => socket.recv(&mut answer).unwrap(),
+            Link::Tcp(stream) => {
+                stream.read_exact(&mut answer[..20]).unwrap();
+                let length = 20 + usize::from(u16::from_be_bytes([answer[2], answer[3]]));
+                stream.read_exact(&mut answer[20..length]).unwrap();
+                length
+            }
+        };
         answer.truncate(length);
         answer
     }

@@ -87,6 +87,18 @@ impl Daemon {
         answer
     }
 
+    /// Waits until a scrape has this line.
+    pub(crate) fn counts(&self, line: &str) {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let metrics = self.get("/metrics");
+            if metrics.lines().any(|found| found == line) {
+                return;
+            }
+            assert!(Instant::now() < end, "no {line}\n{metrics}");
+        }
+    }
+
     /// The soft and the hard limit of open files, as the kernel shows them.
     pub(crate) fn open_files(&self) -> (String, String) {
         let path = format!("/proc/{}/limits", self.child.id());
@@ -183,6 +195,26 @@ impl Drop for File {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
+}
+
+/// A name in the abstract name space that nobody else has.
+pub(crate) fn socket_name() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    format!("wharfd-{}-{number}", std::process::id())
+}
+
+/// Runs `wharfd ask` at this socket: its exit code, and the last line of the answer.
+pub(crate) fn ask(socket: &str, words: &str) -> (Option<i32>, serde_json::Value) {
+    let mut arguments = vec!["ask", "--socket", socket];
+    arguments.extend(words.split(' '));
+    let mut asked = Daemon::start(&arguments);
+    let code = asked.end().code();
+    let last = asked
+        .seen
+        .last()
+        .unwrap_or_else(|| panic!("{words}: no answer"));
+    (code, serde_json::from_str(last).unwrap_or_default())
 }
 
 /// A UDP port on 127.0.0.1 that was free a moment ago. Ports of other tests are not reused soon: the

@@ -7,3 +7,4 @@ mod input;
 mod reload;
 mod serving;
 mod signals;
+mod streams;

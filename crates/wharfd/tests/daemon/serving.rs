@@ -5,8 +5,14 @@ use crate::harness::{Daemon, File, config, free_port};
 
 #[test]
 fn without_arguments_it_serves_loopback_and_says_how_to_use_it() {
-    let port = free_port();
-    let mut daemon = Daemon::start(&["--port", &port.to_string()]);
+    let (port, tls_port) = (free_port(), free_port());
+    let ports = [
+        "--port",
+        &port.to_string(),
+        "--tls-port",
+        &tls_port.to_string(),
+    ];
+    let mut daemon = Daemon::start(&ports);
     daemon.line("reachable from this host only");
     daemon.line(&format!("127.0.0.1:{port}"));
     let ice = daemon.line("iceServers: ");
@@ -16,6 +22,10 @@ fn without_arguments_it_serves_loopback_and_says_how_to_use_it() {
     let user = ice[0]["username"].as_str().unwrap();
     let password = ice[0]["credential"].as_str().unwrap();
     assert_eq!(Client::new(port).allocate(user, password), 0);
+    assert_eq!(Client::tcp(port).allocate(user, password), 0);
+    let urls = ice[0]["urls"].to_string();
+    let tls = format!("turns:127.0.0.1:{tls_port}?transport=tcp");
+    assert!(urls.contains(&tls), "{urls}");
 }
 
 #[test]

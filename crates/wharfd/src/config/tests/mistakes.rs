@@ -288,3 +288,55 @@ fn networks_that_no_rule_opens_are_not_listed() {
         );
     }
 }
+
+#[test]
+fn a_problem_of_both_listeners_is_told_once_at_its_key() {
+    let found = complete(
+        "[listen]
+        udp = ['127.0.0.1:3478']
+        tcp = ['127.0.0.1:3478', '127.0.0.1:0']
+        tls = ['127.0.0.1:5349']
+        [stream]
+        limits = { ipv4-prefix = 40, per-prefx = 3 }
+        [tls]
+        min-version = '1.1'
+        [auth]
+        users = { alice = 'wonderland' }",
+    );
+    for start in [
+        "listen.tcp[1] = ",
+        "stream.limits.ipv4-prefix = 40: ",
+        "stream.limits.per-prefx: ",
+        "tls.min-version = ",
+        "tls.certificates",
+    ] {
+        let count = found.iter().filter(|line| line.starts_with(start)).count();
+        assert_eq!(count, 1, "{start} {found:#?}");
+    }
+    assert_eq!(found.len(), 5, "{found:#?}");
+}
+
+#[test]
+fn what_nothing_would_use_is_refused() {
+    one(
+        "[stream]\nlimits = { per-prefix = 3 }",
+        "stream: nothing would use it; set listen.tcp or listen.tls",
+    );
+    one(
+        "[tls]\nstrict-sni = true",
+        "tls: nothing would use it; set listen.tls",
+    );
+    one(
+        "[admin]\nunix = { mode = '0666' }",
+        "admin.unix: nothing would use it; set admin.listen",
+    );
+}
+
+#[test]
+fn the_tools_listen_on_a_unix_socket() {
+    one("[admin]\nlisten = '127.0.0.1:9'", "admin.listen = ");
+    one(
+        "[admin]\nlisten = 'wharfd.sock'",
+        "expected a path with a slash",
+    );
+}

@@ -2,6 +2,7 @@ use super::LEAST;
 use crate::config::*;
 use std::time::Duration;
 use toml::{Table, Value};
+use wharf::config::Pem;
 
 /// A key, another value for it, and how the settings must then differ from the least ones.
 type Row = (&'static str, &'static str, fn(&mut Settings));
@@ -26,12 +27,79 @@ fn rows() -> Vec<Row> {
         ("listen.udp", "['127.0.0.1:5000']", |s| {
             s.listen.udp[0].set_port(5000);
         }),
+        ("listen.tcp", "['127.0.0.1:5001']", |s| {
+            s.listen.tcp = vec!["127.0.0.1:5001".parse().unwrap()];
+        }),
+        ("listen.tls", "['127.0.0.1:5002']", |s| {
+            s.listen.tls[0].set_port(5002);
+        }),
         ("listen.receive-buffer", "'4MiB'", |s| {
             s.listen.receive_buffer = Some(4 << 20);
         }),
         ("listen.send-buffer", "'1MiB'", |s| {
             s.listen.send_buffer = Some(1 << 20);
         }),
+        ("stream.accept", "{ backlog = 7 }", |s| {
+            s.stream.accept.backlog = 7;
+        }),
+        ("stream.socket", "{ nodelay = false }", |s| {
+            s.stream.socket.nodelay = false;
+        }),
+        (
+            "stream.proxy",
+            "{ mode = 'optional', trusted = ['10.0.0.0/8'] }",
+            |s| {
+                s.stream.proxy.mode = wharf::config::ProxyMode::Optional;
+                s.stream.proxy.trusted = vec!["10.0.0.0/8".parse().unwrap()];
+            },
+        ),
+        ("stream.limits", "{ per-prefix = 7 }", |s| {
+            s.stream.limits.per_prefix = 7;
+        }),
+        ("stream.access", "['deny 10.0.0.0/8']", |s| {
+            s.stream.access = vec!["deny 10.0.0.0/8".parse().unwrap()];
+        }),
+        (
+            "stream.rates",
+            "{ accept = { per-second = 5, burst = 9 } }",
+            |s| {
+                s.stream.rates.accept = Some(wharf::config::Rate {
+                    per_second: 5,
+                    burst: 9,
+                });
+            },
+        ),
+        ("stream.timeouts", "{ handshake = '3s' }", |s| {
+            s.stream.timeouts.handshake = Some(seconds(3));
+        }),
+        (
+            "tls.certificates",
+            "[{ cert = '/b.pem', key = '/c.pem' }]",
+            |s| {
+                s.tls.certificates[0].cert = Pem::File("/b.pem".into());
+                s.tls.certificates[0].key = Pem::File("/c.pem".into());
+            },
+        ),
+        ("tls.strict-sni", "true", |s| s.tls.strict_sni = true),
+        ("tls.alpn", "['stun.turn']", |s| {
+            s.tls.alpn.truncate(1);
+        }),
+        ("tls.alpn-required", "false", |s| {
+            s.tls.alpn_required = false;
+        }),
+        ("tls.min-version", "'1.3'", |s| {
+            s.tls.min_version = wharf::config::TlsVersion::V1_3;
+        }),
+        ("tls.client-auth", "'optional'", |s| {
+            s.tls.client_auth = wharf::config::ClientAuth::Optional;
+        }),
+        ("tls.client-ca", "['/b.pem']", |s| {
+            s.tls.client_ca = vec![Pem::File("/b.pem".into())];
+        }),
+        ("tls.resumption", "'off'", |s| {
+            s.tls.resumption = wharf::config::Resumption::Off;
+        }),
+        ("tls.watch", "'1m'", |s| s.tls.watch = Some(seconds(60))),
         (
             "relay.addresses",
             "[{ bind = '10.0.0.5', advertise = '203.0.113.5' }, '::1']",
@@ -140,6 +208,12 @@ fn rows() -> Vec<Row> {
         ("metrics.allow-remote", "true", |s| {
             s.metrics.allow_remote = true;
         }),
+        ("admin.listen", "'@wharfd'", |s| {
+            s.admin.listen = Some("@wharfd".parse().unwrap());
+        }),
+        ("admin.unix", "{ mode = '0660' }", |s| {
+            s.admin.unix.mode = 0o660;
+        }),
         ("log.format", "'json'", |s| s.log.format = LogFormat::Json),
         ("log.level", "'debug'", |s| s.log.level = LogLevel::Debug),
     ]
@@ -160,10 +234,32 @@ fn set(table: &mut Table, path: &str, value: &str) {
         .insert(key.to_owned(), value);
 }
 
+/// What must be there for the key to have an effect.
+fn needs(key: &str) -> &'static [(&'static str, &'static str)] {
+    const TCP: (&str, &str) = ("listen.tcp", "['127.0.0.1:3478']");
+    const TLS: (&str, &str) = ("listen.tls", "['127.0.0.1:5349']");
+    const CERTIFICATE: (&str, &str) = ("tls.certificates", "[{ cert = '/a.pem', key = '/a.pem' }]");
+    match key {
+        "tls.client-auth" | "tls.client-ca" => &[
+            TLS,
+            CERTIFICATE,
+            ("tls.client-auth", "'required'"),
+            ("tls.client-ca", "['/a.pem']"),
+        ],
+        "admin.unix" => &[("admin.listen", "'/run/wharfd.sock'")],
+        _ if key.starts_with("tls.") || key == "listen.tls" => &[TLS, CERTIFICATE],
+        _ if key.starts_with("stream.") => &[TCP],
+        _ => &[],
+    }
+}
+
 #[test]
 fn each_key_changes_its_setting_and_nothing_else() {
     for (key, value, change) in rows() {
         let mut table: Table = LEAST.parse().unwrap();
+        for (key, value) in needs(key) {
+            set(&mut table, key, value);
+        }
         let mut expected = Settings::from_table(&table).unwrap();
         change(&mut expected);
         match key {

@@ -1,0 +1,131 @@
+//! coturn's client over TCP and TLS, and OpenSSL's for what the handshake settles.
+
+use std::time::Duration;
+
+use wharf_interop::{Authority, Finished, Process, Site, tool};
+
+/// ChannelData, padded on a stream (RFC 8656 section 12.5), and Send indications.
+#[test]
+fn over_tcp() {
+    let site = Site::start();
+    for flags in ["-c", "-c -s", "-c -l 101", "-c -s -l 101"] {
+        let length = if flags.contains("101") { 101 } else { 100 };
+        let client = site.tcp().flags(flags).to_peer("127.0.0.1");
+        client.run().assert_relayed(3, length);
+    }
+}
+
+#[test]
+fn over_tls() {
+    let site = Site::start();
+    for flags in ["-c", "-c -s", "-c -l 101"] {
+        let length = if flags.contains("101") { 101 } else { 100 };
+        let client = site.tls().flags(flags).to_peer("127.0.0.1");
+        client.run().assert_relayed(3, length);
+    }
+}
+
+/// The client checks the certificate against its authority; with another authority it goes no further.
+#[test]
+fn over_tls_with_an_authority() {
+    let site = Site::start();
+    let with = |authority: &Authority| {
+        let flags = format!("-c -E {}", authority.file().display());
+        site.tls().flags(&flags).to_peer("127.0.0.1").run()
+    };
+    with(Authority::of_tests()).assert_relayed(3, 100);
+    with(&Authority::new()).assert_refused("");
+}
+
+#[test]
+fn client_to_client() {
+    let site = Site::start();
+    site.tcp().flags("-c -y").run().assert_relayed(6, 100);
+    site.tls().flags("-c -y -s").run().assert_relayed(6, 100);
+}
+
+#[test]
+fn over_ipv6() {
+    let site = Site::start();
+    for client in [site.tcp(), site.tls()] {
+        let client = client.to_server("::1").to_peer("::1");
+        client.flags("-c -x").run().assert_relayed(3, 100);
+    }
+}
+
+/// Twenty clients over each: 50 messages of each client, none lost.
+#[test]
+fn several_clients() {
+    let site = Site::start();
+    for client in [site.tcp(), site.tls()] {
+        let clients = client.flags("-c -m 20 -n 50").to_peer("127.0.0.1");
+        clients.run().assert_relayed(1000, 100);
+    }
+}
+
+/// A live client goes on with the certificate that it has seen; the next one sees the new one.
+#[test]
+fn new_certificates_leave_sessions_alone() {
+    let site = Site::start();
+    let live = site.tls().flags("-c -n 100").to_peer("127.0.0.1").start();
+    live.wait_until_relaying();
+    let other = Authority::new();
+    let mut config = site.config();
+    config.set("tls.certificates", vec![other.certificate()]);
+    site.daemon.reload(&config);
+    let flags = format!("-c -E {}", other.file().display());
+    let client = site.tls().flags(&flags).to_peer("127.0.0.1");
+    client.run().assert_relayed(3, 100);
+    live.finish().assert_relayed(100, 100);
+}
+
+/// A handshake of OpenSSL's client, which hangs up when it is done.
+fn handshake(site: &Site, flags: &str) -> Finished {
+    let mut command = tool("openssl");
+    let address = format!("127.0.0.1:{}", site.daemon.tls_port());
+    command.args(["s_client", "-connect", &address]);
+    command.args(flags.split_whitespace());
+    Process::spawn(&command).finish(Duration::from_secs(20))
+}
+
+/// RFC 7443 section 3: the protocol is selected where it is offered, its absence is no matter, and
+/// an offer of others alone is refused (RFC 7301 section 3.2).
+#[test]
+fn application_protocols() {
+    let site = Site::start();
+    for (flags, line) in [
+        ("-alpn stun.turn", "ALPN protocol: stun.turn"),
+        (
+            "-alpn stun.nat-discovery",
+            "ALPN protocol: stun.nat-discovery",
+        ),
+        ("-alpn http/1.1,stun.turn", "ALPN protocol: stun.turn"),
+        ("", "No ALPN negotiated"),
+    ] {
+        let finished = handshake(&site, flags);
+        assert!(finished.status.success(), "{flags} {}", finished.output);
+        assert!(
+            finished.output.contains(line),
+            "{flags} {}",
+            finished.output
+        );
+    }
+    let finished = handshake(&site, "-alpn http/1.1");
+    assert!(!finished.status.success(), "{}", finished.output);
+    let alert = "no application protocol";
+    assert!(finished.output.contains(alert), "{}", finished.output);
+}
+
+/// RFC 8656 leaves the versions to RFC 9325, section 3.1.1: 1.2 and 1.3.
+#[test]
+fn versions() {
+    let site = Site::start();
+    for version in ["-tls1_2", "-tls1_3"] {
+        let finished = handshake(&site, version);
+        assert!(finished.status.success(), "{version} {}", finished.output);
+    }
+    let finished = handshake(&site, "-tls1_1 -cipher DEFAULT@SECLEVEL=0");
+    assert!(!finished.status.success(), "{}", finished.output);
+    let alert = "alert protocol version";
+    assert!(finished.output.contains(alert), "{}", finished.output);
+}
