@@ -100,11 +100,13 @@ impl Reloader {
         Ok(())
     }
 
-    /// The certificates of a listener whose options stay are read anew first: that may fail.
+    /// Certificates whose files are to stay are read anew first: that may fail.
     fn apply_to_streams(&self, planned: &Planned) -> Result<(), Problems> {
+        let plan = &planned.listeners;
+        let mut changes = plan.changes.iter();
         let stays = self.streams.inspect(TLS).is_ok()
-            && !planned.listeners.removed.iter().any(|name| name == TLS)
-            && planned.listeners.needs(TLS).is_none();
+            && !plan.removed.iter().any(|name| name == TLS)
+            && !changes.any(|change| change.key.starts_with("tls."));
         if stays {
             let reloaded = self.streams.reload_certificates(TLS);
             reloaded.map_err(|error| match error {
@@ -112,7 +114,7 @@ impl Reloader {
                 other => Problem::new("tls", other.to_string()).into(),
             })?;
         }
-        if planned.listeners.is_empty() {
+        if plan.is_empty() {
             return Ok(());
         }
         let wanted = listeners(&planned.settings);

@@ -3,7 +3,7 @@
 use super::Settings;
 use crate::problem::Problem;
 use std::net::SocketAddr;
-use wharf::config::{Address, ListenerConfig, ServerConfig, TlsOptions, Transport};
+use wharf::config::{Address, DualStack, ListenerConfig, ServerConfig, TlsOptions, Transport};
 
 /// The name of the listener for TURN over TCP, in metrics and in the tools.
 pub const TCP: &str = "turn-tcp";
@@ -45,7 +45,11 @@ fn listener(
     bind: &[SocketAddr],
     tls: TlsOptions,
 ) -> ListenerConfig {
-    let stream = settings.stream.clone();
+    let mut stream = settings.stream.clone();
+    if !bind.iter().any(SocketAddr::is_ipv6) {
+        // It would say nothing about IPv4.
+        stream.socket.dual_stack = DualStack::default();
+    }
     ListenerConfig {
         transport,
         bind: bind.iter().copied().map(Address::Ip).collect(),
