@@ -140,10 +140,10 @@ impl<'a> Life<'a> {
                 },
                 Some(request) = self.requests.recv() => match request {
                     // A tool that has hung up meanwhile does not want the answer.
-                    Request::Plan(answer) => drop(answer.send(self.reloader.plan())),
-                    Request::Reload(answer) => drop(answer.send(self.reloader.reload())),
+                    Request::Plan(answer) => { let _ = answer.send(self.reloader.plan()); },
+                    Request::Reload(answer) => { let _ = answer.send(self.reloader.reload()); },
                     Request::Drain(answer) => {
-                        drop(answer.send(()));
+                        let _ = answer.send(());
                         return;
                     }
                 },
@@ -197,7 +197,9 @@ async fn refuse(requests: &mut mpsc::Receiver<Request>) -> Infallible {
             || Problem::new("reload", "the server is draining: nothing is reloaded").into();
         match request {
             Request::Plan(answer) | Request::Reload(answer) => drop(answer.send(Err(draining()))),
-            Request::Drain(answer) => drop(answer.send(())),
+            Request::Drain(answer) => {
+                let _ = answer.send(());
+            }
         }
     }
     std::future::pending().await

@@ -1,7 +1,7 @@
 //! A daemon under test, and the smallest TURN client.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
-use std::net::{TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -217,14 +217,16 @@ pub(crate) fn ask(socket: &str, words: &str) -> (Option<i32>, serde_json::Value)
     (code, serde_json::from_str(last).unwrap_or_default())
 }
 
-/// A UDP port on 127.0.0.1 that was free a moment ago. Ports of other tests are not reused soon: the
-/// kernel picks at random.
+/// A port on 127.0.0.1 that was free a moment ago, for UDP and TCP. Ports of other tests are not
+/// reused soon: the kernel picks at random.
 pub(crate) fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    loop {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        if TcpListener::bind(address).is_ok() {
+            return address.port();
+        }
+    }
 }
 
 /// A server on loopback for the user `alice` with the password `wonderland`, and `more` below.

@@ -97,7 +97,7 @@ fn a_metrics_port_that_is_taken_keeps_the_server_from_starting() {
     ));
     refused(
         &["--config", file.path()],
-        &[&format!("metrics.listen = {address}: ")],
+        &[&format!("metrics.listen: bind {address}: ")],
     );
 }
 

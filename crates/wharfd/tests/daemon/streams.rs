@@ -150,7 +150,7 @@ fn a_server_that_drains_lives_but_is_not_ready() {
     let mut live = Client::tcp(port);
     assert_eq!(live.allocate("alice", "wonderland"), 0);
     let mut idle = Client::tcp(port);
-    assert_eq!(idle.permit(([8, 8, 8, 8], 1).into()), 401);
+    assert_eq!(idle.permit(([8, 8, 8, 8], 1).into()), 437);
     daemon.signal("TERM");
     daemon.line("\"draining\"");
     assert!(idle.is_closed());
