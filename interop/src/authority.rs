@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use toml::{Table, Value};
 
 use crate::target_directory;
@@ -37,6 +37,9 @@ impl Authority {
         let file = directory.join(name);
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        // A name of its own: the leaf has the library's.
+        let subject = format!("authority {count}");
+        params.distinguished_name.push(DnType::CommonName, subject);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let own = params.self_signed(&key).expect("a certificate");
         fs::write(&file, own.pem()).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
