@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wharf_interop::{Authority, Finished, Process, Site, tool};
+use wharf_interop::{Finished, Process, Site, tool};
 
 /// ChannelData, padded on a stream (RFC 8656 section 12.5), and Send indications.
 #[test]
@@ -38,27 +38,6 @@ fn over_ipv6() {
         let client = client.to_server("::1").to_peer("::1");
         client.flags("-c -x").run().assert_relayed(3, 100);
     }
-}
-
-/// The daemon shows the certificate of its authority, and after a reload the new one.
-#[test]
-fn a_reload_brings_new_certificates() {
-    let site = Site::start();
-    let other = Authority::new();
-    let is_from = |authority: &Authority| {
-        let flags = format!(
-            "-verify_return_error -CAfile {}",
-            authority.file().display()
-        );
-        handshake(&site, &flags).status.success()
-    };
-    assert!(is_from(Authority::of_tests()));
-    assert!(!is_from(&other));
-    let mut config = site.config();
-    config.set("tls.certificates", vec![other.certificate()]);
-    site.daemon.reload(&config);
-    assert!(is_from(&other));
-    assert!(!is_from(Authority::of_tests()));
 }
 
 /// A handshake of OpenSSL's client, which hangs up when it is done.
