@@ -148,6 +148,7 @@ impl Handle {
         handlers: Option<Handlers>,
     ) -> Result<(), Problems> {
         let _guard = self.inner.runtime.enter();
+        let _turn = self.inner.turn();
         let mut problems = listen.problems;
         let mut config = self.config();
         if config
@@ -211,7 +212,16 @@ impl Handle {
             state.leaving.push(listener.clone());
             listener
         };
-        Ok(crate::server::drain_these(vec![listener], deadline, Closed::Removed).await)
+        // In a task of its own: who does not wait for the end does not keep it from coming.
+        let drain = crate::server::drain_these(vec![listener], deadline, Closed::Removed);
+        match self.inner.runtime.spawn(drain).await {
+            Ok(report) => Ok(report),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime shuts down, and ends all connections with it.
+                Err(_) => Ok(DrainReport::default()),
+            },
+        }
     }
 
     /// Leaves new connections in the kernel's backlog; those that are there go on.

@@ -43,6 +43,8 @@ pub(crate) struct Inner {
     pub(crate) handlers: BTreeMap<String, Handlers>,
     pub(crate) health: HealthState,
     state: Mutex<State>,
+    /// Held while the configuration changes: one change sees all of those before it.
+    changing: Mutex<()>,
     /// The report, once the server has drained.
     pub(crate) drained: watch::Sender<Option<DrainReport>>,
 }
@@ -60,6 +62,11 @@ pub(crate) struct State {
 impl Inner {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no other change is under way, and keeps others from beginning.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All listeners, those that are leaving too.

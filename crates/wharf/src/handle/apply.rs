@@ -26,6 +26,7 @@ pub(super) fn apply(
 ) -> Result<Plan, ApplyError> {
     let inner = &handle.inner;
     let _guard = inner.runtime.enter();
+    let _turn = inner.turn();
     if inner.draining.is_cancelled() {
         let allowed = "expected a server that is not draining";
         return Err(Problems(vec![Problem::new("listeners", allowed)]).into());

@@ -116,6 +116,7 @@ impl Handle {
         name: &str,
         change: impl FnOnce(&mut ListenerConfig),
     ) -> Result<(), ChangeError> {
+        let _turn = self.inner.turn();
         let listener = self.listener(name)?;
         let mut config = listener.config();
         change(&mut config);

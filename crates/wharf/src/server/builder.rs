@@ -173,6 +173,7 @@ impl Builder {
             runtime,
             handlers: self.handlers,
             health: HealthState::new(&config.health),
+            changing: Mutex::new(()),
             state: Mutex::new(State {
                 config: ServerConfig {
                     listeners: BTreeMap::new(),

@@ -1,6 +1,6 @@
 //! The options and what a change of each needs.
 
-use super::Change::{Live, Rebind};
+use super::Change::{Live, Rebind, Restart};
 use super::{Change, OptionInfo};
 
 const fn option(key: &'static str, change: Change) -> OptionInfo {
@@ -22,7 +22,7 @@ pub const OPTIONS: &[OptionInfo] = &[
     option("health.recover-after", Live),
     option("health.alarm-connections", Live),
     option("health.alarm-cooldown", Live),
-    option("listeners.*.transport", Rebind),
+    option("listeners.*.transport", Restart),
     option("listeners.*.bind", Rebind),
     option("listeners.*.access", Live),
     option("listeners.*.accept.acceptors", Rebind),
