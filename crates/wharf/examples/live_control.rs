@@ -29,7 +29,7 @@ fn obey(handle: &Handle, line: &str) -> Result<String, BoxError> {
         "limit" => {
             let max_connections = value.parse()?;
             handle.change("echo", |config| {
-                config.limits.max_connections = max_connections
+                config.limits.max_connections = max_connections;
             })?;
         }
         "allow" | "deny" => handle.prepend_access("echo", line.parse()?)?,

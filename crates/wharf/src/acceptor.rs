@@ -248,14 +248,9 @@ async fn room(listener: &Arc<Listener>) -> Places {
 /// taken the last one meanwhile, the arrival waits for it here.
 async fn server_place(listener: &Arc<Listener>, mut places: Places) -> Places {
     if places.listener.is_some() {
-        places.server = if let Some(pass) = listener.server_gate.try_enter() {
-            Some(pass)
-        } else {
-            let mut in_hand = InHand(Some(listener));
-            let pass = listener.server_gate.enter().await;
-            in_hand.0 = None;
-            Some(pass)
-        };
+        let mut in_hand = InHand(Some(listener));
+        places.server = Some(listener.server_gate.enter().await);
+        in_hand.0 = None;
     }
     places
 }

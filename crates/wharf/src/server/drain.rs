@@ -155,7 +155,9 @@ pub(crate) async fn owners(
     if wait(&draining, LAST_WORDS).await.is_err() {
         for one in draining.iter().filter(|one| one.forced > 0) {
             let connections = one.owner.connections.all();
-            connections.iter().for_each(|connection| connection.abort());
+            for connection in &connections {
+                connection.abort();
+            }
         }
         let _ = wait(&draining, LAST_WORDS).await;
     }

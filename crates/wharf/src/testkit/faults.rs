@@ -176,7 +176,7 @@ impl Injector {
             if self
                 .faults
                 .corrupt_every
-                .is_some_and(|n| self.read % n == 0)
+                .is_some_and(|n| self.read.is_multiple_of(n))
             {
                 *byte = !*byte;
                 self.faults.fire(Fault::Corrupt);

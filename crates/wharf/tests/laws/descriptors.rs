@@ -146,14 +146,10 @@ async fn without_descriptors_it_refuses_pauses_and_recovers() {
     }
     let (mut served, mut refused) = (0, 0);
     while served < 30 || refused < 3 {
-        match timeout(PATIENCE, outcomes.recv())
+        if timeout(PATIENCE, outcomes.recv())
             .await
             .expect("an answer")
-            .unwrap()
-        {
-            true => served += 1,
-            false => refused += 1,
-        }
+            .unwrap() { served += 1 } else { refused += 1 }
     }
     // Descriptors are free again: who comes now is served.
     clients.shutdown().await;

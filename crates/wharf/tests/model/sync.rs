@@ -93,12 +93,9 @@ impl Notified<'_> {
                 state.waiting.push_back((id, waker.cloned()));
                 place = Place::Waiting(id);
             }
-            Place::Waiting(id) => match state.waiting.iter_mut().find(|(one, _)| *one == id) {
-                Some((_, old)) => *old = waker.cloned().or_else(|| old.take()),
-                None => {
-                    state.woken.retain(|one| *one != id);
-                    place = Place::Done;
-                }
+            Place::Waiting(id) => if let Some((_, old)) = state.waiting.iter_mut().find(|(one, _)| *one == id) { *old = waker.cloned().or_else(|| old.take()) } else {
+                state.woken.retain(|one| *one != id);
+                place = Place::Done;
             },
             Place::Done => {}
         }
@@ -112,10 +109,7 @@ impl Future for Notified<'_> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match self.get_mut().advance(Some(cx.waker())) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        }
+        if self.get_mut().advance(Some(cx.waker())) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
