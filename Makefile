@@ -18,7 +18,6 @@ run: ## Runs a TURN server on loopback with generated credentials
 test: ## Runs all tests, those against real clients too; installs what these need
 	interop/install.sh
 	scripts/check-rings.sh
-	cargo build --locked --workspace --bins
 	cargo test --locked --workspace --no-fail-fast
 
 unit: ## Runs the tests that need nothing installed
@@ -34,6 +33,7 @@ lint: ## Checks format, lints, documentation, rings and file lengths
 	scripts/check-rings.sh
 	scripts/check-file-length.sh
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo check --locked --package wharf
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 
 bench: ## Measures BENCH: codec, core, relay, sockets, or all but the last

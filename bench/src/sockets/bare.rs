@@ -19,15 +19,14 @@ use crate::Failure;
 /// Accepts until the process ends.
 pub(super) async fn run(role: &ServerRole, job: Job) -> Result<(), Failure> {
     let failed = |error| Failure::io(&"bare server", error);
-    match role.transport {
-        Transport::Unix => unix(role, job).await,
-        _ => {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-                .await
-                .map_err(failed)?;
-            announce(&listener.local_addr().map_err(failed)?.to_string())?;
-            tcp(&listener, role, job).await
-        }
+    if role.transport == Transport::Unix {
+        unix(role, job).await
+    } else {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .map_err(failed)?;
+        announce(&listener.local_addr().map_err(failed)?.to_string())?;
+        tcp(&listener, role, job).await
     }
 }
 

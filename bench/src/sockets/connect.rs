@@ -95,11 +95,12 @@ pub(super) fn exchange(transport: Transport, size: usize) -> (Vec<u8>, Vec<u8>) 
         return (payload.clone(), payload);
     }
     // A binary message in one frame, with 7 or 16 bits of length (RFC 6455 section 5.2).
-    let header = |mask: u8| match size {
-        0..=125 => vec![0x82, mask | size as u8],
-        _ => {
+    let header = |mask: u8| {
+        if let 0..=125 = size {
+            vec![0x82, mask | size as u8]
+        } else {
             let [high, low] = (size as u16).to_be_bytes();
-            vec![0x82, mask | 126, high, low]
+            vec![0x82, mask | 0x7e, high, low]
         }
     };
     let key = [0x37, 0xfa, 0x21, 0x3d];

@@ -38,6 +38,7 @@ pub(super) fn run(report: &mut Report, bench: &Bench<'_>) -> Result<(), Failure>
     let peak = median(&subject.rates);
     let before = subject.server.private_bytes()?;
     subject.forget();
+    #[expect(clippy::cast_sign_loss, reason = "a rate is not negative")]
     let rate = |share: f64| (peak * share) as u64;
     for _ in 0..3 {
         subject.round(window, rate(TIMES))?;

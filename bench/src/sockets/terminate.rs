@@ -116,12 +116,13 @@ fn measure(
 /// One process with one worker, no log.
 fn nginx(folder: &Path, port: u16, tls: bool, upstream: &str) -> Result<Command, Failure> {
     let folder = folder.display();
-    let (flag, certificate) = match tls {
-        true => (
+    let (flag, certificate) = if tls {
+        (
             " ssl",
             format!("ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;"),
-        ),
-        false => ("", String::new()),
+        )
+    } else {
+        ("", String::new())
     };
     let text = format!(
         "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n\
@@ -139,9 +140,10 @@ fn nginx(folder: &Path, port: u16, tls: bool, upstream: &str) -> Result<Command,
 /// One thread, no log.
 fn haproxy(folder: &Path, port: u16, tls: bool, upstream: &str) -> Result<Command, Failure> {
     let folder = folder.display();
-    let certificate = match tls {
-        true => format!(" ssl crt {folder}/both.pem"),
-        false => String::new(),
+    let certificate = if tls {
+        format!(" ssl crt {folder}/both.pem")
+    } else {
+        String::new()
     };
     let text = format!(
         "global\n nbthread 1\n maxconn 4096\n\

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::served::{Served, echo};
 
 /// How long the whole suite may take.
-const SUITE: Duration = Duration::from_secs(300);
+const SUITE: Duration = Duration::from_mins(5);
 /// Cases that it has, without those of compression.
 const CASES: usize = 301;
 

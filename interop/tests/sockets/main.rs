@@ -3,6 +3,11 @@
 //! The server runs in the test's process, on a thread of its own; the peer is a program, and both
 //! ends are asked what they saw.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "real peers are waited for on the real clock"
+)]
+
 mod browser;
 mod conformance;
 mod pki;

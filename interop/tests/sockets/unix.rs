@@ -19,8 +19,11 @@ fn socat(address: &str, other: &str, input: &[u8]) -> Finished {
     Process::spawn_with_input(&command, input).finish(SOON)
 }
 
-/// Each way to listen, with socat's word for where.
-fn places(directory: &TempDir) -> Vec<(Listen, Box<dyn Fn(&Served) -> String>)> {
+/// Says where a server is, in socat's words.
+type Where = Box<dyn Fn(&Served) -> String>;
+
+/// Each way to listen.
+fn places(directory: &TempDir) -> Vec<(Listen, Where)> {
     let path = directory.path().join("it.sock").display().to_string();
     let name = format!("wharf-interop-{}", directory.path().display());
     let connect = format!("UNIX-CONNECT:{path}");

@@ -74,7 +74,7 @@ fn curl_is_told_why_there_is_no_upgrade() {
 fn what_is_no_request_is_closed_in_time() {
     const DEADLINE: Duration = Duration::from_millis(500);
     let served = listening(|config| config.timeouts.handshake = Some(DEADLINE));
-    let long = [b"GET /", &[b'x'; 20_000][..]].concat();
+    let long = [b"GET /".to_vec(), vec![b'x'; 20_000]].concat();
     for (garbage, status) in [
         (
             &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"[..],

@@ -66,9 +66,13 @@ impl From<&std::path::Path> for Pem {
 impl From<&str> for Pem {
     /// PEM text, or else the name of a file.
     fn from(text: &str) -> Self {
-        if super::problem::is_pem(text) { Self::Inline {
-            pem: text.to_owned(),
-        } } else { Self::File(text.into()) }
+        if super::problem::is_pem(text) {
+            Self::Inline {
+                pem: text.to_owned(),
+            }
+        } else {
+            Self::File(text.into())
+        }
     }
 }
 

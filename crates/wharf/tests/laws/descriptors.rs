@@ -149,7 +149,12 @@ async fn without_descriptors_it_refuses_pauses_and_recovers() {
         if timeout(PATIENCE, outcomes.recv())
             .await
             .expect("an answer")
-            .unwrap() { served += 1 } else { refused += 1 }
+            .unwrap()
+        {
+            served += 1
+        } else {
+            refused += 1
+        }
     }
     // Descriptors are free again: who comes now is served.
     clients.shutdown().await;

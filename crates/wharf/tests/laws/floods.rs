@@ -1,10 +1,10 @@
 //! Thousands who waste the server's time, and a hundred who are served all the while.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use wharf::config::{Limits, Transport};
 use wharf::testkit::{Authority, Connector, Leaf, memory};
 use wharf::{Refusal, Server, Stream};

@@ -137,7 +137,9 @@ fn the_last_who_leaves_ends_the_wait_of_a_drain() {
         });
         block_on(registry.empty());
         assert_eq!(registry.len(), 0);
-        leaving.map(|thread| thread.join().unwrap());
+        for thread in leaving {
+            thread.join().unwrap();
+        }
     });
 }
 

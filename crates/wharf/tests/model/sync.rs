@@ -93,10 +93,14 @@ impl Notified<'_> {
                 state.waiting.push_back((id, waker.cloned()));
                 place = Place::Waiting(id);
             }
-            Place::Waiting(id) => if let Some((_, old)) = state.waiting.iter_mut().find(|(one, _)| *one == id) { *old = waker.cloned().or_else(|| old.take()) } else {
-                state.woken.retain(|one| *one != id);
-                place = Place::Done;
-            },
+            Place::Waiting(id) => {
+                if let Some((_, old)) = state.waiting.iter_mut().find(|(one, _)| *one == id) {
+                    *old = waker.cloned().or_else(|| old.take());
+                } else {
+                    state.woken.retain(|one| *one != id);
+                    place = Place::Done;
+                }
+            }
             Place::Done => {}
         }
         drop(state);
@@ -109,7 +113,11 @@ impl Future for Notified<'_> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.get_mut().advance(Some(cx.waker())) { Poll::Ready(()) } else { Poll::Pending }
+        if self.get_mut().advance(Some(cx.waker())) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 }
 
