@@ -244,11 +244,16 @@ async fn room(listener: &Arc<Listener>) -> Places {
     places
 }
 
-/// With `on-full = "wait"`, the place among all the server's connections. When another listener has
-/// taken the last one meanwhile, the arrival waits for it here.
+/// With `on-full = "wait"`, the places by the limits of now. When these were lowered while nobody
+/// came, or another listener has taken the server's last place, the arrival waits here.
 async fn server_place(listener: &Arc<Listener>, mut places: Places) -> Places {
     if places.listener.is_some() {
         let mut in_hand = InHand(Some(listener));
+        if listener.gate.is_overfull() {
+            // The limit was lowered while the place was held.
+            places.listener = None;
+            places.listener = Some(listener.gate.enter().await);
+        }
         places.server = Some(listener.server_gate.enter().await);
         in_hand.0 = None;
     }

@@ -114,11 +114,12 @@ pub(crate) async fn these(
     for listener in &listeners {
         listener.stop();
     }
+    let stopped = listeners.iter().map(|listener| listener.owner.clone());
+    let report = owners(stopped.collect(), deadline, reason).await;
     for listener in &listeners {
         listener.released().await;
     }
-    let stopped = listeners.iter().map(|listener| listener.owner.clone());
-    owners(stopped.collect(), deadline, reason).await
+    report
 }
 
 /// Drains the connections of listeners that have stopped, or of a client.

@@ -151,9 +151,9 @@ async fn without_descriptors_it_refuses_pauses_and_recovers() {
             .expect("an answer")
             .unwrap()
         {
-            served += 1
+            served += 1;
         } else {
-            refused += 1
+            refused += 1;
         }
     }
     // Descriptors are free again: who comes now is served.
