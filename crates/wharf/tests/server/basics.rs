@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wharf::config::{Limits, Transport};
+use wharf::events::Event;
 use wharf::{BoxError, Closed, Refusal, Server, Stream, testkit};
 
 async fn echo(mut stream: Stream) -> Result<(), BoxError> {
@@ -33,8 +34,12 @@ async fn an_echo_is_counted_from_arrival_to_end() {
     let stats = handle.inspect("echo").unwrap().stats;
     assert_eq!((stats.arrived, stats.accepted, stats.live), (1, 1, 1));
     assert_eq!((stats.received, stats.sent), (5, 5));
-    drop(client);
-    let report = handle.drain(Duration::from_secs(1)).await;
+    let mut events = handle.events();
+    let finishing = async {
+        while !matches!(events.recv().await.unwrap(), Event::ListenerStopped { .. }) {}
+        drop(client);
+    };
+    let (report, ()) = tokio::join!(handle.drain(Duration::from_secs(1)), finishing);
     assert_eq!((report.finished(), report.forced()), (1, 0));
     assert_eq!(handle.stats()[0].1.closed(Closed::Finished), 1);
     assert_eq!(running.await.unwrap(), report);
