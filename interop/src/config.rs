@@ -17,20 +17,23 @@ pub struct Config {
     root: Table,
     port: u16,
     tls_port: u16,
+    metrics_port: u16,
 }
 
 impl Config {
     /// The configuration of a daemon on ports of `ports`: UDP and TCP on one port and TLS on another,
-    /// for each address family, a certificate of [`Authority::of_tests`], two workers, [`USER`] with [`PASSWORD`], loopback peers and the channel numbers
-    /// of RFC 5766 allowed, one second to drain.
+    /// for each address family, metrics on a third, a certificate of [`Authority::of_tests`], two
+    /// workers, [`USER`] with [`PASSWORD`], loopback peers and the channel numbers of RFC 5766 allowed,
+    /// one second to drain.
     #[must_use]
     pub fn new(ports: &mut PortBlock) -> Self {
-        let (port, tls_port) = (ports.pair(), ports.pair());
+        let (port, tls_port, metrics_port) = (ports.pair(), ports.pair(), ports.pair());
         let relay = ports.relay_range();
         let mut config = Self {
             root: Table::new(),
             port,
             tls_port,
+            metrics_port,
         };
         let on = |port: u16| vec![format!("127.0.0.1:{port}"), format!("[::1]:{port}")];
         config
@@ -40,6 +43,7 @@ impl Config {
             .set("listen.udp", on(port))
             .set("listen.tcp", on(port))
             .set("listen.tls", on(tls_port))
+            .set("metrics.listen", format!("127.0.0.1:{metrics_port}"))
             .set(
                 "tls.certificates",
                 vec![Authority::of_tests().certificate()],
@@ -79,6 +83,12 @@ impl Config {
     #[must_use]
     pub fn tls_port(&self) -> u16 {
         self.tls_port
+    }
+
+    /// The port of 127.0.0.1 that the daemon serves its metrics on.
+    #[must_use]
+    pub fn metrics_port(&self) -> u16 {
+        self.metrics_port
     }
 
     /// The file's text.

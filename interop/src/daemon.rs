@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::{Config, Finished, Process, target_directory, tool};
+use crate::{Config, Counters, Finished, Process, target_directory, tool};
 
 /// How long the daemon may take until it says that it is ready.
 const START: Duration = Duration::from_secs(30);
@@ -19,6 +19,7 @@ pub struct Daemon {
     file: ConfigFile,
     port: u16,
     tls_port: u16,
+    metrics_port: u16,
 }
 
 impl Daemon {
@@ -34,6 +35,7 @@ impl Daemon {
             file,
             port: config.port(),
             tls_port: config.tls_port(),
+            metrics_port: config.metrics_port(),
         }
     }
 
@@ -62,6 +64,12 @@ impl Daemon {
     #[must_use]
     pub fn tls_port(&self) -> u16 {
         self.tls_port
+    }
+
+    /// What the daemon has counted so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        Counters::read(self.metrics_port)
     }
 
     /// Waits until the log has a line with each of `words`, in any case of letters, and returns

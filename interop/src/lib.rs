@@ -20,6 +20,7 @@
 
 mod authority;
 mod config;
+mod counters;
 mod credentials;
 mod daemon;
 mod peer;
@@ -31,6 +32,7 @@ mod uclient;
 
 pub use authority::Authority;
 pub use config::{Config, PASSWORD, REALM, USER};
+pub use counters::Counters;
 pub use credentials::rest_password;
 pub use daemon::Daemon;
 pub use peer::Peer;

@@ -151,6 +151,19 @@ impl Outcome {
         );
     }
 
+    /// Asserts that exactly `messages` went out, whatever the client says came back.
+    ///
+    /// For clients over TLS: this client takes what one read of the TLS layer gives for one message,
+    /// and loses the others when the server, or its own TCP, has put several together. What the server
+    /// relayed is for [`Counters::assert_relayed`](crate::Counters::assert_relayed) to judge.
+    pub fn assert_sent(&self, messages: u64) {
+        assert!(self.success, "the client failed:\n{}", self.output);
+        let sent = self
+            .figures()
+            .map(|figures| (figures.sent, figures.dropped));
+        assert_eq!(sent, Some((messages, 0)), "in:\n{}", self.output);
+    }
+
     /// Asserts that the client ended with a failure, relayed nothing, and says `reason`. Error
     /// codes are printed only with the flag `-v`.
     pub fn assert_refused(&self, reason: &str) {

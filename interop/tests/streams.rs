@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wharf_interop::{Finished, Process, Site, tool};
+use wharf_interop::{Authority, Counters, Finished, Process, Site, tool};
 
 /// ChannelData, padded on a stream (RFC 8656 section 12.5), and Send indications.
 #[test]
@@ -31,6 +31,30 @@ fn client_to_client() {
     site.tcp().flags("-c -y").run().assert_relayed(6, 100);
 }
 
+/// Each message goes through two allocations.
+#[test]
+fn client_to_client_over_tls() {
+    let site = Site::start();
+    site.tls().flags("-c -y").run().assert_sent(6);
+    Counters::after_all_streams(&site.daemon).assert_relayed(6);
+}
+
+#[test]
+fn several_clients_over_tcp() {
+    let site = Site::start();
+    let clients = site.tcp().flags("-c -m 20 -n 20").to_peer("127.0.0.1");
+    clients.run().assert_relayed(400, 100);
+    Counters::after_all_streams(&site.daemon).assert_relayed(400);
+}
+
+#[test]
+fn several_clients_over_tls() {
+    let site = Site::start();
+    let clients = site.tls().flags("-c -m 20 -n 20").to_peer("127.0.0.1");
+    clients.run().assert_sent(400);
+    Counters::after_all_streams(&site.daemon).assert_relayed(400);
+}
+
 #[test]
 fn over_ipv6() {
     let site = Site::start();
@@ -38,6 +62,34 @@ fn over_ipv6() {
         let client = client.to_server("::1").to_peer("::1");
         client.flags("-c -x").run().assert_relayed(3, 100);
     }
+}
+
+/// The daemon shows the certificate of its authority, and after a reload the new one; a live session
+/// goes on and loses nothing.
+#[test]
+fn a_reload_brings_new_certificates_under_traffic() {
+    let site = Site::start();
+    let other = Authority::new();
+    let check = |authority: &Authority| {
+        let file = authority.file().display();
+        handshake(&site, &format!("-verify_return_error -CAfile {file}"))
+    };
+    let assert_only = |good: &Authority, bad: &Authority| {
+        let finished = check(good);
+        assert!(finished.status.success(), "{}", finished.output);
+        let finished = check(bad);
+        assert!(!finished.status.success(), "{}", finished.output);
+    };
+    assert_only(Authority::of_tests(), &other);
+
+    let client = site.tls().flags("-c -n 100").to_peer("127.0.0.1").start();
+    client.wait_until_relaying();
+    let mut config = site.config();
+    config.set("tls.certificates", vec![other.certificate()]);
+    site.daemon.reload(&config);
+    client.finish().assert_sent(100);
+    Counters::after_all_streams(&site.daemon).assert_relayed(100);
+    assert_only(&other, Authority::of_tests());
 }
 
 /// A handshake of OpenSSL's client, which hangs up when it is done.
