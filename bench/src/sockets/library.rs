@@ -9,6 +9,9 @@ use crate::Failure;
 
 /// Connections that an overloaded server works for at once.
 const AT_ONCE: u64 = 64;
+/// Connections that wait in the kernel meanwhile, first come first served: a fifth of a second's work.
+/// With more than a second's work nearly every answer would come too late to be of use.
+const BACKLOG: u32 = 256;
 /// A rate that is checked and never reached.
 const UNREACHED: Rate = Rate {
     per_second: 10_000_000,
@@ -29,10 +32,12 @@ pub(super) async fn run(role: &ServerRole, job: Job) -> Result<(), Failure> {
     };
     let listen = match role.work {
         Work::Accept => guarded(listen),
-        Work::Overload => listen.limits(Limits {
-            max_connections: AT_ONCE,
-            ..Limits::default()
-        }),
+        Work::Overload => listen
+            .limits(Limits {
+                max_connections: AT_ONCE,
+                ..Limits::default()
+            })
+            .with(|config| config.accept.backlog = BACKLOG),
         // A Unix peer has no source.
         _ if role.transport == Transport::Unix => listen,
         // One source stands for the ten thousand that the prefix limits are for.

@@ -176,6 +176,9 @@ async fn offer(role: &LoadRole, until: Instant, rate: u64) -> io::Result<u64> {
     let mut tasks = JoinSet::new();
     let (begun, mut offered, mut answered) = (Instant::now(), 0, 0);
     while Instant::now() < until {
+        while let Some(ended) = tasks.try_join_next() {
+            answered += u64::from(ended.map_err(io::Error::other)?);
+        }
         let due = begun.elapsed().as_nanos() * u128::from(rate) / 1_000_000_000;
         for _ in offered..due.min(offered + ATTEMPTS.saturating_sub(tasks.len()) as u128) {
             let address = role.address.clone();
@@ -185,9 +188,6 @@ async fn offer(role: &LoadRole, until: Instant, rate: u64) -> io::Result<u64> {
             });
         }
         offered = due;
-        while let Some(ended) = tasks.try_join_next() {
-            answered += u64::from(ended.map_err(io::Error::other)?);
-        }
         tokio::time::sleep(TICK).await;
     }
     // Answers that come after the time are not counted, and nobody waits for them.

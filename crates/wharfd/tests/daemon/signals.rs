@@ -26,7 +26,7 @@ fn a_draining_server_takes_no_allocation_and_a_second_signal_ends_it() {
     let mut live = Client::new(port);
     assert_eq!(live.allocate("alice", "wonderland"), 0);
     daemon.signal("TERM");
-    let event: serde_json::Value = serde_json::from_str(&daemon.line("\"draining\"")).unwrap();
+    let event: serde_json::Value = serde_json::from_str(&daemon.line("deadline_seconds")).unwrap();
     assert_eq!(event["allocations"], 1);
     assert_eq!(event["deadline_seconds"], 60);
     assert_eq!(Client::new(port).allocate("alice", "wonderland"), 508);
@@ -43,7 +43,7 @@ fn a_draining_server_names_the_alternate_server() {
     let mut live = Client::new(port);
     assert_eq!(live.allocate("alice", "wonderland"), 0);
     daemon.signal("TERM");
-    daemon.line("\"draining\"");
+    daemon.line("deadline_seconds");
     assert_eq!(Client::new(port).allocate("alice", "wonderland"), 300);
 }
 
