@@ -118,13 +118,13 @@ pub(crate) fn admit(
         id = shared.id,
         peer = %shared.socket_peer,
     );
-    let wire = Wire::new(socket, hold.clone());
+    let wire = Box::new(Wire::new(socket, hold.clone()));
     let task = tokio::spawn(run(listener.clone(), live, wire, hold).instrument(span));
     let _ = shared.task.set(task.abort_handle());
 }
 
 /// The life of a connection, in a task of its own, which keeps it counted until its end is settled.
-async fn run(listener: Arc<Listener>, live: Arc<Live>, mut wire: Wire, hold: Hold) {
+async fn run(listener: Arc<Listener>, live: Arc<Live>, mut wire: Box<Wire>, hold: Hold) {
     let shared = hold.shared();
     let connection = Connection::new(shared.clone());
     // On the heap and gone before the handler begins: an idle connection does not pay for it.

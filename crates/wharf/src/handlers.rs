@@ -5,6 +5,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+
 use crate::{BoxError, Messages, Stream};
 
 type Running = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
@@ -45,8 +47,8 @@ impl Handler {
         Fut: Future<Output: Outcome> + Send + 'static,
     {
         Self(Kind::Stream(Arc::new(move |stream| {
-            let running = function(stream);
-            Box::pin(async move { running.await.into_result() })
+            // An async block would keep room for the future twice.
+            Box::pin(function(stream).map(Outcome::into_result))
         })))
     }
 
@@ -57,8 +59,7 @@ impl Handler {
         Fut: Future<Output: Outcome> + Send + 'static,
     {
         Self(Kind::Messages(Arc::new(move |messages| {
-            let running = function(messages);
-            Box::pin(async move { running.await.into_result() })
+            Box::pin(function(messages).map(Outcome::into_result))
         })))
     }
 }

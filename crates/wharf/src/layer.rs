@@ -9,10 +9,10 @@ use tokio_rustls::TlsStream;
 
 use crate::wire::Wire;
 
-/// A connection's bytes.
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
+/// A connection's bytes, on the heap: they are moved through several futures, and each keeps room for
+/// them.
 pub(crate) enum Layer {
-    Plain(Wire),
+    Plain(Box<Wire>),
     Tls(Box<TlsStream<Wire>>),
 }
 
@@ -47,7 +47,7 @@ impl AsyncRead for Layer {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(wire) => Pin::new(wire).poll_read(cx, buf),
+            Self::Plain(wire) => Pin::new(&mut **wire).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -61,7 +61,7 @@ impl AsyncWrite for Layer {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(wire) => Pin::new(wire).poll_write(cx, bytes),
+            Self::Plain(wire) => Pin::new(&mut **wire).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
@@ -73,7 +73,7 @@ impl AsyncWrite for Layer {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(wire) => Pin::new(wire).poll_write_vectored(cx, slices),
+            Self::Plain(wire) => Pin::new(&mut **wire).poll_write_vectored(cx, slices),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
@@ -85,14 +85,14 @@ impl AsyncWrite for Layer {
     #[inline]
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(wire) => Pin::new(wire).poll_flush(cx),
+            Self::Plain(wire) => Pin::new(&mut **wire).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(wire) => Pin::new(wire).poll_shutdown(cx),
+            Self::Plain(wire) => Pin::new(&mut **wire).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }

@@ -28,7 +28,6 @@ pub struct Stream {
     connection: Connection,
 }
 
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 enum Inner {
     Bytes(Layer),
     WebSocket(Box<WebSocketBytes<Layer>>),
@@ -82,7 +81,7 @@ impl Stream {
     pub fn into_inner(mut self) -> Result<(IntoInner, Lease), Self> {
         match std::mem::replace(&mut self.inner, Inner::Gone) {
             Inner::Bytes(Layer::Plain(wire)) => {
-                let (socket, unread, lease) = wire.into_parts();
+                let (socket, unread, lease) = (*wire).into_parts();
                 Ok((IntoInner::Socket(socket, unread), lease))
             }
             Inner::Bytes(Layer::Tls(stream)) => {

@@ -22,7 +22,6 @@ use crate::websocket::{self, UpgradeError, WebSocket, WebSocketBytes};
 use crate::wire::Wire;
 
 /// A connection whose handshakes are complete.
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 pub(crate) enum Ready {
     Bytes(Layer),
     Upgraded(Box<WebSocket<Layer>>),
@@ -58,7 +57,7 @@ pub(super) fn is_due(live: &Live) -> bool {
 pub(super) async fn all(
     listener: &Arc<Listener>,
     live: &Arc<Live>,
-    mut wire: Wire,
+    mut wire: Box<Wire>,
     connection: &Connection,
 ) -> Result<Ready, Refused> {
     let config = &live.config;
@@ -81,12 +80,12 @@ pub(super) async fn all(
 async fn encrypt_and_upgrade(
     listener: &Listener,
     live: &Live,
-    wire: Wire,
+    wire: Box<Wire>,
     connection: &Connection,
 ) -> Result<Ready, Refused> {
     let transport = live.config.transport;
     let layer = if transport.is_secure() {
-        Layer::Tls(Box::new(encrypt(listener, live, wire, connection).await?))
+        Layer::Tls(Box::new(encrypt(listener, live, *wire, connection).await?))
     } else {
         Layer::Plain(wire)
     };

@@ -54,7 +54,7 @@ pub(super) async fn all(
         let encrypting = encrypt(client, target, wire, connection);
         Layer::Tls(Box::new(deadline.hold(Stage::Tls, encrypting).await?))
     } else {
-        Layer::Plain(wire)
+        Layer::Plain(Box::new(wire))
     };
     let mut ready = if target.transport.is_websocket() {
         let upgrading = upgrade(client, target, layer, connection);
