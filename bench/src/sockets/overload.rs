@@ -41,14 +41,14 @@ pub(super) fn run(report: &mut Report, bench: &Bench<'_>) -> Result<(), Failure>
     // In turns, so that other work on the machine hits both sides of a share.
     for _ in 0..5 {
         let peak = answered(&mut subject, 0)?;
-        let goodput = answered(&mut subject, (peak * TIMES) as u64)?;
+        let goodput = answered(&mut subject, times(peak, TIMES))?;
         peaks.push(peak);
         goodputs.push(goodput);
         shares.push(goodput / peak);
     }
     let (peak, goodput, share) = (median(&peaks), median(&goodputs), median(&shares));
     let grown = subject.server.private_bytes()?.saturating_sub(before);
-    let recovery = recovery(&mut subject, (peak * AFTER) as u64)?;
+    let recovery = recovery(&mut subject, times(peak, AFTER))?;
     #[expect(clippy::cast_precision_loss, reason = "a process has less than 2^52")]
     let grown = grown as f64;
     report.figure("sockets.overload.peak", peak, "requests/s");
@@ -68,6 +68,16 @@ pub(super) fn run(report: &mut Report, bench: &Bench<'_>) -> Result<(), Failure>
     table.row([peak, offered, goodput, grown, recovery].map(number));
     table.print();
     Ok(())
+}
+
+/// A share of a rate, a second.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "hundreds of thousands at most, and never negative"
+)]
+fn times(rate: f64, share: f64) -> u64 {
+    (rate * share) as u64
 }
 
 /// Milliseconds from the end of the overload to the first of three windows in a row in which the

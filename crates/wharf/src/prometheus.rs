@@ -35,21 +35,28 @@ use crate::{Closed, Handle, Refusal, Stats};
 /// The media type of [`Handle::prometheus_text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Encodes the counters of a server as they are when they are asked for.
+/// Encodes the counters of one or more servers as they are when they are asked for.
 ///
 /// The names begin with `wharf_`, so that it belongs into a registry without a prefix. Labels are
 /// of bounded sets: names of listeners, reasons of [`Refusal`] and [`Closed`], states of
 /// [`Health`]; never an address. Two listeners of one name, one of them removed and still with
-/// connections, are one series.
+/// connections, are one series; so are listeners of one name in several servers.
 #[derive(Debug)]
 pub struct Collector {
-    handle: Handle,
+    servers: Vec<Handle>,
 }
 
 impl Collector {
     /// A collector for the server of `handle`.
     pub fn new(handle: Handle) -> Self {
-        Self { handle }
+        Self::all([handle])
+    }
+
+    /// One collector for several servers, since a name may be on a page only once: what is buffered
+    /// is added up, `wharf_draining` is 1 when one of them drains, and the worst health is shown.
+    pub fn all(servers: impl IntoIterator<Item = Handle>) -> Self {
+        let servers = servers.into_iter().collect();
+        Self { servers }
     }
 }
 
@@ -194,7 +201,7 @@ type ByName = BTreeMap<String, Vec<Stats>>;
 impl prometheus_client::collector::Collector for Collector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut listeners = ByName::new();
-        for (name, stats) in self.handle.stats() {
+        for (name, stats) in self.servers.iter().flat_map(Handle::stats) {
             listeners.entry(name).or_default().push(stats);
         }
         for metric in &METRICS {
@@ -223,7 +230,7 @@ impl prometheus_client::collector::Collector for Collector {
 impl Collector {
     /// What belongs to no listener.
     fn encode_server(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let bytes = ConstGauge::new(signed(self.handle.memory()));
+        let bytes = ConstGauge::new(signed(self.servers.iter().map(Handle::memory).sum()));
         let help = "Bytes that wait in write buffers and Session buffers.";
         let kind = MetricType::Gauge;
         bytes.encode(encoder.encode_descriptor(
@@ -233,11 +240,13 @@ impl Collector {
             kind,
         )?)?;
 
-        let draining = ConstGauge::new(i64::from(self.handle.is_draining()));
+        let draining = self.servers.iter().any(Handle::is_draining);
+        let draining = ConstGauge::new(i64::from(draining));
         let help = "1 while the server drains and after.";
         draining.encode(encoder.encode_descriptor("wharf_draining", help, None, kind)?)?;
 
-        let now = self.handle.health();
+        let states = self.servers.iter().map(Handle::health);
+        let now = states.max().unwrap_or_default();
         let help = "1 for the state that the server judges itself to be in, 0 for the others.";
         let mut family = encoder.encode_descriptor("wharf_health", help, None, kind)?;
         for state in [

@@ -77,7 +77,6 @@ impl Stream {
     ///
     /// # Errors
     /// A WebSocket is given back: its framing has no meaning to anybody else.
-    #[expect(clippy::result_large_err, reason = "the stream is given back")]
     pub fn into_inner(mut self) -> Result<(IntoInner, Lease), Self> {
         match std::mem::replace(&mut self.inner, Inner::Gone) {
             Inner::Bytes(Layer::Plain(wire)) => {

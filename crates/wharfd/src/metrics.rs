@@ -1,14 +1,11 @@
 //! The Prometheus endpoint: the counters of the workers, summed when they are asked for, and those of
 //! the listeners.
 
-mod listeners;
-
 use crate::events::Lost;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use listeners::Listeners;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder, text};
 use prometheus_client::metrics::MetricType;
@@ -17,16 +14,15 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use std::fmt;
 use std::sync::Arc;
+use wharf::prometheus;
 use wharf_turn_server::{Counter, DropReason, ERROR_CODES, Handle, METHODS, Snapshot};
-
-/// The media type of the OpenMetrics text format.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Answers `GET /metrics` with the numbers of the TURN server and of the listeners of `servers`.
 pub(crate) fn router(turn: Handle, servers: Vec<wharf::Handle>, lost: Lost) -> axum::Router {
-    let mut registry = Registry::with_prefix("wharf");
-    registry.register_collector(Box::new(Server { handle: turn, lost }));
-    registry.register_collector(Box::new(Listeners(servers)));
+    let mut registry = Registry::default();
+    let own = registry.sub_registry_with_prefix("wharf");
+    own.register_collector(Box::new(Server { handle: turn, lost }));
+    registry.register_collector(Box::new(prometheus::Collector::all(servers)));
     axum::Router::new()
         .route("/metrics", get(scrape))
         .with_state(Arc::new(registry))
@@ -35,7 +31,7 @@ pub(crate) fn router(turn: Handle, servers: Vec<wharf::Handle>, lost: Lost) -> a
 async fn scrape(State(registry): State<Arc<Registry>>) -> axum::response::Response {
     let mut body = String::new();
     match text::encode(&mut body, &registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, OPEN_METRICS)], body).into_response(),
+        Ok(()) => ([(header::CONTENT_TYPE, prometheus::CONTENT_TYPE)], body).into_response(),
         Err(fmt::Error) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
@@ -118,9 +114,11 @@ fn replies(snapshot: &Snapshot, mut encoder: MetricEncoder<'_>) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+    use wharf::{Server, Stream, Tcp};
 
-    #[test]
-    fn the_handbook_lists_every_counter() {
+    #[tokio::test]
+    async fn the_handbook_lists_every_counter() {
         let text = include_str!("../../../docs/operations.md");
         let rows = text
             .lines()
@@ -140,11 +138,23 @@ mod tests {
         ];
         let mut names: Vec<String> = names
             .chain(own.map(str::to_owned))
-            .chain(listeners::names())
+            .chain(listener_names())
             .collect();
         listed.sort_unstable();
         names.sort();
         assert_eq!(listed, names);
+    }
+
+    /// What the library's listeners count, as it is scraped.
+    fn listener_names() -> BTreeSet<String> {
+        let listen = Tcp::bind("127.0.0.1:0");
+        let server = Server::builder().listen("turn", listen, async |_: Stream| ());
+        let server = server.build().unwrap();
+        let page = server.handle().prometheus_text();
+        let samples = page.lines().filter_map(|line| line.strip_prefix("wharf_"));
+        samples
+            .map(|line| line.split(['{', ' ']).next().unwrap().to_owned())
+            .collect()
     }
 
     #[test]

@@ -22,10 +22,10 @@ fn an_allocation_ends_with_its_connection() {
     let mut client = Client::tcp(port);
     assert_eq!(client.allocate("alice", "wonderland"), 0);
     daemon.counts("wharf_allocations 1");
-    daemon.counts("wharf_connections{listener=\"turn-tcp\"} 1");
+    daemon.counts("wharf_connections_live{listener=\"turn-tcp\"} 1");
     drop(client);
     daemon.counts("wharf_allocations 0");
-    daemon.counts("wharf_connections{listener=\"turn-tcp\"} 0");
+    daemon.counts("wharf_connections_live{listener=\"turn-tcp\"} 0");
     daemon.counts("wharf_connections_closed_total{listener=\"turn-tcp\",reason=\"finished\"} 1");
 }
 
