@@ -41,7 +41,7 @@ pub struct Limits {
     pub ipv4_prefix: u8,
     /// Bits of an IPv6 source that name its prefix, 0 to 128. Default 64.
     pub ipv6_prefix: u8,
-    /// Prefixes remembered at once, a power of two, 4 to 16,777,216. Default 65,536. A connection
+    /// Prefixes remembered at once, a power of two, 16 to 16,777,216. Default 65,536. A connection
     /// whose prefix finds no room is refused.
     pub prefix_slots: u32,
     /// What happens to one too many.

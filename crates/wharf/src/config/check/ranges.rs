@@ -178,10 +178,10 @@ fn limits(limits: &Limits, checker: &mut Checker<'_>) {
     checker.range("limits.ipv6-prefix", limits.ipv6_prefix, 0..=128);
     let slots = limits.prefix_slots;
     checker.expect(
-        slots.is_power_of_two() && (4..=1 << 24).contains(&slots),
+        slots.is_power_of_two() && (16..=1 << 24).contains(&slots),
         "limits.prefix-slots",
         slots,
-        "expected a power of two, 4 to 16777216",
+        "expected a power of two, 16 to 16777216",
         "",
     );
     if let OnFull::Reply(reply) = &limits.on_full {
