@@ -15,6 +15,7 @@ mod proxied;
 mod raw;
 mod real;
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -196,7 +197,15 @@ fn settle(
     match result {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            shared.note(Closed::HandlerError);
+            let of_peer = error
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::InvalidData);
+            // What strangers send must not look like a failure of ours.
+            shared.note(if of_peer {
+                Closed::Protocol
+            } else {
+                Closed::HandlerError
+            });
             tracing::debug!(%error, "handler failed");
         }
         Err(_) => {

@@ -191,7 +191,8 @@ pub enum Closed {
     KernelTimeout,
     /// Another error of the socket.
     Io,
-    /// The peer broke the protocol (TLS, WebSocket).
+    /// The peer broke the protocol: TLS, WebSocket, or the handler's own, which it says by an
+    /// [`io::Error`] of the kind [`InvalidData`](io::ErrorKind::InvalidData).
     Protocol,
     /// `timeouts.first-byte`.
     FirstByte,

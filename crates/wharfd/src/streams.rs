@@ -3,9 +3,10 @@
 
 use crate::config::{Settings, TCP, TLS, listeners, problem_in_file};
 use crate::problem::{Problem, Problems};
+use std::io;
 use tracing::info;
 use wharf::{BoxError, BuildError, Handler, Server, Stream};
-use wharf_turn_server::{Handle, StreamPath, StreamTransport};
+use wharf_turn_server::{Handle, StreamError, StreamPath, StreamTransport};
 
 /// Binds the listeners that the settings ask for. Those of a later configuration find their handler
 /// too.
@@ -55,6 +56,11 @@ async fn serve(turn: Handle, stream: Stream) -> Result<(), BoxError> {
         client,
         server,
     };
-    turn.serve_stream(stream, path).await?;
-    Ok(())
+    match turn.serve_stream(stream, path).await {
+        // The client's doing: it must not make the server look unhealthy.
+        Err(StreamError::Frame(error)) => {
+            Err(io::Error::new(io::ErrorKind::InvalidData, error).into())
+        }
+        ended => Ok(ended.map(drop)?),
+    }
 }

@@ -236,3 +236,30 @@ pub(crate) fn config(port: u16, more: &str) -> String {
          [auth]\nusers = {{ alice = 'wonderland' }}\n{more}\n"
     )
 }
+
+/// A certificate for localhost that signs itself, and its key, in files.
+pub(crate) struct Certificate {
+    pub(crate) cert: File,
+    pub(crate) key: File,
+}
+
+impl Certificate {
+    pub(crate) fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        Self {
+            cert: File::new(&made.cert.pem()),
+            key: File::new(&made.signing_key.serialize_pem()),
+        }
+    }
+}
+
+/// A server with metrics over UDP and TCP on `port`, and over TLS on `tls`.
+pub(crate) fn with_tls(port: u16, tls: u16, certificate: &Certificate) -> String {
+    let (cert, key) = (certificate.cert.path(), certificate.key.path());
+    let more = format!(
+        "[metrics]\nlisten = '127.0.0.1:0'\n\
+         [tls]\ncertificates = [{{ cert = '{cert}', key = '{key}' }}]"
+    );
+    let listen = format!("[listen]\ntcp = ['127.0.0.1:{port}']\ntls = ['127.0.0.1:{tls}']");
+    config(port, &more).replace("[listen]", &listen)
+}

@@ -1,10 +1,12 @@
 //! Clients over TCP, and what the operator sees and does with them.
 
 use crate::client::Client;
-use crate::harness::{Daemon, File, ask, config, free_port, socket_name};
+use crate::harness::{Certificate, Daemon, File, ask, config, free_port, socket_name, with_tls};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::{Duration, Instant};
 
 const METRICS: &str = "[metrics]\nlisten = '127.0.0.1:0'";
 
@@ -160,6 +162,33 @@ fn a_server_that_drains_lives_but_is_not_ready() {
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
     drop(live);
     assert_eq!(daemon.end().code(), Some(0), "{}", daemon.output());
+}
+
+/// Neither bytes that are no TURN nor handshakes that fail are a failure of the server's: strangers must
+/// not be able to take it out of service.
+#[test]
+fn garbage_from_strangers_leaves_the_server_ready() {
+    let (port, tls) = (free_port(), free_port());
+    let certificate = Certificate::new();
+    let file = File::new(&with_tls(port, tls, &certificate));
+    let daemon = Daemon::ready(&file);
+    for port in [port, tls] {
+        for _ in 0..40 {
+            let mut stranger = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            stranger.write_all(&[0xff; 64]).unwrap();
+            // The end, or an alert before it.
+            let _ = stranger.read_to_end(&mut Vec::new());
+        }
+    }
+    daemon.counts("wharf_streams_garbled_total 40");
+    daemon.counts("wharf_connections_closed_total{listener=\"turn-tcp\",reason=\"protocol\"} 40");
+    daemon.counts("wharf_connections_refused_total{listener=\"turn-tls\",reason=\"tls\"} 40");
+    // Judged once a second.
+    let end = Instant::now() + Duration::from_millis(2500);
+    while Instant::now() < end {
+        assert!(daemon.get("/readyz").starts_with("HTTP/1.1 200 "));
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 #[test]
