@@ -44,7 +44,7 @@ pub struct Serve {
 /// What to do in place of serving.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Checks a configuration file: prints `ok`, or every problem and ends with exit code 2
+    /// Checks a configuration file and the certificates that it names: prints `ok`, or every problem and ends with exit code 2
     Check {
         /// The TOML file
         file: PathBuf,

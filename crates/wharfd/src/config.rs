@@ -23,6 +23,7 @@ use crate::problem::{Problem, Problems};
 use section::Reader;
 use std::path::Path;
 use toml::Table;
+use wharf::tls::{ServerTls, TlsProblem};
 
 impl Settings {
     /// Reads the settings from a parsed document.
@@ -39,13 +40,14 @@ impl Settings {
     }
 }
 
-/// Reads the settings from a file, and keeps what the file said to compare it with a later reading.
+/// Reads the settings from a file, and whether the certificates that it names are good, and keeps what the file said to compare it with a later reading.
 pub fn load(path: &Path) -> Result<(Settings, Source), Problems> {
     let shown = path.display().to_string();
     let unreadable = |error| Problem::new(&shown, format!("cannot be read: {error}"));
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let table = table(&shown, &text)?;
     let settings = Settings::from_table(&table)?;
+    certificates(&settings)?;
     Ok((
         settings,
         Source {
@@ -53,6 +55,20 @@ pub fn load(path: &Path) -> Result<(Settings, Source), Problems> {
             table,
         },
     ))
+}
+
+/// Opens the files that TLS needs. Whoever checks a configuration wants to know before the start.
+fn certificates(settings: &Settings) -> Result<(), Problems> {
+    if settings.listen.tls.is_empty() {
+        return Ok(());
+    }
+    let problem = |problem: TlsProblem| Problem {
+        at: format!("tls.{}", problem.key),
+        given: problem.file.map(|file| file.display().to_string()),
+        reason: problem.fault.to_string(),
+    };
+    let opened = ServerTls::new(&settings.tls).map(drop);
+    opened.map_err(|error| Problems(error.0.into_iter().map(problem).collect()))
 }
 
 /// Every key that a configuration file may have, as a full path.

@@ -1,6 +1,6 @@
 //! Bad input: every problem in one go, exit code 2, nothing started.
 
-use crate::harness::{Daemon, File, config, free_port};
+use crate::harness::{Certificate, Daemon, File, config, free_port, with_tls};
 use std::net::{TcpListener, UdpSocket};
 
 /// Runs to the end; the exit code and the output.
@@ -113,5 +113,35 @@ fn an_address_of_another_host_is_named() {
     refused(
         &["--config", File::new(&text).path()],
         &["relay.addresses = 192.0.2.1: "],
+    );
+}
+
+/// Before anything is started, and by `check` too, which is run to know.
+#[test]
+fn certificates_that_are_no_good_are_named() {
+    let (good, other) = (Certificate::new(), Certificate::new());
+    let text = with_tls(3478, 5349, &good);
+    let (cert, key) = (good.cert.path(), good.key.path());
+    let file = File::new(&text);
+    assert_eq!(run(&["check", file.path()]), (0, "ok".to_owned()));
+    let junk = File::new("junk");
+    for (wrong, option) in [
+        (
+            text.replace(cert, "/nonexistent/cert.pem"),
+            "cert = /nonexistent/cert.pem: ",
+        ),
+        (text.replace(cert, junk.path()), "cert = "),
+        (text.replace(key, other.key.path()), "key = "),
+    ] {
+        file.write(&wrong);
+        let expected = format!("tls.certificates[0].{option}");
+        refused(&["check", file.path()], &[&expected]);
+        refused(&["--config", file.path()], &[&expected]);
+    }
+    let authority = "client-auth = 'required'\nclient-ca = ['/nonexistent/ca.pem']";
+    file.write(&format!("{text}{authority}"));
+    refused(
+        &["check", file.path()],
+        &["tls.client-ca[0] = /nonexistent/ca.pem: "],
     );
 }
