@@ -132,7 +132,7 @@ async fn run(listener: Arc<Listener>, live: Arc<Live>, mut wire: Box<Wire>, hold
     let layer = if handshake::is_due(&live) {
         Box::pin(handshake::all(&listener, &live, wire, &connection)).await
     } else {
-        wire.established();
+        wire.established(false);
         real::hook(&listener, &connection).map(|()| handshake::Ready::Bytes(Layer::Plain(wire)))
     };
     let ready = match layer {

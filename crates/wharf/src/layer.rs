@@ -24,6 +24,19 @@ impl Layer {
         }
     }
 
+    /// Whether TLS has decrypted bytes that were not read.
+    pub(crate) fn has_plaintext(&mut self) -> bool {
+        let Self::Tls(stream) = self else {
+            return false;
+        };
+        let state = match &mut **stream {
+            TlsStream::Server(stream) => stream.get_mut().1.process_new_packets(),
+            TlsStream::Client(stream) => stream.get_mut().1.process_new_packets(),
+        };
+        // An error is told by the next read.
+        state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
+    }
+
     /// Sends `last` and the end of TLS, as far as the socket takes them at once: nobody is left to
     /// wait.
     pub(crate) fn goodbye(&mut self, last: &[u8]) {

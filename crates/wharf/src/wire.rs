@@ -53,9 +53,11 @@ impl Wire {
         self.unread = bytes;
     }
 
-    /// The handshakes are complete: from here on `first-byte` and `read-idle` count.
-    pub(crate) fn established(&mut self) {
-        self.guard.established();
+    /// The handshakes are complete: from here on `first-byte` and `read-idle` count. `spoken`: the
+    /// peer's first bytes came with its handshakes.
+    pub(crate) fn established(&mut self, spoken: bool) {
+        let spoken = spoken || !self.unread.is_empty();
+        self.guard.established(self.hold.shared(), spoken);
     }
 
     /// The socket and the bytes that were read too far; the connection counts until the

@@ -28,11 +28,16 @@ pub(crate) enum Ready {
 }
 
 impl Ready {
-    pub(crate) fn wire(&mut self) -> &mut Wire {
-        match self {
-            Self::Bytes(layer) => layer.wire(),
-            Self::Upgraded(socket) => socket.get_mut().wire(),
-        }
+    /// The handshakes are complete. What the peer sent right behind them has been read already, and
+    /// counts as its first bytes.
+    pub(crate) fn established(&mut self) {
+        let leftover = matches!(self, Self::Upgraded(socket) if socket.has_input());
+        let layer = match self {
+            Self::Bytes(layer) => layer,
+            Self::Upgraded(socket) => socket.get_mut(),
+        };
+        let spoken = leftover || layer.has_plaintext();
+        layer.wire().established(spoken);
     }
 
     pub(crate) fn into_stream(self, connection: Connection) -> Stream {
@@ -94,7 +99,7 @@ async fn encrypt_and_upgrade(
     } else {
         Ready::Bytes(layer)
     };
-    ready.wire().established();
+    ready.established();
     Ok(ready)
 }
 

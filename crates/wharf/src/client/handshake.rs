@@ -62,7 +62,7 @@ pub(super) async fn all(
     } else {
         Ready::Bytes(layer)
     };
-    ready.wire().established();
+    ready.established();
     Ok(ready)
 }
 

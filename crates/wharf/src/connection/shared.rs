@@ -263,6 +263,17 @@ impl Shared {
     }
 }
 
+/// What a timer of the connection wakes: whoever reads or writes then.
+impl std::task::Wake for Shared {
+    fn wake(self: Arc<Self>) {
+        Self::wake(&self);
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        Self::wake(self);
+    }
+}
+
 /// Adds to a counter that one task writes at a time: no locked instruction.
 fn add(counter: &AtomicU64, bytes: usize) {
     counter.store(

@@ -200,6 +200,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
         self.outbound.goodbye(code)
     }
 
+    /// Whether bytes of the peer have come that were not looked at.
+    pub(crate) fn has_input(&self) -> bool {
+        self.inbound.has_input()
+    }
+
     /// The connection below.
     pub fn get_ref(&self) -> &IO {
         &self.io

@@ -67,6 +67,10 @@ impl Inbound {
         }
     }
 
+    pub(super) fn has_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
     /// Takes bytes from the peer.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         if self.input.is_empty() {

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
@@ -39,7 +39,7 @@ pub(super) struct Guard {
     answered: bool,
     reading_since: Option<Instant>,
     writing_since: Option<Instant>,
-    /// One timer for both sides: whoever is woken judges both, and a failed connection wakes both.
+    /// One timer for both sides: it wakes both, and whoever looks judges both.
     timer: Option<Pin<Box<Sleep>>>,
     pacer: Option<Box<Pacer>>,
     meter: Option<Box<super::pace::Meter>>,
@@ -65,8 +65,12 @@ impl Guard {
         guard
     }
 
-    pub(super) fn established(&mut self) {
+    pub(super) fn established(&mut self, shared: &Shared, spoken: bool) {
         self.established = true;
+        if spoken {
+            self.spoken = true;
+            shared.tell(State::Read);
+        }
         self.reading_since = None;
         self.adopt();
     }
@@ -151,7 +155,7 @@ impl Guard {
     pub(super) fn poll_waiting(
         &mut self,
         cx: &mut Context<'_>,
-        shared: &Shared,
+        shared: &Arc<Shared>,
         side: Side,
     ) -> Poll<io::Error> {
         match side {
@@ -180,7 +184,7 @@ impl Guard {
             return Poll::Pending;
         }
         let received = shared.received.load(Ordering::Relaxed);
-        let reason = ready!(self.poll_deadlines(cx, received, limits.0, limits.1));
+        let reason = ready!(self.poll_deadlines(shared, received, limits.0, limits.1));
         shared.fail(reason);
         Poll::Ready(reason.error())
     }
@@ -200,7 +204,7 @@ impl Guard {
     /// Ready with the reason when a deadline has passed.
     fn poll_deadlines(
         &mut self,
-        cx: &mut Context<'_>,
+        shared: &Arc<Shared>,
         received: u64,
         read: Option<(Duration, Closed)>,
         write: Option<Duration>,
@@ -237,7 +241,9 @@ impl Guard {
             if timer.deadline() > deadline || timer.is_elapsed() {
                 timer.as_mut().reset(deadline);
             }
-            ready!(timer.as_mut().poll(cx));
+            // Reading and writing can be two tasks; whose deadline it is may not be who looked last.
+            let both = Waker::from(shared.clone());
+            ready!(timer.as_mut().poll(&mut Context::from_waker(&both)));
         }
     }
 }

@@ -224,3 +224,51 @@ async fn minimum_rate() {
     set_timeouts(&handle, |timeouts| timeouts.minimum_rate = None);
     assert_eq!(trickle(&mut client).await, 100);
 }
+
+/// What comes in one piece with the last of the handshakes is the peer's first byte.
+#[tokio::test(start_paused = true)]
+async fn bytes_that_come_with_the_handshakes_are_the_first() {
+    let header = b"PROXY TCP4 198.51.100.1 198.51.100.2 1 2\r\n".as_slice();
+    let upgrade = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    let frame = b"\x82\x81\0\0\0\0?";
+    for (transport, sent) in [
+        (Transport::Tcp, [header, b"?"].concat()),
+        (Transport::Ws, [header, upgrade, frame].concat()),
+    ] {
+        let (handle, connector) = serve(transport, |it| {
+            it.timeouts.first_byte = seconds(2);
+            it.proxy.mode = ProxyMode::Required;
+            it.proxy.trusted = vec!["192.0.2.0/24".parse().unwrap()];
+        });
+        let mut client = connect(&connector, "192.0.2.1").await;
+        client.write_all(&sent).await.unwrap();
+        let lasts = tokio::time::timeout(Duration::from_secs(9), until_closed(&mut client)).await;
+        assert!(lasts.is_err(), "{transport:?}");
+        assert_eq!(closed(&handle, Closed::FirstByte), 0);
+    }
+}
+
+/// The writer has waited last, then goes elsewhere: the reader is woken by its own deadline.
+#[tokio::test(start_paused = true)]
+async fn a_read_ends_in_time_when_another_task_has_written() {
+    let (listen, connector) = testkit::memory(Transport::Tcp);
+    let listen = listen.with(|it| it.timeouts.first_byte = seconds(9));
+    let handler = async |stream: Stream| -> Result<(), BoxError> {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let writing = tokio::spawn(async move {
+            settle().await;
+            let _ = writer.write_all(&vec![0; 1 << 20]).await;
+            std::future::pending::<()>().await;
+        });
+        let read = reader.read(&mut [0; 1]).await;
+        writing.abort();
+        read.map(drop).map_err(Into::into)
+    };
+    let handle = start(Server::builder().listen(IT, listen, handler));
+    let mut client = connect(&connector, "192.0.2.1").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let ends = tokio::time::timeout(Duration::from_secs(20), until_closed(&mut client)).await;
+    assert!(ends.is_ok());
+    assert_eq!(closed(&handle, Closed::FirstByte), 1);
+}
