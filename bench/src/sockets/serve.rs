@@ -117,7 +117,7 @@ where
 }
 
 /// The echo of messages, with Wharf.
-pub(super) async fn messages(mut socket: Messages) -> Result<(), wharf::websocket::Error> {
+pub(super) async fn messages(mut socket: Messages) -> Result<(), wharf::MessageError> {
     while let Some(message) = socket.recv().await {
         socket.send(message?).await?;
     }

@@ -20,11 +20,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use tokio::time::timeout;
 use tracing::Instrument;
 
 pub(crate) use handshake::{Ready, tell as tell_handshake};
 pub use proxied::Proxied;
 
+use crate::BoxError;
 use crate::acceptor::{Acceptor, Arrival, turn_away};
 use crate::config::{OnFull, ProxyMode};
 use crate::connection::{Arrived, Connection, Hold, Places, Shared};
@@ -32,9 +34,9 @@ use crate::handlers::Kind;
 use crate::layer::Layer;
 use crate::listener::Listener;
 use crate::owner::Live;
+use crate::path::Endpoint;
 use crate::reason::{Closed, Refusal};
 use crate::wire::Wire;
-use crate::{BoxError, Messages};
 
 /// How a connection that is not let in is ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +81,7 @@ pub(crate) fn admit(
 ) {
     let owner = &listener.owner;
     let live = owner.live();
-    let places = match raw::check(listener, &live, &arrival, places) {
+    let places = match raw::check(listener, &live, &arrival.peer, arrival.credentials, places) {
         Ok(places) => places,
         Err(reason) => {
             // Counted first: who sees the end of a connection finds it in the counters.
@@ -133,7 +135,7 @@ async fn run(listener: Arc<Listener>, live: Arc<Live>, mut wire: Box<Wire>, hold
         Box::pin(handshake::all(&listener, &live, wire, &connection)).await
     } else {
         wire.established(false);
-        real::hook(&listener, &connection).map(|()| handshake::Ready::Bytes(Layer::Plain(wire)))
+        real::hook(&listener, &connection).map(|()| Ready::Bytes(Layer::Plain(wire)))
     };
     let ready = match layer {
         Ok(ready) => ready,
@@ -143,6 +145,12 @@ async fn run(listener: Arc<Listener>, live: Arc<Live>, mut wire: Box<Wire>, hold
         }
     };
     drop(live);
+    serve(listener, ready, connection).await;
+}
+
+/// Hands a connection whose handshakes are complete to its handler, and settles its end.
+async fn serve(listener: Arc<Listener>, ready: Ready, connection: Connection) {
+    let shared = connection.shared();
     let protocol = connection.tls().and_then(|tls| tls.alpn.clone());
     let Some(handler) = listener.handlers.choose(protocol.as_deref()) else {
         shared.refuse(Refusal::NoHandler.into());
@@ -150,13 +158,10 @@ async fn run(listener: Arc<Listener>, live: Arc<Live>, mut wire: Box<Wire>, hold
     };
     let lifetime = listener.owner.live().config.timeouts.lifetime;
     shared.accept();
-    let begin = AssertUnwindSafe(|| match (&handler.0, ready) {
-        (Kind::Stream(function), ready) => Some(function(ready.into_stream(connection.clone()))),
-        (Kind::Messages(function), handshake::Ready::Upgraded(socket)) => {
-            Some(function(Messages::new(socket, connection.clone())))
-        }
-        // The builder refuses such a pair.
-        (Kind::Messages(_), handshake::Ready::Bytes(_)) => None,
+    // Without a future the transport has not what the handler takes: the builder refuses such a pair.
+    let begin = AssertUnwindSafe(|| match &handler.0 {
+        Kind::Stream(function) => Some(function(ready.into_stream(connection.clone())?)),
+        Kind::Messages(function) => Some(function(ready.into_messages(connection.clone())?)),
     });
     let running = match catch_unwind(begin) {
         Ok(Some(running)) => running,
@@ -170,6 +175,101 @@ async fn run(listener: Arc<Listener>, live: Arc<Live>, mut wire: Box<Wire>, hold
         Some(lifetime) => Box::pin(limited(lifetime, running, &connection)).await,
     };
     settle(&connection, result);
+}
+
+/// What arrived otherwise than on a socket of its own: a flow of datagrams, or a connection over one.
+pub(crate) struct Newcomer {
+    pub(crate) peer: Endpoint,
+    pub(crate) local: Endpoint,
+    /// What a trusted proxy said of it.
+    pub(crate) proxied: Option<Proxied>,
+}
+
+/// Lets a newcomer in, as [`admit`] does an arrival. `handshake` makes it ready, within the deadline
+/// for handshakes; it is given the [`Hold`] that keeps the connection counted, for the socket below.
+/// Never waits.
+///
+/// # Errors
+/// Why it is refused, which has been counted and told: the caller turns it away.
+#[cfg_attr(
+    not(any(feature = "dtls", feature = "quic", feature = "sctp")),
+    expect(dead_code)
+)]
+pub(crate) fn admit_newcomer<F>(
+    listener: &Arc<Listener>,
+    newcomer: Newcomer,
+    handshake: impl FnOnce(Hold) -> F,
+) -> Result<Arc<Shared>, Refusal>
+where
+    F: Future<Output = Result<Ready, Refused>> + Send + 'static,
+{
+    let owner = &listener.owner;
+    let live = owner.live();
+    let places = Places::default();
+    let places = match raw::check(listener, &live, &newcomer.peer, None, places) {
+        Ok(places) => places,
+        Err(reason) => {
+            owner.counters.refused(reason);
+            owner
+                .events
+                .refused(&owner.name, &newcomer.peer, reason, "");
+            return Err(reason);
+        }
+    };
+    let arrived = Arrived {
+        id: owner.next_id(),
+        transport: live.config.transport,
+        peer: newcomer.peer,
+        local: newcomer.local,
+        credentials: None,
+        descriptor: None,
+    };
+    let hold = Shared::arrive(owner, arrived, places);
+    let shared = hold.shared().clone();
+    if owner.connections.is_closed() {
+        shared.refuse(Refusal::Stopped.into());
+        return Err(Refusal::Stopped);
+    }
+    let connection = Connection::new(shared.clone());
+    if let Some(proxied) = newcomer.proxied {
+        let _ = shared.proxied.set(Box::new(proxied));
+        if let Err(refused) = real::check(listener, &live, &connection) {
+            let reason = refused.reason;
+            shared.refuse(refused);
+            return Err(reason);
+        }
+    }
+    if let Err(refused) = real::hook(listener, &connection) {
+        let reason = refused.reason;
+        shared.refuse(refused);
+        return Err(reason);
+    }
+    let span = tracing::info_span!(
+        "connection",
+        listener = %owner.name,
+        id = shared.id,
+        peer = %shared.socket_peer,
+    );
+    let limit = live.config.timeouts.handshake;
+    let ready = handshake(hold.clone());
+    let listener = listener.clone();
+    let run = async move {
+        // Kept until the end is settled.
+        let _hold = hold;
+        let ready = match limit {
+            None => Box::pin(ready).await,
+            Some(limit) => Box::pin(timeout(limit, ready))
+                .await
+                .unwrap_or_else(|_| Err(Refusal::HandshakeTimeout.into())),
+        };
+        match ready {
+            Ok(ready) => serve(listener, ready, connection).await,
+            Err(refused) => connection.shared().refuse(refused),
+        }
+    };
+    let task = tokio::spawn(run.instrument(span));
+    let _ = shared.task.set(task.abort_handle());
+    Ok(shared)
 }
 
 /// Runs a handler that may last `lifetime`.
@@ -216,7 +316,7 @@ fn settle(
 }
 
 /// Whether PROXY headers of this peer are read, and believed.
-pub(crate) fn is_behind_proxy(live: &Live, peer: &crate::Endpoint) -> bool {
+pub(crate) fn is_behind_proxy(live: &Live, peer: &Endpoint) -> bool {
     let proxy = &live.config.proxy;
     proxy.mode != ProxyMode::Off
         && peer

@@ -92,7 +92,9 @@ impl Client {
     pub async fn connect(&self, url: &str) -> Result<Stream, ConnectError> {
         let target = Target::parse(url)?;
         let (ready, connection) = Box::pin(self.dial(&target)).await?;
-        Ok(ready.into_stream(connection))
+        ready
+            .into_stream(connection)
+            .ok_or_else(|| not_bytes(&target))
     }
 
     /// Connects to a WebSocket (`ws`, `wss`), and speaks messages.
@@ -101,15 +103,14 @@ impl Client {
     /// [`ConnectError`].
     pub async fn connect_messages(&self, url: &str) -> Result<Messages, ConnectError> {
         let target = Target::parse(url)?;
-        let (ready, connection) = if target.transport.is_websocket() {
+        let (ready, connection) = if target.transport.has_messages() {
             Box::pin(self.dial(&target)).await?
         } else {
             return Err(not_messages(&target));
         };
-        match ready {
-            Ready::Upgraded(socket) => Ok(Messages::new(socket, connection)),
-            Ready::Bytes(_) => Err(not_messages(&target)),
-        }
+        ready
+            .into_messages(connection)
+            .ok_or_else(|| not_messages(&target))
     }
 
     /// As [`connect`](Self::connect), over a connection that was made elsewhere. The URL says what
@@ -124,7 +125,9 @@ impl Client {
     ) -> Result<Stream, ConnectError> {
         let target = Target::parse(url)?;
         let (ready, connection) = Box::pin(self.adopt(socket.into(), &target)).await?;
-        Ok(ready.into_stream(connection))
+        ready
+            .into_stream(connection)
+            .ok_or_else(|| not_bytes(&target))
     }
 
     /// As [`connect_messages`](Self::connect_messages), over a connection that was made elsewhere.
@@ -137,15 +140,14 @@ impl Client {
         url: &str,
     ) -> Result<Messages, ConnectError> {
         let target = Target::parse(url)?;
-        let (ready, connection) = if target.transport.is_websocket() {
+        let (ready, connection) = if target.transport.has_messages() {
             Box::pin(self.adopt(socket.into(), &target)).await?
         } else {
             return Err(not_messages(&target));
         };
-        match ready {
-            Ready::Upgraded(socket) => Ok(Messages::new(socket, connection)),
-            Ready::Bytes(_) => Err(not_messages(&target)),
-        }
+        ready
+            .into_messages(connection)
+            .ok_or_else(|| not_messages(&target))
     }
 
     // Boxed by its callers: the state of the handshakes is large, and short-lived.
@@ -264,8 +266,14 @@ impl Client {
     }
 }
 
+fn not_bytes(target: &Target) -> ConnectError {
+    let allowed = "expected a transport of bytes: this one keeps the boundaries of messages";
+    let problem = Problem::new("url", allowed).given(target.transport.label());
+    Problems(vec![problem.advice("Use `connect_messages`.")]).into()
+}
+
 fn not_messages(target: &Target) -> ConnectError {
-    let allowed = "expected ws or wss: other transports have no messages of their own";
+    let allowed = "expected a transport with messages of its own";
     let problem = Problem::new("url", allowed).given(target.transport.label());
     Problems(vec![
         problem.advice("Use `connect`, with a `Session` over it."),

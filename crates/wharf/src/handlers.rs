@@ -52,7 +52,7 @@ impl Handler {
         })))
     }
 
-    /// A function of messages: `async fn(Messages)`, for WebSocket listeners.
+    /// A function of messages: `async fn(Messages)`, for transports that keep their boundaries.
     pub fn messages<F, Fut>(function: F) -> Self
     where
         F: Fn(Messages) -> Fut + Send + Sync + 'static,
@@ -128,13 +128,17 @@ impl Handlers {
     }
 
     pub(crate) fn takes_messages(&self) -> bool {
-        let all = self
-            .by_protocol
-            .iter()
-            .map(|(_, handler)| handler)
-            .chain(&self.otherwise);
-        all.into_iter()
-            .any(|handler| matches!(handler.0, Kind::Messages(_)))
+        self.any(|kind| matches!(kind, Kind::Messages(_)))
+    }
+
+    pub(crate) fn takes_bytes(&self) -> bool {
+        self.any(|kind| matches!(kind, Kind::Stream(_)))
+    }
+
+    fn any(&self, is: impl Fn(&Kind) -> bool) -> bool {
+        let by_protocol = self.by_protocol.iter().map(|(_, handler)| handler);
+        let mut all = by_protocol.chain(&self.otherwise);
+        all.any(|handler| is(&handler.0))
     }
 }
 

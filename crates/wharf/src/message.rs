@@ -26,6 +26,18 @@ pub enum Kind {
 pub struct Message {
     payload: Bytes,
     kind: Kind,
+    lane: Lane,
+}
+
+/// How an SCTP message travels; other transports have one lane only, all zeros.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Lane {
+    /// The stream that it belongs to; order holds within one (RFC 9260 §1.3).
+    pub stream: u16,
+    /// The payload protocol identifier, as a number (RFC 9260 §3.3.1).
+    pub ppid: u32,
+    /// Whether it may overtake others of its stream.
+    pub unordered: bool,
 }
 
 impl Message {
@@ -41,7 +53,22 @@ impl Message {
 
     /// A message of a kind; the payload of a text has been found to be UTF-8.
     pub(crate) fn checked(kind: Kind, payload: Bytes) -> Message {
-        Message { payload, kind }
+        Message {
+            payload,
+            kind,
+            lane: Lane::default(),
+        }
+    }
+
+    /// The same message on another lane. Only SCTP looks at it.
+    #[must_use]
+    pub fn on(self, lane: Lane) -> Message {
+        Message { lane, ..self }
+    }
+
+    /// How it came, or is to be sent.
+    pub fn lane(&self) -> Lane {
+        self.lane
     }
 
     /// What the payload is.

@@ -1,5 +1,6 @@
 //! A connection as whole messages.
 
+mod error;
 mod outbox;
 mod rate;
 
@@ -8,18 +9,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
+pub use error::MessageError;
 pub(crate) use outbox::Outbox;
 pub use outbox::{SendError, Sender};
 pub(crate) use rate::MessageRate;
 
 use crate::Connection;
 use crate::counters::one_more;
-use crate::events::Event;
-use crate::layer::Layer;
+use crate::link::Link;
 use crate::message::Message;
 use crate::path::Path;
-use crate::reason::Closed;
-use crate::websocket::{Error, Violation, WebSocket};
+use crate::websocket;
 
 /// The close codes of RFC 6455 §7.4.1 that a server says goodbye with.
 const NORMAL: u16 = 1000;
@@ -34,7 +34,7 @@ const ANSWER: std::time::Duration = std::time::Duration::from_secs(5);
 /// listener drains, the peer is told at once (close code 1001); what it still sends is received
 /// until it answers, then [`recv`](Self::recv) returns `None`.
 pub struct Messages {
-    socket: Box<WebSocket<Layer>>,
+    link: Box<dyn Link>,
     outbox: Option<Arc<Outbox<Message>>>,
     rate: MessageRate,
     /// The peer was told that the listener drains.
@@ -43,9 +43,9 @@ pub struct Messages {
 }
 
 impl Messages {
-    pub(crate) fn new(socket: Box<WebSocket<Layer>>, connection: Connection) -> Self {
+    pub(crate) fn new(link: Box<dyn Link>, connection: Connection) -> Self {
         Self {
-            socket,
+            link,
             outbox: None,
             rate: MessageRate::default(),
             told: false,
@@ -79,7 +79,7 @@ impl Messages {
     ///
     /// # Errors
     /// The peer broke the protocol or a limit, was silent too long, or the socket failed.
-    pub async fn recv(&mut self) -> Option<Result<Message, Error>> {
+    pub async fn recv(&mut self) -> Option<Result<Message, MessageError>> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
@@ -87,48 +87,49 @@ impl Messages {
     ///
     /// # Errors
     /// The connection is closing, or the socket failed.
-    pub async fn send(&mut self, message: Message) -> Result<(), Error> {
-        let result = match poll_fn(|cx| self.poll_outbox(cx)).await {
-            Ok(()) => self.socket.send(message).await,
-            Err(error) => Err(error),
-        };
-        self.sent(result)
+    pub async fn send(&mut self, message: Message) -> Result<(), MessageError> {
+        let result = self.send_behind_outbox(message).await;
+        match &result {
+            Ok(()) => one_more(&self.connection.shared().owner.counters.messages_sent),
+            Err(error) => error.note(&self.connection),
+        }
+        result
+    }
+
+    async fn send_behind_outbox(&mut self, message: Message) -> Result<(), MessageError> {
+        poll_fn(|cx| self.poll_outbox(cx)).await?;
+        poll_fn(|cx| self.link.poll_ready(cx)).await?;
+        self.link.start_send(message)?;
+        poll_fn(|cx| self.link.poll_flush(cx)).await
     }
 
     /// Closes in order: sends the code and waits for the peer's answer, at most 5 s.
     ///
     /// # Errors
     /// A code that must not be sent, the socket failed, or the peer did not answer.
-    pub async fn close(&mut self, code: u16, reason: &str) -> Result<(), Error> {
-        match tokio::time::timeout(ANSWER, self.socket.close(code, reason)).await {
+    pub async fn close(&mut self, code: u16, reason: &str) -> Result<(), MessageError> {
+        self.link.start_close(code, reason)?;
+        let closed = poll_fn(|cx| self.link.poll_close(cx));
+        match tokio::time::timeout(ANSWER, closed).await {
             Ok(closed) => closed,
-            Err(_) => Err(Error::NoClose),
+            Err(_) => Err(websocket::Error::NoClose.into()),
         }
-    }
-
-    fn sent(&self, result: Result<(), Error>) -> Result<(), Error> {
-        let shared = self.connection.shared();
-        match &result {
-            Ok(()) => one_more(&shared.owner.counters.messages_sent),
-            Err(error) => note(&self.connection, error),
-        }
-        result
     }
 
     pub(crate) fn poll_recv(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Message, Error>>> {
+    ) -> Poll<Option<Result<Message, MessageError>>> {
         self.tell_drain();
         if let Poll::Ready(Err(error)) = self.poll_outbox(cx) {
-            note(&self.connection, &error);
+            error.note(&self.connection);
             return Poll::Ready(Some(Err(error)));
         }
         ready!(self.rate.poll(cx, self.connection.shared()));
-        let mut received = self.socket.poll_recv(cx);
+        let mut received = self.link.poll_recv(cx);
         // A drain that began before there was a waker to wake is seen here.
         if received.is_pending() && self.tell_drain() {
-            received = self.socket.poll_recv(cx);
+            received = self.link.poll_recv(cx);
         }
         let received = ready!(received);
         let shared = self.connection.shared();
@@ -137,7 +138,7 @@ impl Messages {
                 one_more(&shared.owner.counters.messages_received);
                 self.rate.took_one();
             }
-            Some(Err(error)) => note(&self.connection, error),
+            Some(Err(error)) => error.note(&self.connection),
             None => {}
         }
         Poll::Ready(received)
@@ -150,76 +151,41 @@ impl Messages {
         }
         self.told = true;
         // A connection that is closing already has said its goodbye.
-        let _ = self.socket.start_close(GOING_AWAY, "");
+        let _ = self.link.start_close(GOING_AWAY, "");
         true
     }
 
     /// Writes what senders have queued, as far as the socket takes it. Ready when nothing waits.
-    fn poll_outbox(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_outbox(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MessageError>> {
         let Some(outbox) = &self.outbox else {
             return Poll::Ready(Ok(()));
         };
         let mut sent = 0;
         let result = loop {
-            match self.socket.poll_ready(cx) {
+            match self.link.poll_ready(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
                 Poll::Pending => break Poll::Pending,
             }
             match outbox.poll_next(cx) {
-                Poll::Ready(message) => match self.socket.start_send(message) {
+                Poll::Ready(message) => match self.link.start_send(message) {
                     Ok(()) => sent += 1,
                     Err(error) => break Poll::Ready(Err(error)),
                 },
-                Poll::Pending => break self.socket.poll_flush(cx),
+                Poll::Pending => break self.link.poll_flush(cx),
             }
         };
         let counters = &self.connection.shared().owner.counters;
         counters.messages_sent.fetch_add(sent, Ordering::Relaxed);
         match result {
             // Closing is no error to whoever receives: what the peer has sent is still to come.
-            Poll::Ready(Err(Error::Closing)) => {
+            Poll::Ready(Err(error)) if error.is_closing() => {
                 outbox.close();
                 Poll::Ready(Ok(()))
             }
             result => result,
         }
     }
-}
-
-/// Counts an error, and notes it as the reason of the connection's end.
-fn note(connection: &Connection, error: &Error) {
-    let shared = connection.shared();
-    let counters = &shared.owner.counters;
-    let (closed, what) = match error {
-        Error::Violation(Violation::FrameTooLong | Violation::MessageTooLong) => {
-            one_more(&counters.messages_oversized);
-            (Closed::Oversized, "oversized")
-        }
-        Error::Violation(_) => {
-            one_more(&counters.messages_unparsable);
-            (Closed::Protocol, "unparsable")
-        }
-        Error::NoClose => {
-            one_more(&counters.messages_incomplete);
-            (Closed::Protocol, "incomplete")
-        }
-        Error::PingTimeout => {
-            shared.note(Closed::PingTimeout);
-            return;
-        }
-        Error::Io(error) => {
-            shared.note(Closed::of_io(error));
-            return;
-        }
-        _ => return,
-    };
-    shared.note(closed);
-    shared.owner.events.emit(|| Event::BadMessage {
-        listener: shared.owner.name.clone(),
-        id: shared.id,
-        what,
-    });
 }
 
 /// The code that a WebSocket is closed with when its handler has not done so.
@@ -237,10 +203,7 @@ impl Drop for Messages {
         if let Some(outbox) = &self.outbox {
             outbox.close();
         }
-        let last = self.socket.goodbye_frame(goodbye_code(&self.connection));
-        self.socket
-            .get_mut()
-            .goodbye(last.as_deref().unwrap_or_default());
+        self.link.last_words(goodbye_code(&self.connection));
     }
 }
 

@@ -121,7 +121,7 @@ impl<C: Decoder> Session<C> {
         };
         let message = match message {
             Ok(message) => message,
-            Err(error) => return Poll::Ready(Some(Err(SessionError::WebSocket(error)))),
+            Err(error) => return Poll::Ready(Some(Err(SessionError::Messages(error)))),
         };
         let limit = messages
             .connection()
@@ -195,10 +195,7 @@ impl<C: Decoder> Session<C> {
             Kinds::Bytes(carrier) => Ok(carrier.send(&encoded).await?),
             Kinds::Messages(messages) => {
                 let message = whole(encoded.freeze());
-                messages
-                    .send(message)
-                    .await
-                    .map_err(SessionError::WebSocket)
+                messages.send(message).await.map_err(SessionError::Messages)
             }
         }
     }

@@ -8,44 +8,63 @@ use tokio_rustls::TlsStream;
 
 use super::proxied::{self, lost};
 use super::{Refused, is_behind_proxy, real};
-use crate::Stream;
 use crate::config::ProxyMode;
 use crate::connection::Connection;
 use crate::events::Event;
 use crate::hooks::HelloChoice;
 use crate::layer::Layer;
+use crate::link::Link;
 use crate::listener::Listener;
 use crate::owner::Live;
 use crate::reason::Refusal;
 use crate::tls::{AlertReason, HandshakeError, TlsInfo};
 use crate::websocket::{self, UpgradeError, WebSocket, WebSocketBytes};
 use crate::wire::Wire;
+use crate::{Messages, Stream};
 
 /// A connection whose handshakes are complete.
 pub(crate) enum Ready {
     Bytes(Layer),
     Upgraded(Box<WebSocket<Layer>>),
+    /// Messages that are not those of a WebSocket.
+    Messages(Box<dyn Link>),
 }
 
 impl Ready {
     /// The handshakes are complete. What the peer sent right behind them has been read already, and
     /// counts as its first bytes.
     pub(crate) fn established(&mut self) {
-        let leftover = matches!(self, Self::Upgraded(socket) if socket.has_input());
-        let layer = match self {
-            Self::Bytes(layer) => layer,
-            Self::Upgraded(socket) => socket.get_mut(),
+        let (layer, leftover) = match self {
+            Self::Bytes(layer) => (layer, false),
+            Self::Upgraded(socket) => {
+                let leftover = socket.has_input();
+                (socket.get_mut(), leftover)
+            }
+            // Whoever made the link has told the socket below.
+            Self::Messages(_) => return,
         };
         let spoken = leftover || layer.has_plaintext();
         layer.wire().established(spoken);
     }
 
-    pub(crate) fn into_stream(self, connection: Connection) -> Stream {
+    /// As bytes, where the transport has them.
+    pub(crate) fn into_stream(self, connection: Connection) -> Option<Stream> {
         match self {
-            Self::Bytes(layer) => Stream::new(layer, connection),
-            Self::Upgraded(socket) => {
-                Stream::over_websocket(WebSocketBytes::new(*socket), connection)
-            }
+            Self::Bytes(layer) => Some(Stream::new(layer, connection)),
+            Self::Upgraded(socket) => Some(Stream::over_websocket(
+                WebSocketBytes::new(*socket),
+                connection,
+            )),
+            Self::Messages(_) => None,
+        }
+    }
+
+    /// As messages, where the transport has them.
+    pub(crate) fn into_messages(self, connection: Connection) -> Option<Messages> {
+        match self {
+            Self::Bytes(_) => None,
+            Self::Upgraded(socket) => Some(Messages::new(socket, connection)),
+            Self::Messages(link) => Some(Messages::new(link, connection)),
         }
     }
 }

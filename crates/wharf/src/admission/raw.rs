@@ -5,13 +5,13 @@ use std::sync::Arc;
 use wharf_policy::access::{Identity, Verdict};
 
 use super::{handshake, is_behind_proxy};
-use crate::acceptor::Arrival;
 use crate::config::{OnFull, ProxyMode};
 use crate::connection::Places;
 use crate::listener::Listener;
 use crate::owner::Live;
 use crate::path::Endpoint;
 use crate::reason::Refusal;
+use crate::sockets::PeerCredentials;
 
 /// Access, then rates, then room: who is not welcome takes no token and no place.
 ///
@@ -20,11 +20,12 @@ use crate::reason::Refusal;
 pub(super) fn check(
     listener: &Arc<Listener>,
     live: &Live,
-    arrival: &Arrival,
+    peer: &Endpoint,
+    credentials: Option<PeerCredentials>,
     mut places: Places,
 ) -> Result<Places, Refusal> {
-    let behind_proxy = is_behind_proxy(live, &arrival.peer);
-    access(live, arrival)?;
+    let behind_proxy = is_behind_proxy(live, peer);
+    access(live, peer, credentials)?;
     if live.config.proxy.mode == ProxyMode::Required && !behind_proxy {
         return Err(Refusal::ProxyUntrusted);
     }
@@ -52,13 +53,17 @@ pub(super) fn check(
         );
     }
     if !behind_proxy {
-        super::real::enter_prefix(listener, &arrival.peer, handshakes, &mut places)?;
+        super::real::enter_prefix(listener, peer, handshakes, &mut places)?;
     }
     Ok(places)
 }
 
-fn access(live: &Live, arrival: &Arrival) -> Result<(), Refusal> {
-    match (&arrival.peer, arrival.credentials) {
+fn access(
+    live: &Live,
+    peer: &Endpoint,
+    credentials: Option<PeerCredentials>,
+) -> Result<(), Refusal> {
+    match (peer, credentials) {
         (Endpoint::Ip(peer), _) => match live.access.check(peer.ip()) {
             Verdict::Allow => Ok(()),
             Verdict::Deny => Err(Refusal::Access),

@@ -45,9 +45,28 @@ impl Transport {
         matches!(self, Self::Tls | Self::Wss)
     }
 
-    /// Whether the transport carries messages rather than bytes.
+    /// Whether it is a WebSocket.
     pub fn is_websocket(self) -> bool {
         matches!(self, Self::Ws | Self::Wss)
+    }
+
+    /// Whether a handler may take its connections as messages.
+    pub fn has_messages(self) -> bool {
+        self.is_websocket()
+    }
+
+    /// Whether a handler may take its connections as bytes.
+    pub fn has_bytes(self) -> bool {
+        match self {
+            Self::Tcp | Self::Tls | Self::Unix | Self::Ws | Self::Wss => true,
+        }
+    }
+
+    /// Whether what is sent arrives, and in order.
+    pub fn is_reliable(self) -> bool {
+        match self {
+            Self::Tcp | Self::Tls | Self::Unix | Self::Ws | Self::Wss => true,
+        }
     }
 
     /// The name in configuration, URLs, logs and metrics.

@@ -118,7 +118,7 @@ impl Shared {
             transport,
             local,
             peer,
-            reliable: true,
+            reliable: transport.is_reliable(),
             secure: transport.is_secure(),
         }
     }

@@ -35,10 +35,23 @@ pub(crate) fn open(
             .advice(format!("Handlers are there for: {known}"));
         return Err(vec![problem]);
     };
-    if handlers.takes_messages() && !config.transport.is_websocket() {
-        let allowed = "expected \"ws\" or \"wss\": the handler takes messages";
-        let key = format!("listeners.{name}.transport");
-        problems.push(Problem::new(key, allowed).given(config.transport.label()));
+    for (takes, has, what) in [
+        (
+            handlers.takes_messages(),
+            config.transport.has_messages(),
+            "messages",
+        ),
+        (
+            handlers.takes_bytes(),
+            config.transport.has_bytes(),
+            "bytes",
+        ),
+    ] {
+        if takes && !has {
+            let allowed = format!("has no {what}, which the handler takes");
+            let key = format!("listeners.{name}.transport");
+            problems.push(Problem::new(key, allowed).given(config.transport.label()));
+        }
     }
     let (acceptors, failed) = sockets_of(name, &config, foreign);
     problems.extend(failed);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::websocket;
+use crate::messages::MessageError;
 
 /// Why a session cannot go on. `E` is the codec's error.
 #[derive(Debug, thiserror::Error)]
@@ -11,9 +11,9 @@ pub enum SessionError<E> {
     /// The socket failed, or the server closed the connection.
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
-    /// The WebSocket failed.
-    #[error("the connection failed: {0}")]
-    WebSocket(websocket::Error),
+    /// The connection of messages failed.
+    #[error("{0}")]
+    Messages(MessageError),
     /// A message was larger than `buffers.max-message`.
     #[error("a message is larger than {limit} bytes (`buffers.max-message`)")]
     Oversized {

@@ -124,15 +124,20 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
     /// [`Error::CloseCode`]; what [`WebSocket::recv`] meets on the way.
     pub async fn close(&mut self, code: u16, reason: &str) -> Result<(), Error> {
         self.start_close(code, reason)?;
-        while let Some(message) = self.recv().await {
+        poll_fn(|cx| self.poll_close(cx)).await
+    }
+
+    /// The part of [`WebSocket::close`] behind [`WebSocket::start_close`].
+    pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        while let Some(message) = ready!(self.poll_recv(cx)) {
             message?;
         }
         if self.failed || self.outbound.is_client() {
             // What is left unread when a socket is closed resets the connection, and the reset may
             // overtake the Close. The server ends first (RFC 6455 §7.1.1).
-            poll_fn(|cx| self.poll_discard(cx)).await?;
+            ready!(self.poll_discard(cx))?;
         }
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
     /// Queues a Close, and goes on receiving: [`WebSocket::recv`] sends it and delivers what the

@@ -58,7 +58,12 @@ async fn urls_and_options_are_checked_before_anything_is_dialled() {
         .connect_messages("tcp://127.0.0.1:1")
         .await
         .unwrap_err();
-    assert!(error.to_string().contains("expected ws or wss"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("expected a transport with messages"),
+        "{error}"
+    );
     assert_eq!(client.stats().arrived, 0);
     let Err(Problems(problems)) = Client::builder()
         .name("No")
