@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-/// Room for every control message that this crate asks for or sends: packet info, traffic class,
-/// segment size, or one extended error with its offender.
+/// Room for every control message that this crate asks for or sends: packet info, traffic class, hop
+/// limit, segment size, timestamp and drop counter, or one extended error with its offender.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 pub(crate) struct Control(pub(crate) [u8; Control::SIZE]);
 
 impl Control {
-    pub(crate) const SIZE: usize = 128;
+    pub(crate) const SIZE: usize = 256;
     pub(crate) const EMPTY: Control = Control([0; Control::SIZE]);
 }
 

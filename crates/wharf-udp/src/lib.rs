@@ -3,8 +3,8 @@
 //! The crate wraps `recvmmsg`, `sendmmsg`, GRO, GSO, packet info, the error queue and `epoll` in
 //! safe types. It knows nothing of what the datagrams mean, starts no thread and decides no policy.
 //! It is the only crate of the project with `unsafe` code, and so it also holds the few calls that
-//! stream listeners need and that no other crate offers safely: TCP options, [`tcp_info`],
-//! [`peer_credentials`] and [`inherited_descriptor`].
+//! other listeners need and that no other crate offers safely: TCP options, [`tcp_info`],
+//! [`peer_credentials`], [`receive_unix`] and [`inherited_descriptor`].
 //!
 //! A [`Socket`] fills the slots of a [`ReceiveBatch`]; the answers, which may refer to bytes in
 //! those slots, are staged in a [`SendBatch`] and leave with one [`flush`](SendBatch::flush). A
@@ -58,6 +58,7 @@ mod send;
 mod socket;
 mod tcp;
 mod timer;
+mod unix;
 
 pub use host::{allowed_cpus, interface_addresses, pin_current_thread};
 pub use icmp::IcmpError;
@@ -72,3 +73,4 @@ pub use tcp::{
     tcp_info_of,
 };
 pub use timer::Timer;
+pub use unix::{ReceivedUnix, pass_credentials, receive_unix};

@@ -1,6 +1,6 @@
 //! Socket addresses as the kernel spells them: `sockaddr_in` and `sockaddr_in6`, by hand and in place.
 
-use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 /// Size of `sockaddr_in` and of `sockaddr_in6` in bytes.
 pub(crate) const V4_LENGTH: usize = size_of::<libc::sockaddr_in>();
@@ -39,7 +39,8 @@ impl Name {
 
 /// Reads a `sockaddr`; `None` when the family is another one or the bytes are too few.
 ///
-/// The flow label is left out, so that all datagrams of one sender have equal addresses.
+/// The flow label is left out, so that all datagrams of one sender have equal addresses. An IPv4
+/// address that a socket of both families maps is given as IPv4; the kernel takes it so too.
 pub(crate) fn parse(bytes: &[u8]) -> Option<SocketAddr> {
     let family = i32::from(u16::from_ne_bytes(*bytes.first_chunk()?));
     let port = u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?);
@@ -51,7 +52,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<SocketAddr> {
         libc::AF_INET6 => {
             let ip: [u8; 16] = *bytes.get(8..)?.first_chunk()?;
             let scope = u32::from_ne_bytes(*bytes.get(24..)?.first_chunk()?);
-            Some(SocketAddrV6::new(ip.into(), port, 0, scope).into())
+            match Ipv6Addr::from(ip).to_ipv4_mapped() {
+                Some(v4) => Some(SocketAddrV4::new(v4, port).into()),
+                None => Some(SocketAddrV6::new(ip.into(), port, 0, scope).into()),
+            }
         }
         _ => None,
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use crate::control::{self, Control};
 use crate::errno;
@@ -127,6 +128,9 @@ impl ReceiveBatch {
             local: None,
             segment: data.len(),
             tos: 0,
+            ttl: None,
+            timestamp: None,
+            drops: None,
             truncated: header.msg_hdr.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0,
         };
         // SAFETY: the kernel filled this slot's control buffer, as `filled` covers the slot.
@@ -172,6 +176,16 @@ pub struct Received<'a> {
     /// The TOS or traffic class octet, DSCP and ECN; 0 without
     /// [`SocketOptions::receive_tos`](crate::SocketOptions).
     pub tos: u8,
+    /// The time to live or hop limit that was left, with
+    /// [`SocketOptions::receive_ttl`](crate::SocketOptions).
+    pub ttl: Option<u8>,
+    /// When the kernel took it from the device, since the Unix epoch, with
+    /// [`SocketOptions::timestamps`](crate::SocketOptions).
+    pub timestamp: Option<Duration>,
+    /// Datagrams that the kernel had discarded since the socket was opened when it queued this one;
+    /// wraps at 2³². Present with [`SocketOptions::receive_drops`](crate::SocketOptions), once there
+    /// was one.
+    pub drops: Option<u32>,
     /// Whether the kernel cut the data or its side data. Slots are large enough that it does not.
     pub truncated: bool,
 }
@@ -198,6 +212,14 @@ impl Received<'_> {
                     _ => self.data.len(),
                 };
             }
+            (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
+                let left = data.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes));
+                self.ttl = left.and_then(|left| u8::try_from(left).ok());
+            }
+            (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS) => self.timestamp = timespec(data),
+            (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
+                self.drops = data.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes));
+            }
             (libc::IPPROTO_IP, libc::IP_TOS) => self.tos = data.first().copied().unwrap_or(0),
             (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
                 let class = data
@@ -213,11 +235,23 @@ impl Received<'_> {
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                 // struct in6_pktinfo: destination in the header, interface index.
                 let local = data.first_chunk::<16>().map(|ip| IpAddr::from(*ip));
-                self.local = local.filter(|ip| !ip.is_multicast());
+                self.local = local
+                    .map(|ip| ip.to_canonical())
+                    .filter(|ip| !ip.is_multicast());
             }
             _ => {}
         }
     }
+}
+
+/// `struct timespec`: two C `long`s.
+fn timespec(data: &[u8]) -> Option<Duration> {
+    const LONG: usize = size_of::<libc::c_long>();
+    let long = |at: usize| {
+        let bytes = data.get(at..)?.first_chunk::<LONG>()?;
+        u64::try_from(libc::c_long::from_ne_bytes(*bytes)).ok()
+    };
+    Some(Duration::new(long(0)?, u32::try_from(long(LONG)?).ok()?))
 }
 
 /// The ranges of the datagrams in one slot; see [`Received::segments`].

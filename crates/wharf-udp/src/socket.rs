@@ -1,11 +1,13 @@
 //! The UDP socket and its options.
 
-use std::cell::Cell;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::control::{Control, Writer};
 use crate::errno;
+use crate::name::Name;
 
 /// How a [`Socket`] is bound. The default has every option off and the system's buffer sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +27,14 @@ pub struct SocketOptions {
     pub gro: bool,
     /// Reports the TOS or traffic class octet (`IP_RECVTOS`, `IPV6_RECVTCLASS`). Default: off.
     pub receive_tos: bool,
+    /// Reports the time to live or hop limit that was left (`IP_RECVTTL`, `IPV6_RECVHOPLIMIT`).
+    /// Default: off.
+    pub receive_ttl: bool,
+    /// Reports when the kernel took the datagram from the device (`SO_TIMESTAMPNS`). Default: off.
+    pub timestamps: bool,
+    /// Reports with each datagram how many the kernel has discarded before it (`SO_RXQ_OVFL`).
+    /// Default: off.
+    pub receive_drops: bool,
     /// Keeps ICMP errors for [`Socket::receive_error`] (`IP_RECVERR`). Default: off.
     pub errors: bool,
     /// Binds, and sends from, addresses that no interface has yet (`IP_FREEBIND`). Default: off.
@@ -38,16 +48,16 @@ pub struct SocketOptions {
     pub send_buffer: Option<usize>,
 }
 
-/// A non-blocking UDP socket of one address family.
+/// A non-blocking UDP socket.
 ///
-/// An IPv6 socket carries IPv6 only (`IPV6_V6ONLY`). Datagrams larger than the path are fragmented
-/// unless [`set_dont_fragment`](Socket::set_dont_fragment) says otherwise. The socket may move to
-/// another thread but not be shared: each worker owns its own.
+/// One that is bound here carries one address family (`IPV6_V6ONLY`). One of both families that was
+/// [adopted](Socket::adopt) shows IPv4 addresses as IPv4, and takes them so. Datagrams larger than
+/// the path are fragmented unless [`set_dont_fragment`](Socket::set_dont_fragment) says otherwise.
 #[derive(Debug)]
 pub struct Socket {
     fd: OwnedFd,
     local: SocketAddr,
-    dont_fragment: Cell<bool>,
+    dont_fragment: AtomicBool,
 }
 
 impl Socket {
@@ -59,7 +69,6 @@ impl Socket {
         let kind = socket2::Type::DGRAM.nonblocking();
         let domain = socket2::Domain::for_address(address);
         let socket = socket2::Socket::new(domain, kind, Some(socket2::Protocol::UDP))?;
-        let fd = socket.as_raw_fd();
         let v6 = address.is_ipv6();
         if v6 {
             socket.set_only_v6(true)?;
@@ -68,32 +77,42 @@ impl Socket {
             socket.set_reuse_port(true)?;
         }
         if options.freebind {
-            enable(fd, v6, libc::IP_FREEBIND, libc::IPV6_FREEBIND)?;
+            enable(
+                socket.as_raw_fd(),
+                v6,
+                libc::IP_FREEBIND,
+                libc::IPV6_FREEBIND,
+            )?;
         }
-        if options.packet_info {
-            enable(fd, v6, libc::IP_PKTINFO, libc::IPV6_RECVPKTINFO)?;
-        }
-        if options.receive_tos {
-            enable(fd, v6, libc::IP_RECVTOS, libc::IPV6_RECVTCLASS)?;
-        }
-        if options.errors {
-            enable(fd, v6, libc::IP_RECVERR, libc::IPV6_RECVERR)?;
-        }
-        if options.gro {
-            match set(fd, libc::SOL_UDP, libc::UDP_GRO, 1) {
-                Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => {}
-                other => other?,
-            }
-        }
-        if let Some(bytes) = options.receive_buffer {
-            set_buffer(fd, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, bytes)?;
-        }
-        if let Some(bytes) = options.send_buffer {
-            set_buffer(fd, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, bytes)?;
-        }
-        discover_mtu(fd, v6, false)?;
+        // Before it can receive: what comes first is reported as what comes later.
+        apply(&socket, v6, options)?;
         socket.bind(&address.into())?;
         let local = socket.local_addr()?.as_socket().unwrap_or(address);
+        Ok(Socket::from_parts(socket.into(), local))
+    }
+
+    /// Takes a UDP socket that was made and bound elsewhere, and gives it the options that do not
+    /// have to be there before it is bound: all but `reuse_port` and `freebind`.
+    ///
+    /// Errors are the kernel's, and `InvalidInput` for what is no bound UDP socket.
+    pub fn adopt(fd: OwnedFd, options: &SocketOptions) -> io::Result<Socket> {
+        let socket = socket2::Socket::from(fd);
+        let refused = |why| io::Error::new(io::ErrorKind::InvalidInput, why);
+        if socket.protocol()? != Some(socket2::Protocol::UDP) {
+            return Err(refused("not a UDP socket"));
+        }
+        let local = socket
+            .local_addr()?
+            .as_socket()
+            .filter(|local| local.port() != 0)
+            .ok_or_else(|| refused("not a bound socket"))?;
+        socket.set_nonblocking(true)?;
+        let v6 = local.is_ipv6();
+        apply(&socket, v6, options)?;
+        if v6 && !socket.only_v6()? {
+            // What is told of IPv4 on such a socket is asked for by the options of IPv4.
+            apply(&socket, false, options)?;
+        }
         Ok(Socket::from_parts(socket.into(), local))
     }
 
@@ -101,7 +120,7 @@ impl Socket {
         Socket {
             fd,
             local,
-            dont_fragment: Cell::new(false),
+            dont_fragment: AtomicBool::new(false),
         }
     }
 
@@ -114,11 +133,71 @@ impl Socket {
     /// datagram on; one larger than the path's MTU then fails with `EMSGSIZE` or comes back as an
     /// ICMP error. Off after [`bind`](Socket::bind). No system call when nothing changes.
     pub fn set_dont_fragment(&self, on: bool) -> io::Result<()> {
-        if self.dont_fragment.get() != on {
+        if self.dont_fragment.load(Ordering::Relaxed) != on {
             discover_mtu(self.as_raw_fd(), self.local.is_ipv6(), on)?;
-            self.dont_fragment.set(on);
+            self.dont_fragment.store(on, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Sends one datagram now, or, with `segment`, one of this many bytes after the other, cut from
+    /// `bytes` by the kernel (GSO; at most 64). `from` is the source address to use, for a socket that
+    /// is bound to the wildcard; `tos` the TOS or traffic class octet, 0 for the socket's own.
+    ///
+    /// Errors are the kernel's: `WouldBlock` when the socket's buffer is full, `EMSGSIZE` for a
+    /// datagram that is too long; `EINVAL` or `EIO` where the device cannot cut. The ICMP error of an
+    /// earlier datagram is not an error of this one.
+    pub fn send(
+        &self,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        tos: u8,
+        segment: Option<u16>,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        let mut name = Name::EMPTY;
+        let name_length = name.set(&to);
+        let mut control = Control::EMPTY;
+        let mut writer = Writer::new(&mut control);
+        if let Some(from) = from {
+            writer.source(from);
+        }
+        if tos != 0 {
+            writer.traffic_class(to.is_ipv6(), tos);
+        }
+        if let Some(segment) = segment.filter(|size| usize::from(*size) < bytes.len()) {
+            writer.segment(segment);
+        }
+        let control_length = writer.len();
+        let mut iovec = libc::iovec {
+            iov_base: bytes.as_ptr().cast_mut().cast(),
+            iov_len: bytes.len(),
+        };
+        // SAFETY: `msghdr` is integers and pointers, for which zero is a value.
+        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+        header.msg_name = (&raw mut name).cast();
+        header.msg_namelen = name_length as libc::socklen_t;
+        header.msg_iov = &raw mut iovec;
+        header.msg_iovlen = 1;
+        if control_length > 0 {
+            header.msg_control = (&raw mut control).cast();
+            header.msg_controllen = control_length as _;
+        }
+        let mut retried = false;
+        loop {
+            let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+            // SAFETY: the header describes `name`, `iovec`, `bytes` and `control`, which outlive the
+            // call; the kernel only reads them.
+            let sent = unsafe { libc::sendmsg(self.as_raw_fd(), &raw const header, flags) };
+            if sent >= 0 {
+                return Ok(());
+            }
+            match errno::last() {
+                libc::EINTR => {}
+                number if errno::is_icmp(number) && !retried => retried = true,
+                number => return Err(io::Error::from_raw_os_error(number)),
+            }
+        }
     }
 
     /// Datagrams the kernel discarded since the socket was opened, for want of buffer space or for
@@ -151,6 +230,47 @@ impl AsRawFd for Socket {
     fn as_raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
     }
+}
+
+/// Sets what does not have to be set before the socket is bound.
+fn apply(socket: &socket2::Socket, v6: bool, options: &SocketOptions) -> io::Result<()> {
+    let fd = socket.as_raw_fd();
+    let wanted = [
+        (
+            options.packet_info,
+            libc::IP_PKTINFO,
+            libc::IPV6_RECVPKTINFO,
+        ),
+        (options.receive_tos, libc::IP_RECVTOS, libc::IPV6_RECVTCLASS),
+        (
+            options.receive_ttl,
+            libc::IP_RECVTTL,
+            libc::IPV6_RECVHOPLIMIT,
+        ),
+        (options.errors, libc::IP_RECVERR, libc::IPV6_RECVERR),
+    ];
+    for (_, v4_option, v6_option) in wanted.into_iter().filter(|wanted| wanted.0) {
+        enable(fd, v6, v4_option, v6_option)?;
+    }
+    if options.timestamps {
+        set(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
+    }
+    if options.receive_drops {
+        set(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
+    }
+    if options.gro {
+        match set(fd, libc::SOL_UDP, libc::UDP_GRO, 1) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => {}
+            other => other?,
+        }
+    }
+    if let Some(bytes) = options.receive_buffer {
+        set_buffer(fd, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, bytes)?;
+    }
+    if let Some(bytes) = options.send_buffer {
+        set_buffer(fd, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, bytes)?;
+    }
+    discover_mtu(fd, v6, false)
 }
 
 /// Sets the option of the socket's family to 1.

@@ -1,5 +1,6 @@
 //! The crate against the kernel, over the loopback interface.
 
+mod adopted;
 mod bursts;
 mod common;
 mod datagrams;
