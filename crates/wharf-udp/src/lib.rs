@@ -1,10 +1,13 @@
 //! Batched UDP for Linux: many datagrams a system call, and none of them copied or allocated for.
 //!
 //! The crate wraps `recvmmsg`, `sendmmsg`, GRO, GSO, packet info, the error queue and `epoll` in
-//! safe types. It knows nothing of what the datagrams mean, starts no thread and decides no policy.
-//! It is the only crate of the project with `unsafe` code, and so it also holds the few calls that
-//! other listeners need and that no other crate offers safely: TCP options, [`tcp_info`],
-//! [`peer_credentials`], [`receive_unix`] and [`inherited_descriptor`].
+//! safe types. It knows nothing of what the datagrams mean, and decides no policy. It is the only crate
+//! of the project with `unsafe` code, and so it also holds the few calls that other listeners need and
+//! that no other crate offers safely: TCP options, [`tcp_info`], [`peer_credentials`], [`receive_unix`]
+//! and [`inherited_descriptor`].
+//!
+//! A service is a [`BatchHandler`] on a [`Worker`], which is a loop over all of the following on a thread
+//! of its own.
 //!
 //! A [`Socket`] fills the slots of a [`ReceiveBatch`]; the answers, which may refer to bytes in
 //! those slots, are staged in a [`SendBatch`] and leave with one [`flush`](SendBatch::flush). A
@@ -59,6 +62,7 @@ mod socket;
 mod tcp;
 mod timer;
 mod unix;
+mod worker;
 
 pub use host::{allowed_cpus, interface_addresses, pin_current_thread};
 pub use icmp::IcmpError;
@@ -66,7 +70,7 @@ pub use inherited::inherited_descriptor;
 pub use peer::{PeerCredentials, peer_credentials};
 pub use poll::{Event, Events, Poller, Waker};
 pub use receive::{ReceiveBatch, Received, SLOT_SIZE, Segments};
-pub use send::{Full, MAX_PADDING, MAX_STAGED, SendBatch, SendReport};
+pub use send::{Full, MAX_PADDING, SendBatch, SendReport};
 pub use socket::{Socket, SocketOptions};
 pub use tcp::{
     TcpInfo, TcpState, defer_accept, fast_open, set_defer_accept, set_fast_open, tcp_info,
@@ -74,3 +78,7 @@ pub use tcp::{
 };
 pub use timer::Timer;
 pub use unix::{ReceivedUnix, pass_credentials, receive_unix};
+pub use worker::{
+    BatchHandler, Burst, Datagram, Moved, Outgoing, Piece, SocketKey, Traffic, TrafficCount, Turn,
+    Via, Worker,
+};

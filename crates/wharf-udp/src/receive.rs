@@ -96,23 +96,6 @@ impl ReceiveBatch {
         self.filled == self.headers.len()
     }
 
-    /// Copies bytes that came by other ways than a datagram into a free slot, so that they can be sent
-    /// on from there. The slot's number; `None` when no slot is free or the bytes are more than
-    /// [`SLOT_SIZE`].
-    pub fn put(&mut self, bytes: &[u8]) -> Option<usize> {
-        let slot = self.filled;
-        let header = self.headers.as_mut_slice().get_mut(slot)?;
-        let room = &mut self.data.as_mut_slice()[slot * STRIDE..][..SLOT_SIZE];
-        room.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        header.msg_len = bytes.len() as libc::c_uint;
-        // There is neither a sender nor side data to look at.
-        header.msg_hdr.msg_namelen = 0;
-        header.msg_hdr.msg_controllen = 0;
-        header.msg_hdr.msg_flags = 0;
-        self.filled += 1;
-        Some(slot)
-    }
-
     /// What slot `index` holds.
     ///
     /// # Panics

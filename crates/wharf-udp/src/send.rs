@@ -8,9 +8,6 @@ use crate::fixed::Fixed;
 use crate::name::Name;
 use crate::receive::SLOT_SIZE;
 
-/// Longest header of [`SendBatch::push`] and longest content of [`SendBatch::push_bytes`], in bytes.
-pub const MAX_STAGED: usize = 2048;
-
 /// Most zero bytes that may follow a payload: enough to reach the next multiple of four, as STUN
 /// attributes need (RFC 8489 section 14).
 pub const MAX_PADDING: usize = 3;
@@ -21,8 +18,10 @@ const MAX_SEGMENTS: u32 = 64;
 /// Most bytes in one message of several datagrams: below the 65,507 that IPv4 allows.
 const MAX_SEGMENTED: u32 = 65_000;
 
-/// Part lists and arena room are reserved for headers of this many bytes; longer ones fill up sooner.
+/// Arena room is reserved for a header of this many bytes in each datagram, and for this many bytes more
+/// in each message; longer ones fill it up sooner.
 const USUAL_HEADER: usize = 64;
+const USUAL_MESSAGE: usize = 2048;
 
 /// There is no room for the datagram: flush, then push it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,14 +124,16 @@ unsafe impl Send for SendBatch {}
 
 impl SendBatch {
     /// A batch of this many messages, which hold this many datagrams among them (at least as many
-    /// as messages) with headers of 64 bytes, or fewer with longer ones.
+    /// as messages) with headers of 64 bytes, or fewer with longer ones. An empty batch has room for
+    /// every datagram that can be sent.
     pub fn new(messages: usize, datagrams: usize) -> SendBatch {
         let messages = messages.max(1);
         let datagrams = datagrams.max(messages);
         let parts = datagrams.saturating_mul(3);
         let staged = datagrams
             .saturating_mul(USUAL_HEADER)
-            .saturating_add(messages * MAX_STAGED);
+            .saturating_add(messages.saturating_mul(USUAL_MESSAGE))
+            .max(SLOT_SIZE);
         let none = libc::iovec {
             iov_base: std::ptr::null_mut(),
             iov_len: 0,
@@ -162,9 +163,8 @@ impl SendBatch {
     /// holds), then `padding` zero bytes. `from` is the source address to use, for a socket bound to
     /// the wildcard; `tos` the TOS or traffic class octet.
     ///
-    /// A datagram that can never be sent (header over [`MAX_STAGED`], padding over [`MAX_PADDING`],
-    /// more than 65,535 bytes, a range outside its slot, a source of the other family) is taken, and
-    /// counted as failed by the next flush.
+    /// A datagram that can never be sent (padding over [`MAX_PADDING`], more than 65,535 bytes, a range
+    /// outside its slot, a source of the other family) is taken, and counted as failed by the next flush.
     pub fn push(
         &mut self,
         to: SocketAddr,
@@ -175,13 +175,13 @@ impl SendBatch {
         padding: usize,
     ) -> Result<(), Full> {
         let (slot, range) = payload.unwrap_or_default();
-        let too_long = header.len() > MAX_STAGED || padding > MAX_PADDING;
-        if too_long || range.len() > SLOT_SIZE - MAX_STAGED - MAX_PADDING {
-            // Only now is the exact sum of interest; no sum below can overflow otherwise.
-            if too_long || range.len() > SLOT_SIZE - header.len() - padding {
-                self.refused.fail(1, libc::EMSGSIZE);
-                return Ok(());
-            }
+        let length = header
+            .len()
+            .saturating_add(range.len())
+            .saturating_add(padding);
+        if padding > MAX_PADDING || length > SLOT_SIZE {
+            self.refused.fail(1, libc::EMSGSIZE);
+            return Ok(());
         }
         if range.start > range.end || range.end > SLOT_SIZE {
             self.refused.fail(1, libc::EFAULT);
@@ -195,8 +195,7 @@ impl SendBatch {
         if header_end > self.staged.len() || self.parts.len() + 3 > self.iovecs.len() {
             return Err(Full);
         }
-        let length = (header.len() + range.len() + padding) as u32;
-        let joined = self.place(to, from, tos, length)?;
+        let joined = self.place(to, from, tos, length as u32)?;
         self.staged.as_mut_slice()[self.staged_end..header_end].copy_from_slice(header);
         let staged = Part::Staged {
             start: self.staged_end,
@@ -217,7 +216,7 @@ impl SendBatch {
         Ok(())
     }
 
-    /// Stages one datagram that is copied whole, of at most [`MAX_STAGED`] bytes.
+    /// Stages one datagram that is copied whole.
     pub fn push_bytes(
         &mut self,
         to: SocketAddr,
@@ -296,8 +295,20 @@ impl SendBatch {
         self.parts.push(part);
     }
 
+    /// Forgets what is staged, unsent, and reports all of it as failed.
+    pub fn discard(&mut self) -> SendReport {
+        let mut report = self.refused;
+        let datagrams = self
+            .messages
+            .iter()
+            .map(|message| u64::from(message.datagrams));
+        report.failed += datagrams.sum::<u64>();
+        self.clear();
+        report
+    }
+
     /// Forgets what is staged, unsent.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.messages.clear();
         self.parts.clear();
         self.staged_end = 0;

@@ -8,3 +8,4 @@ mod errors;
 mod host;
 mod mtu;
 mod no_allocation;
+mod worker;

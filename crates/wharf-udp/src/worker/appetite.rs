@@ -1,12 +1,12 @@
 //! How many datagrams to ask a socket for.
 
-use wharf_udp::{ReceiveBatch, Socket};
+use crate::{ReceiveBatch, Socket};
 
 /// `recvmmsg` looks once more behind the last datagram, in vain when fewer wait than were asked for, and
 /// at a moderate rate one is what waits. So a socket is asked for as many as it had, and for more after
 /// it has had all that it was asked for a few times in a row.
 #[derive(Debug)]
-pub(crate) struct Appetite {
+pub(super) struct Appetite {
     ask: usize,
     full: u8,
 }
@@ -16,13 +16,13 @@ const FULL_READS: u8 = 3;
 const GROWTH: usize = 4;
 
 impl Appetite {
-    pub(crate) const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self { ask: 1, full: 0 }
     }
 
     /// Reads from a socket, `most` at the most; how many have come. A socket that can't be read has
     /// nothing to say that the next send would not.
-    pub(crate) fn read(&mut self, socket: &Socket, batch: &mut ReceiveBatch, most: usize) -> usize {
+    pub(super) fn read(&mut self, socket: &Socket, batch: &mut ReceiveBatch, most: usize) -> usize {
         let got = socket.receive(batch, self.ask.min(most)).unwrap_or(0);
         self.note(got, most);
         got
