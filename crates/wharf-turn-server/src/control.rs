@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use wharf_policy::{PeerPolicy, PeerRules, PrefixLimits, QuotaLimits, Quotas};
 use wharf_stun::Framer;
 use wharf_turn::{ClaimedRelay, CommandId, CredentialAnswer, RelayId};
-use wharf_udp::{Socket, Waker};
+use wharf_udp::{Socket, Traffic, Waker};
 
 use crate::counters::{Counter, Counters, Snapshot};
 use crate::lane::Lane;
@@ -116,7 +116,6 @@ impl Inbox {
 
     /// Everything that waits.
     pub(crate) fn take(&self) -> VecDeque<Message> {
-        self.waker.drain();
         self.queue()
             .as_mut()
             .map(std::mem::take)
@@ -171,10 +170,18 @@ impl Drained {
     }
 }
 
+/// What others know of a worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Colleague {
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) traffic: Arc<Traffic>,
+}
+
 /// Observes and steers a running server. Clones steer the same server.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    pub(crate) workers: Vec<(Arc<Inbox>, Arc<Counters>)>,
+    pub(crate) workers: Vec<Colleague>,
     pub(crate) quotas: Quotas,
     pub(crate) own: Arc<Own>,
     pub(crate) drained: Arc<Drained>,
@@ -187,7 +194,8 @@ pub struct Handle {
 impl Handle {
     /// The counters of all workers, summed. A snapshot: workers go on counting meanwhile.
     pub fn counters(&self) -> Snapshot {
-        Snapshot::sum(self.workers.iter().map(|(_, counters)| &**counters))
+        let workers = self.workers.iter();
+        Snapshot::sum(workers.map(|worker| (&*worker.counters, worker.traffic.count())))
     }
 
     /// Live allocations.
@@ -236,7 +244,7 @@ impl Handle {
 
     pub(crate) fn inbox_of(&self, path: &StreamPath) -> Arc<Inbox> {
         let worker = self.spread.hash_one(path) as usize % self.workers.len();
-        Arc::clone(&self.workers[worker].0)
+        Arc::clone(&self.workers[worker].inbox)
     }
 
     pub(crate) fn stop(&self) {
@@ -244,8 +252,8 @@ impl Handle {
     }
 
     fn send(&self, message: impl Fn() -> Message) {
-        for (inbox, _) in &self.workers {
-            inbox.send(message());
+        for worker in &self.workers {
+            worker.inbox.send(message());
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use wharf_stun::Method;
 use wharf_turn::{AuthFailure, DropReason, Reply};
+use wharf_udp::TrafficCount;
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident => $label:literal,)+) => {
@@ -203,18 +204,43 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub(crate) fn sum<'a>(workers: impl Iterator<Item = &'a Counters>) -> Self {
+    pub(crate) fn sum<'a>(workers: impl Iterator<Item = (&'a Counters, TrafficCount)>) -> Self {
         let mut sum = Self {
             values: [0; COUNTERS],
             drops: [0; DROPS],
             replies: [0; REPLIES],
         };
-        for worker in workers {
+        for (worker, traffic) in workers {
+            sum.add_traffic(&traffic);
             add_all(&mut sum.values, &worker.values);
             add_all(&mut sum.drops, &worker.drops);
             add_all(&mut sum.replies, &worker.replies);
         }
         sum
+    }
+
+    /// What the worker's loop counts for it.
+    fn add_traffic(&mut self, traffic: &TrafficCount) {
+        let (clients, peers) = (&traffic.listeners, &traffic.own);
+        for (counter, value) in [
+            (Counter::ClientPackets, clients.received),
+            (Counter::ClientBytes, clients.received_bytes),
+            (Counter::ToClientPackets, clients.sent),
+            (Counter::ToClientBytes, clients.sent_bytes),
+            (Counter::PeerPackets, peers.received),
+            (Counter::PeerBytes, peers.received_bytes),
+            (Counter::ToPeerPackets, peers.sent),
+            (Counter::ToPeerBytes, peers.sent_bytes),
+            (Counter::SendBlocked, traffic.send_blocked),
+            (Counter::SendFailed, traffic.send_failed),
+            (Counter::KernelDrops, traffic.kernel_drops),
+            (Counter::Truncated, traffic.truncated),
+            (Counter::IcmpErrors, traffic.icmp_errors),
+            (Counter::Panics, traffic.panics),
+        ] {
+            let sum = &mut self.values[counter as usize];
+            *sum = sum.wrapping_add(value);
+        }
     }
 
     /// One number.

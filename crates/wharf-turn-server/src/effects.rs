@@ -2,48 +2,48 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
 
-use wharf_turn::{BindError, ClaimedRelay, Command, CommandId, Done, Event, FreedBy, RelayId};
-use wharf_udp::Socket;
+use wharf_turn::{BindError, ClaimedRelay, Command, CommandId, Done, Event, FreedBy};
+use wharf_udp::{Socket, Turn};
 
 use crate::control::{Claim, Message};
 use crate::counters::Counter;
-use crate::outbound::{Exits, Source};
-use crate::worker::{Drain, Worker, exits};
+use crate::outbound::Source;
+use crate::relays;
+use crate::worker::{Drain, Worker};
 
 impl Worker {
     /// Does what the core asks for, until it asks for nothing more.
-    pub(crate) fn effects(&mut self, now: Instant) {
+    pub(crate) fn effects(&mut self, turn: &mut Turn<'_>) {
         while let Some(command) = self.core.poll_command() {
-            self.execute(now, command);
+            self.execute(turn, command);
         }
         while let Some(event) = self.core.poll_event() {
             self.happened(&event);
         }
     }
 
-    fn execute(&mut self, now: Instant, command: Command) {
+    fn execute(&mut self, turn: &mut Turn<'_>, command: Command) {
         match command {
             Command::LookUpCredential { id, user, path } => {
-                let inbox = &self.inboxes[self.index];
+                let (inbox, now) = (&self.inboxes[self.index], turn.now());
                 let credentials = Arc::clone(&self.credentials);
                 let look_up = || credentials.look_up(now, user, path, id, inbox);
                 match catch_unwind(AssertUnwindSafe(look_up)) {
-                    Ok(Some(answer)) => self.done(now, id, Done::Credential(answer)),
+                    Ok(Some(answer)) => self.done(turn, id, Done::Credential(answer)),
                     Ok(None) => {}
                     // A back-end that panics drops its question, which is an answer.
                     Err(_) => self.counters.add(Counter::Panics, 1),
                 }
             }
             Command::BindRelay { id, relay, local } => {
-                let result = self.relays.bind(&self.poller, relay, local);
+                let result = relays::bind(turn, relay, local, &self.relays);
                 match result {
                     Err(BindError::AddressInUse) => self.counters.add(Counter::PortInUse, 1),
                     Err(BindError::Failed) => self.counters.add(Counter::BindFailed, 1),
                     Ok(()) => {}
                 }
-                self.done(now, id, Done::Bound(result));
+                self.done(turn, id, Done::Bound(result));
             }
             Command::ClaimReservation {
                 id,
@@ -58,28 +58,21 @@ impl Worker {
                     from: self.index,
                 };
                 if !self.inboxes[usize::from(worker)].claim(claim) {
-                    self.done(now, id, Done::Claimed(None));
+                    self.done(turn, id, Done::Claimed(None));
                 }
             }
-            Command::CloseRelay { relay } => self.close(relay),
+            // What its client had sent before leaves first.
+            Command::CloseRelay { relay } => drop(turn.remove(relays::key(relay))),
             Command::ReturnPort { worker, local } => {
                 self.inboxes[usize::from(worker)].send(Message::ReturnPort(local));
             }
         }
     }
 
-    fn done(&mut self, now: Instant, id: CommandId, done: Done) {
-        let output = self.core.handle_done(now, id, done);
-        let source = Source::default();
-        self.outbound.stage(output, source, &exits!(self));
-    }
-
-    /// Closes a relay socket, after what its client had sent before is on its way.
-    fn close(&mut self, relay: RelayId) {
-        self.outbound.flush_peers(&exits!(self));
-        if let Some((_, drops)) = self.relays.remove(&self.poller, relay) {
-            self.counters.add(Counter::KernelDrops, drops);
-        }
+    fn done(&mut self, turn: &mut Turn<'_>, id: CommandId, done: Done) {
+        let output = self.core.handle_done(turn.now(), id, done);
+        self.outbound
+            .stage(turn, output, Source::Nothing, &self.counters);
     }
 
     fn happened(&mut self, event: &Event) {
@@ -117,12 +110,12 @@ impl Worker {
         }
     }
 
-    pub(crate) fn read_inbox(&mut self, now: Instant) {
+    pub(crate) fn read_inbox(&mut self, turn: &mut Turn<'_>) {
         for message in self.inboxes[self.index].take() {
             match message {
-                Message::Credential(id, answer) => self.done(now, id, Done::Credential(answer)),
-                Message::Claim(claim) => self.release(now, claim),
-                Message::Claimed { claim, claimed } => self.claimed(now, claim, claimed),
+                Message::Credential(id, answer) => self.done(turn, id, Done::Credential(answer)),
+                Message::Claim(claim) => self.release(turn, claim),
+                Message::Claimed { claim, claimed } => self.claimed(turn, claim, claimed),
                 Message::ReturnPort(local) => self.core.return_port(local),
                 Message::Peers(peers) => self.core.set_peers(peers),
                 Message::Credentials(credentials) => {
@@ -132,35 +125,39 @@ impl Worker {
                 Message::Unauthenticated(limits) => self.core.set_unauthenticated_limit(limits),
                 Message::Stream(lane) => self.stream_is_ready(lane),
                 Message::Drain if self.drain == Drain::No => {
-                    self.drain_streams(now);
+                    self.drain_streams(turn);
                     self.drain = Drain::Begun;
                     self.core.drain();
                 }
                 Message::Drain => {}
-                Message::Stop => self.stopped = true,
+                Message::Stop => turn.stop(),
             }
-            self.effects(now);
+            self.effects(turn);
         }
-        self.read_streams(now);
+        self.read_streams(turn);
     }
 
     /// Another worker's client has brought a token of ours: the socket goes to that worker.
-    fn release(&mut self, now: Instant, claim: Claim) {
+    fn release(&mut self, turn: &mut Turn<'_>, claim: Claim) {
         let claimed = self
             .core
-            .release_reservation(now, claim.token)
+            .release_reservation(turn.now(), claim.token)
             .and_then(|claimed| {
-                let (socket, drops) = self.relays.remove(&self.poller, claimed.relay)?;
-                self.counters.add(Counter::KernelDrops, drops);
+                let socket = turn.remove(relays::key(claimed.relay))?;
                 Some((claimed, socket))
             });
         self.inboxes[claim.from].send(Message::Claimed { claim, claimed });
     }
 
     /// The answer to a claim of ours: the socket is watched here from now on.
-    fn claimed(&mut self, now: Instant, claim: Claim, claimed: Option<(ClaimedRelay, Socket)>) {
+    fn claimed(
+        &mut self,
+        turn: &mut Turn<'_>,
+        claim: Claim,
+        claimed: Option<(ClaimedRelay, Socket)>,
+    ) {
         let claimed = claimed.and_then(|(claimed, socket)| {
-            let adopted = self.relays.adopt(&self.poller, claim.relay, socket);
+            let adopted = turn.add(relays::key(claim.relay), socket);
             if adopted.is_err() {
                 // The socket is closed, and its port the other worker's again.
                 let lender = usize::from(claim.token[0]);
@@ -168,7 +165,7 @@ impl Worker {
             }
             adopted.ok().map(|()| claimed)
         });
-        self.done(now, claim.id, Done::Claimed(claimed));
+        self.done(turn, claim.id, Done::Claimed(claimed));
     }
 
     /// Tells the operator once that no allocation is left.

@@ -35,7 +35,6 @@
     reason = "this crate is the clock and the entropy of the core"
 )]
 
-mod appetite;
 mod config;
 mod control;
 mod counters;

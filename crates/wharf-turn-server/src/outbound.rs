@@ -1,216 +1,135 @@
-//! What leaves: staged per socket, flushed in batches, never waited for.
+//! What leaves: outputs of the core, staged for sockets and streams.
 
-use std::net::IpAddr;
 use std::ops::Range;
 
-use wharf_turn::{ClientPath, Output, RelayId, Reply, ToClient, ToPeer};
-use wharf_udp::{Full, ReceiveBatch, SendBatch, SendReport, Socket};
+use wharf_turn::{Output, Reply, ToClient, ToPeer};
+use wharf_udp::{Datagram, Outgoing, Piece, Turn, Via};
 
-use crate::appetite::Appetite;
-use crate::counters::{Counter, Counters};
-use crate::relays::RelaySockets;
+use crate::counters::Counters;
+use crate::relays;
 use crate::streams::Streams;
 
-/// Messages and datagrams staged for one socket before they are flushed. As many messages as there are
-/// slots to receive into, so that a full turn is one system call; datagrams for a few bursts more.
-const MESSAGES: usize = 64;
-const DATAGRAMS: usize = 1_024;
-
-/// Where the payload of an output is: a slot of the receive batch, and where the input began in it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Source {
-    pub(crate) slot: usize,
-    pub(crate) start: usize,
-    /// TOS or traffic class octet of the input.
-    pub(crate) tos: u8,
+/// The input of the core that an output is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source<'a> {
+    /// None that has bytes to relay.
+    Nothing,
+    /// A datagram, sent on from where it was received.
+    Datagram(&'a Datagram<'a>),
+    /// A frame of a stream, copied into the datagram that it becomes.
+    Frame(&'a [u8]),
 }
 
-impl Source {
-    /// A part of the input, as the send batch names it.
-    fn payload(self, part: &Range<usize>) -> (usize, Range<usize>) {
-        (self.slot, self.start + part.start..self.start + part.end)
+impl Source<'_> {
+    /// A part of it, as bytes.
+    fn bytes(&self, part: &Range<usize>) -> &[u8] {
+        let bytes = match self {
+            Source::Nothing => &[],
+            Source::Datagram(datagram) => datagram.payload,
+            Source::Frame(bytes) => bytes,
+        };
+        bytes.get(part.clone()).unwrap_or_default()
     }
-}
 
-/// One listening socket of one worker.
-#[derive(Debug)]
-pub(crate) struct Listener {
-    pub(crate) socket: Socket,
-    /// Bound to all addresses: replies name the address that the client sent to.
-    pub(crate) wildcard: bool,
-    pub(crate) appetite: Appetite,
-    pub(crate) drops: u32,
-}
+    /// A part of it, by its place.
+    fn piece(&self, part: &Range<usize>) -> Option<Piece> {
+        match self {
+            Source::Datagram(datagram) if !part.is_empty() => Some(datagram.piece(part.clone())),
+            _ => None,
+        }
+    }
 
-/// Staged datagrams: a batch for each listener, and one for the relay that is sending; and what is
-/// staged for streams.
-pub(crate) struct Outbound {
-    pub(crate) streams: Streams,
-    to_clients: Vec<SendBatch>,
-    to_peers: SendBatch,
-    /// The relay that `to_peers` leaves from, and whether with DF.
-    sender: Option<(RelayId, bool)>,
-}
-
-impl Outbound {
-    pub(crate) fn new(listeners: usize) -> Self {
-        let batch = || SendBatch::new(MESSAGES, DATAGRAMS);
-        Self {
-            streams: Streams::default(),
-            to_clients: (0..listeners).map(|_| batch()).collect(),
-            to_peers: batch(),
-            sender: None,
+    /// The TOS or traffic class octet that it has come with.
+    fn tos(&self) -> u8 {
+        match self {
+            Source::Datagram(datagram) => datagram.tos,
+            _ => 0,
         }
     }
 }
 
-/// The sockets and counters that staged datagrams leave by, and the bytes that they refer to.
-pub(crate) struct Exits<'a> {
-    pub(crate) listeners: &'a [Listener],
-    pub(crate) relays: &'a RelaySockets,
-    pub(crate) received: &'a ReceiveBatch,
-    pub(crate) counters: &'a Counters,
-}
-
-impl Exits<'_> {
-    /// The bytes that a part of an output is about.
-    fn bytes(&self, slot: usize, part: Range<usize>) -> &[u8] {
-        let received = self.received.payload(slot);
-        received.and_then(|data| data.get(part)).unwrap_or_default()
-    }
+/// What is staged for streams, and room to put datagrams together.
+#[derive(Default)]
+pub(crate) struct Outbound {
+    pub(crate) streams: Streams,
+    /// Header and payload of a datagram that comes from a stream.
+    joined: Vec<u8>,
 }
 
 impl Outbound {
     /// Stages an output of the core.
-    pub(crate) fn stage(&mut self, output: Output<'_>, source: Source, exits: &Exits<'_>) {
-        match output {
-            Output::Dropped(reason) => exits.counters.dropped(reason),
-            Output::Waiting => {}
-            Output::ToPeer(to) => self.stage_to_peer(&to, source, exits),
-            Output::ToClient(to) => self.stage_to_client(&to, source, exits),
-            Output::Reply(reply) => self.stage_reply(&reply, exits),
-        }
-    }
-
-    fn stage_to_peer(&mut self, to: &ToPeer, source: Source, exits: &Exits<'_>) {
-        let sender = Some((to.relay, to.dont_fragment));
-        if self.sender != sender {
-            self.flush_peers(exits);
-        }
-        let payload = source.payload(&to.payload);
-        let stage = |batch: &mut SendBatch| {
-            batch.push(to.peer, None, source.tos, &[], Some(payload.clone()), 0)
-        };
-        if stage(&mut self.to_peers).is_err() {
-            self.flush_peers(exits);
-            // An empty batch has room for one.
-            let _ = stage(&mut self.to_peers);
-        }
-        self.sender = sender;
-    }
-
-    fn stage_to_client(&mut self, to: &ToClient<'_>, source: Source, exits: &Exits<'_>) {
-        if to.path.transport.is_stream() {
-            let (slot, range) = source.payload(&to.payload);
-            let parts = [to.header, exits.bytes(slot, range), &[0; 3][..to.padding]];
-            return self.streams.stage_data(to.path, parts, exits.counters);
-        }
-        let (client, from) = (to.path.client, from(exits, to.path));
-        let payload = (!to.payload.is_empty()).then(|| source.payload(&to.payload));
-        self.stage_at_listener(to.path.listener, exits, |batch| {
-            let payload = payload.clone();
-            batch.push(client, from, source.tos, to.header, payload, to.padding)
-        });
-    }
-
-    fn stage_reply(&mut self, reply: &Reply<'_>, exits: &Exits<'_>) {
-        exits.counters.replied(reply);
-        if reply.path.transport.is_stream() {
-            let Reply { path, bytes, .. } = reply;
-            return self.streams.stage_reply(path, bytes, exits.counters);
-        }
-        let (client, from) = (reply.path.client, from(exits, &reply.path));
-        self.stage_at_listener(reply.path.listener, exits, |batch| {
-            batch.push_bytes(client, from, 0, reply.bytes)
-        });
-    }
-
-    fn stage_at_listener(
+    pub(crate) fn stage(
         &mut self,
-        listener: u32,
-        exits: &Exits<'_>,
-        stage: impl Fn(&mut SendBatch) -> Result<(), Full>,
+        turn: &mut Turn<'_>,
+        output: Output<'_>,
+        source: Source<'_>,
+        counters: &Counters,
     ) {
-        let listener = listener as usize;
-        if let Some(batch) = self.to_clients.get_mut(listener)
-            && stage(batch).is_err()
-        {
-            self.flush_clients(listener, exits);
-            // An empty batch has room for one.
-            let _ = stage(&mut self.to_clients[listener]);
+        match output {
+            Output::Dropped(reason) => counters.dropped(reason),
+            Output::Waiting => {}
+            Output::ToPeer(to) => stage_to_peer(turn, &to, source),
+            Output::ToClient(to) => self.stage_to_client(turn, &to, source, counters),
+            Output::Reply(reply) => self.stage_reply(turn, &reply, counters),
         }
     }
 
-    /// Sends all that is staged. What refers to the receive batch is done with it then.
-    pub(crate) fn flush(&mut self, exits: &Exits<'_>) {
-        self.flush_peers(exits);
-        for listener in 0..self.to_clients.len() {
-            self.flush_clients(listener, exits);
+    fn stage_to_client(
+        &mut self,
+        turn: &mut Turn<'_>,
+        to: &ToClient<'_>,
+        source: Source<'_>,
+        counters: &Counters,
+    ) {
+        if to.path.transport.is_stream() {
+            let padding = &[0; 3][..to.padding];
+            let parts = [to.header, source.bytes(&to.payload), padding];
+            return self.streams.stage_data(to.path, parts, counters);
         }
-        self.streams.flush();
-    }
-
-    /// Sends what is staged for the relay that is sending. A relay that is gone takes its datagrams
-    /// with it.
-    pub(crate) fn flush_peers(&mut self, exits: &Exits<'_>) {
-        let Some((relay, dont_fragment)) = self.sender.take() else {
-            return;
+        let mut outgoing = Outgoing {
+            from: Some(to.path.server.ip()),
+            tos: source.tos(),
+            header: to.header,
+            piece: source.piece(&to.payload),
+            padding: to.padding,
+            ..Outgoing::to(to.path.client)
         };
-        let Some(socket) = exits.relays.get(relay) else {
-            self.to_peers.clear();
-            return;
-        };
-        if socket.set_dont_fragment(dont_fragment).is_err() && dont_fragment {
-            // RFC 8656 §11.2: sent with DF or not at all.
-            self.to_peers.clear();
-            exits.counters.add(Counter::SendFailed, 1);
-            return;
+        if let Source::Frame(_) = source {
+            self.joined.clear();
+            self.joined.extend_from_slice(to.header);
+            self.joined.extend_from_slice(source.bytes(&to.payload));
+            outgoing.header = &self.joined;
         }
-        let report = self.to_peers.flush(socket, exits.received);
-        count(
-            exits.counters,
-            &report,
-            Counter::ToPeerPackets,
-            Counter::ToPeerBytes,
-        );
+        turn.send(Via::Listener(to.path.listener), &outgoing);
     }
 
-    fn flush_clients(&mut self, listener: usize, exits: &Exits<'_>) {
-        if self.to_clients[listener].is_empty() {
-            return;
+    fn stage_reply(&mut self, turn: &mut Turn<'_>, reply: &Reply<'_>, counters: &Counters) {
+        counters.replied(reply);
+        let Reply { path, bytes, .. } = reply;
+        if path.transport.is_stream() {
+            return self.streams.stage_reply(path, bytes, counters);
         }
-        let socket = &exits.listeners[listener].socket;
-        let report = self.to_clients[listener].flush(socket, exits.received);
-        count(
-            exits.counters,
-            &report,
-            Counter::ToClientPackets,
-            Counter::ToClientBytes,
-        );
+        let outgoing = Outgoing {
+            from: Some(path.server.ip()),
+            header: bytes,
+            ..Outgoing::to(path.client)
+        };
+        turn.send(Via::Listener(path.listener), &outgoing);
     }
 }
 
-/// The source address of a datagram to a client; a socket with one address has no choice.
-fn from(exits: &Exits<'_>, path: &ClientPath) -> Option<IpAddr> {
-    let listener = exits.listeners.get(path.listener as usize)?;
-    listener.wildcard.then_some(path.server.ip())
-}
-
-fn count(counters: &Counters, report: &SendReport, packets: Counter, bytes: Counter) {
-    counters.add(packets, report.sent);
-    counters.add(bytes, report.sent_bytes);
-    if report.would_block + report.failed > 0 {
-        counters.add(Counter::SendBlocked, report.would_block);
-        counters.add(Counter::SendFailed, report.failed);
-    }
+fn stage_to_peer(turn: &mut Turn<'_>, to: &ToPeer, source: Source<'_>) {
+    let copied = match source {
+        Source::Frame(_) => source.bytes(&to.payload),
+        _ => &[],
+    };
+    let outgoing = Outgoing {
+        tos: source.tos(),
+        // RFC 8656 §11.2: with DF or not at all.
+        dont_fragment: to.dont_fragment,
+        header: copied,
+        piece: source.piece(&to.payload),
+        ..Outgoing::to(to.peer)
+    };
+    turn.send(Via::Own(relays::key(to.relay)), &outgoing);
 }

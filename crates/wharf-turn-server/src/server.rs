@@ -9,15 +9,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use wharf_policy::Quotas;
 use wharf_turn::{Server, Shared};
-use wharf_udp::{Poller, Socket, SocketOptions, Timer, allowed_cpus};
+use wharf_udp::{Socket, SocketOptions, allowed_cpus};
 
-use crate::appetite::Appetite;
 use crate::config::{Config, StartError, Tos};
-use crate::control::{Drained, Handle, Inbox};
+use crate::control::{Colleague, Drained, Handle, Inbox};
 use crate::counters::Counters;
-use crate::outbound::{Listener, Outbound};
+use crate::outbound::Outbound;
 use crate::own::{Ended, Own, watch};
-use crate::relays::RelaySockets;
+use crate::relays;
 use crate::stream::framer;
 use crate::worker::{Drain, Worker};
 
@@ -44,8 +43,8 @@ impl TurnServer {
     /// Binds all sockets and starts the workers, or does neither and says why.
     pub fn start(config: Config) -> Result<Self, StartError> {
         check_relays(&config)?;
-        let workers = worker_count(&config)?;
-        let sockets = listen(&config, workers)?;
+        let count = worker_count(&config)?;
+        let sockets = listen(&config, count)?;
         let local_addrs: Vec<_> = sockets[0].iter().map(Socket::local_addr).collect();
 
         let own = Own::new(config.peers, &config.relays, &local_addrs);
@@ -59,7 +58,7 @@ impl TurnServer {
             quotas: quotas.clone(),
             peers: own.policy(),
         };
-        let inboxes = (0..workers)
+        let inboxes = (0..count)
             .map(|_| Inbox::new().map(Arc::new))
             .collect::<Result<Vec<_>, _>>();
         let inboxes = inboxes.map_err(system("make an event descriptor"))?;
@@ -70,49 +69,40 @@ impl TurnServer {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
 
-        let mut built = Vec::new();
+        let (mut built, mut workers) = (Vec::new(), Vec::new());
         for (index, sockets) in sockets.into_iter().enumerate() {
             let mut core = config.core.clone();
             core.relays.clone_from(&config.relays);
             core.worker = wharf_turn::Worker {
                 index: index as u8,
-                count: workers as u8,
+                count: count as u8,
             };
-            let listeners: Vec<_> = sockets
-                .into_iter()
-                .map(|socket| Listener {
-                    wildcard: socket.local_addr().ip().is_unspecified(),
-                    socket,
-                    appetite: Appetite::new(),
-                    drops: 0,
-                })
-                .collect();
+            let counters = Arc::new(Counters::new());
             let worker = Worker {
                 index,
                 core: Server::new(core, shared.clone(), now, unix, entropy()?),
-                poller: Poller::new().map_err(system("make an epoll descriptor"))?,
-                alarm: Timer::new().map_err(system("make a timer"))?,
-                alarm_at: None,
-                outbound: Outbound::new(listeners.len()),
-                listeners,
-                relays: RelaySockets::new(config.tos),
-                received: Worker::slots(),
-                counters: Arc::new(Counters::new()),
+                relays: relays::options(config.tos),
+                outbound: Outbound::default(),
+                counters: Arc::clone(&counters),
                 credentials: Arc::clone(&credentials),
                 hook: config.events.clone(),
                 inboxes: inboxes.clone(),
                 drained: Arc::clone(&drained),
                 drain: Drain::No,
-                stopped: false,
-                next_tick: now,
-                busy: false,
             };
-            worker.watch().map_err(system("watch a socket"))?;
+            worker.gauge();
+            let waker = inboxes[index].waker().clone();
+            let worker = wharf_udp::Worker::new(worker, sockets, waker);
+            let worker = worker.map_err(system("watch a socket"))?;
+            workers.push(Colleague {
+                inbox: Arc::clone(&inboxes[index]),
+                counters,
+                traffic: worker.traffic(),
+            });
             built.push(worker);
         }
-        let counters = built.iter().map(|worker| Arc::clone(&worker.counters));
         let handle = Handle {
-            workers: inboxes.into_iter().zip(counters).collect(),
+            workers,
             quotas,
             own,
             drained,
@@ -132,16 +122,9 @@ impl TurnServer {
         } else {
             Vec::new()
         };
-        for worker in built {
-            let cpu = cpus.get(worker.index % cpus.len().max(1)).copied();
-            let thread = std::thread::Builder::new().name(format!("turn-{}", worker.index));
-            let thread = thread.spawn(move || {
-                if let Some(cpu) = cpu {
-                    // The CPU may have been taken away since; the worker runs on any other as well.
-                    let _ = wharf_udp::pin_current_thread(cpu);
-                }
-                worker.run();
-            });
+        for (index, worker) in built.into_iter().enumerate() {
+            let cpu = cpus.get(index % cpus.len().max(1)).copied();
+            let thread = worker.start(format!("turn-{index}"), cpu);
             server
                 .threads
                 .push(thread.map_err(system("start a thread"))?);

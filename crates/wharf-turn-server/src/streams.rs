@@ -3,15 +3,15 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
 
 use slab::Slab;
 use wharf_turn::{ClientPath, Output, Transport};
+use wharf_udp::Turn;
 
 use crate::counters::{Counter, Counters};
 use crate::lane::{HangUp, Lane};
-use crate::outbound::{Exits, Source};
-use crate::worker::{Drain, Worker, exits};
+use crate::outbound::Source;
+use crate::worker::{Drain, Worker};
 use crate::{StreamEnd, StreamPath, StreamTransport};
 
 /// Bytes of frames handled in one turn, so that streams do not starve the datagrams of others.
@@ -150,10 +150,10 @@ impl Worker {
     }
 
     /// Handles what streams have brought, as much as a turn may; the rest has a turn of its own.
-    pub(crate) fn read_streams(&mut self, now: Instant) {
+    pub(crate) fn read_streams(&mut self, turn: &mut Turn<'_>) {
         let mut handled = 0;
         while let Some(lane) = self.outbound.streams.ready.pop_front() {
-            handled += self.read_stream(now, &lane);
+            handled += self.read_stream(turn, &lane);
             if handled >= TURN_BUDGET && !self.outbound.streams.ready.is_empty() {
                 self.inboxes[self.index].wake();
                 return;
@@ -161,10 +161,10 @@ impl Worker {
         }
     }
 
-    fn read_stream(&mut self, now: Instant, lane: &Arc<Lane>) -> usize {
+    fn read_stream(&mut self, turn: &mut Turn<'_>, lane: &Arc<Lane>) -> usize {
         let taken = lane.take();
         let path = match taken.index {
-            None => self.open_stream(now, lane),
+            None => self.open_stream(turn, lane),
             Some(index) => match self.outbound.streams.slots.get(index as usize) {
                 Some(slot) if Arc::ptr_eq(&slot.lane, lane) => slot.path,
                 _ => return 0,
@@ -172,53 +172,48 @@ impl Worker {
         };
         let mut bytes = 0;
         for batch in &taken.batches {
-            if self.received.is_full() {
-                self.flush();
-            }
-            // A batch is no longer than a slot, and a slot is free.
-            let Some(slot) = self.received.put(&batch.bytes) else {
-                continue;
-            };
             bytes += batch.bytes.len();
             self.counters
                 .add(Counter::StreamFrames, batch.ends.len() as u64);
             self.counters
                 .add(Counter::StreamBytes, batch.bytes.len() as u64);
             for range in batch.frames() {
-                let source = Source {
-                    slot,
-                    start: range.start,
-                    tos: 0,
-                };
-                let output = self.core.handle_client(now, &path, &batch.bytes[range]);
+                let frame = &batch.bytes[range];
+                let output = self.core.handle_client(turn.now(), &path, frame);
                 if matches!(output, Output::ToClient(_)) {
                     self.counters.add(Counter::HandedAcross, 1);
                 }
-                self.outbound.stage(output, source, &exits!(self));
-                self.effects(now);
+                let source = Source::Frame(frame);
+                self.outbound.stage(turn, output, source, &self.counters);
+                self.effects(turn);
             }
         }
-        self.busy |= bytes > 0;
         if let Some(why) = taken.hung_up {
-            self.end_stream(now, &path, StreamEnd::Closed, hung_up(why));
+            self.end_stream(turn, &path, StreamEnd::Closed, hung_up(why));
         }
         bytes
     }
 
-    fn open_stream(&mut self, now: Instant, lane: &Arc<Lane>) -> ClientPath {
+    fn open_stream(&mut self, turn: &mut Turn<'_>, lane: &Arc<Lane>) -> ClientPath {
         let streams = &self.outbound.streams;
         let before = streams.by_path.get(&lane.path);
         if let Some(slot) = before.and_then(|index| streams.slots.get(*index as usize)) {
             let path = slot.path;
-            self.end_stream(now, &path, StreamEnd::Replaced, Counter::StreamsReplaced);
+            self.end_stream(turn, &path, StreamEnd::Replaced, Counter::StreamsReplaced);
         }
         self.counters.add(Counter::StreamsOpened, 1);
         self.outbound.streams.insert(lane)
     }
 
-    fn end_stream(&mut self, now: Instant, path: &ClientPath, end: StreamEnd, counter: Counter) {
+    fn end_stream(
+        &mut self,
+        turn: &mut Turn<'_>,
+        path: &ClientPath,
+        end: StreamEnd,
+        counter: Counter,
+    ) {
         self.core.handle_client_closed(path);
-        self.effects(now);
+        self.effects(turn);
         self.outbound.streams.remove(path, end);
         self.counters.add(counter, 1);
     }
@@ -237,9 +232,9 @@ impl Worker {
 
     /// The server begins to drain: streams without an allocation end, after what they have brought is
     /// handled.
-    pub(crate) fn drain_streams(&mut self, now: Instant) {
+    pub(crate) fn drain_streams(&mut self, turn: &mut Turn<'_>) {
         while let Some(lane) = self.outbound.streams.ready.pop_front() {
-            self.read_stream(now, &lane);
+            self.read_stream(turn, &lane);
         }
         let streams = &mut self.outbound.streams;
         let idle = streams.slots.iter().filter(|(_, slot)| !slot.allocated);
@@ -247,10 +242,10 @@ impl Worker {
     }
 
     /// Ends the streams that have no allocation any more while the server drains.
-    pub(crate) fn dismiss_streams(&mut self, now: Instant) {
+    pub(crate) fn dismiss_streams(&mut self, turn: &mut Turn<'_>) {
         while let Some(path) = self.outbound.streams.leaving.pop() {
             if self.outbound.streams.find(&path).is_some() {
-                self.end_stream(now, &path, StreamEnd::Drained, Counter::StreamsDrained);
+                self.end_stream(turn, &path, StreamEnd::Drained, Counter::StreamsDrained);
             }
         }
     }

@@ -136,17 +136,17 @@ impl<H: BatchHandler> Worker<H> {
     /// Runs on a thread of its own of this name, tied to a processor if one is given. A processor that the
     /// process may not use is ignored: it may have been taken away meanwhile. Fails when the system
     /// has no more threads.
-    pub fn start(self, name: String, cpu: Option<usize>) -> io::Result<JoinHandle<H>> {
+    pub fn start(self, name: String, cpu: Option<usize>) -> io::Result<JoinHandle<()>> {
         std::thread::Builder::new().name(name).spawn(move || {
             if let Some(cpu) = cpu {
                 let _ = pin_current_thread(cpu);
             }
-            self.run()
+            self.run();
         })
     }
 
-    /// Runs on the calling thread until the handler stops it, and gives the handler back.
-    pub fn run(mut self) -> H {
+    /// Runs on the calling thread until the handler stops it. The handler is dropped then.
+    pub fn run(mut self) {
         let mut events = Events::new(EVENTS);
         while !self.stopped {
             let turn = catch_unwind(AssertUnwindSafe(|| self.turn(&mut events)));
@@ -163,7 +163,6 @@ impl<H: BatchHandler> Worker<H> {
                 }
             }
         }
-        self.handler
     }
 
     /// In this order: what other threads want, time, listening sockets, the handler's sockets; then all

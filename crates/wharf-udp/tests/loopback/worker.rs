@@ -64,7 +64,7 @@ impl BatchHandler for Obedient {
                 }
                 // To a port where nobody is.
                 [b'>', port @ ..] => {
-                    let port = u16::from_str_radix(std::str::from_utf8(port).unwrap(), 10).unwrap();
+                    let port: u16 = std::str::from_utf8(port).unwrap().parse().unwrap();
                     let to = (IpAddr::from([127, 0, 0, 1]), port).into();
                     assert!(turn.send(datagram.via, &Outgoing::to(to)));
                 }
@@ -98,7 +98,7 @@ struct Rig {
     told: Receiver<Told>,
     waker: Waker,
     traffic: std::sync::Arc<wharf_udp::Traffic>,
-    thread: JoinHandle<Obedient>,
+    thread: JoinHandle<()>,
 }
 
 impl Rig {
@@ -127,14 +127,14 @@ impl Rig {
     /// Sends a datagram and waits until the handler has been told.
     fn say(&self, payload: &str) {
         self.client.send(payload.as_bytes()).unwrap();
-        self.expect(Told::Datagram(
+        self.expect(&Told::Datagram(
             Via::Listener(0),
             payload.as_bytes().to_vec(),
         ));
     }
 
-    fn expect(&self, told: Told) {
-        assert_eq!(self.told.recv_timeout(PATIENCE).unwrap(), told);
+    fn expect(&self, told: &Told) {
+        assert_eq!(self.told.recv_timeout(PATIENCE).unwrap(), *told);
     }
 
     fn answer(&self) -> String {
@@ -159,9 +159,9 @@ fn a_worker_answers_tells_the_time_and_can_be_woken() {
     rig.say("");
     assert_eq!(rig.answer(), "re: ");
     rig.waker.wake();
-    rig.expect(Told::Woken);
+    rig.expect(&Told::Woken);
     rig.say("later");
-    rig.expect(Told::Timeout);
+    rig.expect(&Told::Timeout);
     let count = rig.stop();
     assert_eq!(
         (count.listeners.received, count.listeners.received_bytes),
@@ -187,7 +187,7 @@ fn a_burst_is_answered_datagram_by_datagram() {
     let none = wharf_udp::ReceiveBatch::new(0);
     assert_eq!(batch.flush(&socket, &none).sent, 3);
     for payload in [b"first", b"other", b"third"] {
-        rig.expect(Told::Datagram(Via::Listener(0), payload.to_vec()));
+        rig.expect(&Told::Datagram(Via::Listener(0), payload.to_vec()));
     }
     let (got, _) = crate::common::receive(&socket, 3);
     let got: Vec<_> = got.iter().map(|d| &d.bytes[..]).collect();
@@ -201,7 +201,7 @@ fn a_panic_ends_its_turn_only() {
     rig.say("later");
     rig.say("panic");
     // The deadline of before holds, though the turn did not get as far as to set the alarm.
-    rig.expect(Told::Timeout);
+    rig.expect(&Told::Timeout);
     rig.say("still there?");
     assert_eq!(rig.answer(), "re: still there?");
     assert_eq!(rig.stop().panics, 1);
@@ -213,7 +213,7 @@ fn what_is_staged_for_a_socket_leaves_before_it_is_closed() {
     rig.say("add");
     let own: std::net::SocketAddr = rig.answer().parse().unwrap();
     rig.client.send_to(b"to the other socket", own).unwrap();
-    rig.expect(Told::Datagram(
+    rig.expect(&Told::Datagram(
         Via::Own(KEY),
         b"to the other socket".to_vec(),
     ));
@@ -225,7 +225,7 @@ fn what_is_staged_for_a_socket_leaves_before_it_is_closed() {
     let mut bytes = [0; 64];
     let (length, from) = stranger.recv_from(&mut bytes).unwrap();
     assert_eq!((&bytes[..length], from), (&b"last words"[..], own));
-    rig.expect(Told::Datagram(Via::Listener(0), b"close".to_vec()));
+    rig.expect(&Told::Datagram(Via::Listener(0), b"close".to_vec()));
     let count = rig.stop();
     assert_eq!((count.own.received, count.own.sent), (1, 2));
 }
@@ -239,7 +239,7 @@ fn icmp_errors_are_told() {
     let rig = Rig::new(&options, Vec::new());
     let closed = UdpSocket::bind(V4).unwrap().local_addr().unwrap().port();
     rig.say(&format!(">{closed}"));
-    rig.expect(Told::Error(Via::Listener(0), closed));
+    rig.expect(&Told::Error(Via::Listener(0), closed));
     let count = rig.stop();
     assert_eq!((count.icmp_errors, count.listeners.sent), (1, 1));
 }
@@ -251,8 +251,8 @@ fn what_comes_during_a_pause_is_read_after_it() {
     rig.client.send(b"patient").unwrap();
     rig.waker.wake();
     // Had it been read during the pause, it would have been told first.
-    rig.expect(Told::Woken);
-    rig.expect(Told::Datagram(Via::Listener(0), b"patient".to_vec()));
+    rig.expect(&Told::Woken);
+    rig.expect(&Told::Datagram(Via::Listener(0), b"patient".to_vec()));
     assert_eq!(rig.answer(), "re: patient");
     rig.stop();
 }
