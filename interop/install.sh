@@ -31,6 +31,14 @@ need curl curl
 need socat socat
 need chromium chromium
 need systemd systemd-socket-activate
+need iproute2 ip
+need nftables nft
+need qemu-system-x86 qemu-system-x86_64
+need busybox-static busybox
+need cpio cpio
+need lksctp-tools sctp_test
+need gcc gcc
+[ -e /usr/include/usrsctp.h ] || packages+=(libusrsctp-dev)
 [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || packages+=(libnginx-mod-stream)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
 

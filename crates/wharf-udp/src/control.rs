@@ -62,6 +62,17 @@ impl<'a> Writer<'a> {
         self.put(libc::SOL_UDP, libc::UDP_SEGMENT, &size.to_ne_bytes());
     }
 
+    /// Sends an SCTP message on this stream (`struct sctp_sndinfo`: stream, flags, identifier, context,
+    /// association). The identifier goes as its bytes on the wire.
+    pub(crate) fn sctp_send_info(&mut self, stream: u16, ppid: u32, unordered: bool) {
+        let flags = u16::from(unordered) * libc::SCTP_UNORDERED as u16;
+        let mut info = [0; 16];
+        info[..2].copy_from_slice(&stream.to_ne_bytes());
+        info[2..4].copy_from_slice(&flags.to_ne_bytes());
+        info[4..8].copy_from_slice(&ppid.to_be_bytes());
+        self.put(libc::IPPROTO_SCTP, libc::SCTP_SNDINFO, &info);
+    }
+
     fn put(&mut self, level: i32, kind: i32, data: &[u8]) {
         // SAFETY: these three compute sizes; they touch no memory.
         let (space, length, offset) = unsafe {

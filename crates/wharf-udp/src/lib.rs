@@ -3,7 +3,7 @@
 //! The crate wraps `recvmmsg`, `sendmmsg`, GRO, GSO, packet info, the error queue and `epoll` in
 //! safe types. It knows nothing of what the datagrams mean, and decides no policy. It is the only crate
 //! of the project with `unsafe` code, and so it also holds the few calls that other listeners need and
-//! that no other crate offers safely: TCP options, [`tcp_info`], [`peer_credentials`], [`receive_unix`]
+//! that no other crate offers safely: TCP options, SCTP messages, [`tcp_info`], [`peer_credentials`], [`receive_unix`]
 //! and [`inherited_descriptor`].
 //!
 //! A service is a [`BatchHandler`] on a [`Worker`], which is a loop over all of the following on a thread
@@ -57,6 +57,7 @@ mod name;
 mod peer;
 mod poll;
 mod receive;
+mod sctp;
 mod send;
 mod socket;
 mod tcp;
@@ -70,6 +71,10 @@ pub use inherited::inherited_descriptor;
 pub use peer::{PeerCredentials, peer_credentials};
 pub use poll::{Event, Events, Poller, Waker};
 pub use receive::{ReceiveBatch, Received, SLOT_SIZE, Segments};
+pub use sctp::{
+    ReceivedSctp, SCTP, SctpOptionError, SctpOptions, probe_sctp, receive_sctp, send_sctp,
+    set_sctp_options,
+};
 pub use send::{Full, MAX_PADDING, SendBatch, SendReport};
 pub use socket::{Socket, SocketOptions};
 pub use tcp::{
