@@ -60,6 +60,7 @@ mod receive;
 mod sctp;
 mod send;
 mod socket;
+mod steer;
 mod tcp;
 mod timer;
 mod unix;
@@ -77,6 +78,7 @@ pub use sctp::{
 };
 pub use send::{Full, MAX_PADDING, SendBatch, SendReport};
 pub use socket::{Socket, SocketOptions};
+pub use steer::{Steering, steer};
 pub use tcp::{
     TcpInfo, TcpState, defer_accept, fast_open, set_defer_accept, set_fast_open, tcp_info,
     tcp_info_of,

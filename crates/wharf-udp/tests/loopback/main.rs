@@ -8,4 +8,5 @@ mod errors;
 mod host;
 mod mtu;
 mod no_allocation;
+mod steering;
 mod worker;
