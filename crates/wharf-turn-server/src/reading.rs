@@ -18,7 +18,7 @@ impl Worker {
             server,
             listener,
         };
-        if let Some(ip) = burst.local() {
+        if let Some(ip) = burst.received().local {
             path.server.set_ip(ip);
         }
         for datagram in burst.datagrams() {

@@ -249,6 +249,12 @@ pub struct Segments {
 impl Iterator for Segments {
     type Item = Range<usize>;
 
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let rest = (self.end - self.next).div_ceil(self.size);
+        let rest = rest.max(usize::from(self.first));
+        (rest, Some(rest))
+    }
+
     fn next(&mut self) -> Option<Range<usize>> {
         if self.next == self.end && !self.first {
             return None;
@@ -259,6 +265,8 @@ impl Iterator for Segments {
         Some(start..self.next)
     }
 }
+
+impl ExactSizeIterator for Segments {}
 
 impl Socket {
     /// Appends up to `at_most` waiting datagrams (GRO bursts count as one) to the free slots, with

@@ -234,7 +234,7 @@ impl<H: BatchHandler> Worker<H> {
                 Via::Listener(_) => &self.traffic.listeners,
                 Via::Own(_) => &self.traffic.own,
             };
-            side.received(burst.count(), burst.bytes());
+            side.received(burst.count(), received.data.len());
             self.handler.datagrams(turn!(self, now), &burst);
         }
     }

@@ -68,23 +68,23 @@ pub struct SocketKey {
     pub generation: u16,
 }
 
-/// Datagrams of one sender that have come through one socket.
+/// Datagrams of one sender that have come through one socket: one, or several that were sent in a row.
 #[derive(Clone, Copy, Debug)]
 pub struct Burst<'a> {
     via: Via,
     slot: usize,
     received: Received<'a>,
-    end: usize,
+    /// Where they begin in the slot.
+    start: usize,
 }
 
 impl<'a> Burst<'a> {
     pub(crate) fn new(via: Via, slot: usize, received: Received<'a>) -> Self {
-        let end = received.data.len();
         Self {
             via,
             slot,
             received,
-            end,
+            start: 0,
         }
     }
 
@@ -98,52 +98,54 @@ impl<'a> Burst<'a> {
         self.received.from
     }
 
-    /// The address that they were sent to, where the socket reports it
-    /// ([`SocketOptions::packet_info`](crate::SocketOptions)).
-    pub fn local(&self) -> Option<IpAddr> {
-        self.received.local
-    }
-
-    /// Bytes of all payloads together.
-    pub fn bytes(&self) -> usize {
-        self.end
+    /// What the kernel has told of them, with all payloads back to back.
+    pub fn received(&self) -> &Received<'a> {
+        &self.received
     }
 
     /// How many there are: at least one.
     pub fn count(&self) -> usize {
-        self.end.div_ceil(self.received.segment.max(1)).max(1)
+        self.received.segments().len()
     }
 
-    /// The first `count` of them, at least one; the others are forgotten.
+    /// Those of these numbers, counted from zero; `None` when there are none.
+    ///
+    /// ```
+    /// # fn example<'a>(burst: &wharf_udp::Burst<'a>) -> Option<wharf_udp::Burst<'a>> {
+    /// burst.part(1..burst.count()) // All but the first.
+    /// # }
+    /// ```
     #[must_use]
-    pub fn first(self, count: usize) -> Self {
-        let end = self.received.segment.saturating_mul(count.max(1));
-        Self {
-            end: end.min(self.end),
-            ..self
+    pub fn part(&self, numbers: Range<usize>) -> Option<Self> {
+        if numbers.is_empty() || numbers.start >= self.count() {
+            return None;
         }
+        let length = self.received.data.len();
+        let at = |number: usize| number.saturating_mul(self.received.segment).min(length);
+        let (from, to) = (at(numbers.start), at(numbers.end));
+        let received = Received {
+            data: &self.received.data[from..to],
+            ..self.received
+        };
+        Some(Self {
+            received,
+            start: self.start + from,
+            ..*self
+        })
     }
 
     /// Each of them, in the order in which they came.
     pub fn datagrams(&self) -> impl Iterator<Item = Datagram<'a>> + use<'a> {
-        let Self {
-            via,
-            slot,
-            received,
-            end,
-        } = *self;
-        let kept = Received {
-            data: &received.data[..end],
-            ..received
-        };
-        kept.segments().map(move |range| Datagram {
-            payload: &kept.data[range.clone()],
-            from: kept.from,
-            local: kept.local,
-            tos: kept.tos,
-            via,
-            slot,
-            start: range.start,
+        let burst = *self;
+        let received = burst.received;
+        received.segments().map(move |range| Datagram {
+            payload: &received.data[range.clone()],
+            from: received.from,
+            local: received.local,
+            tos: received.tos,
+            via: burst.via,
+            slot: burst.slot,
+            start: burst.start + range.start,
         })
     }
 }

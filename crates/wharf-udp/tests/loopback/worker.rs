@@ -37,7 +37,13 @@ const KEY: SocketKey = SocketKey {
 
 impl BatchHandler for Obedient {
     fn datagrams(&mut self, turn: &mut Turn<'_>, burst: &Burst<'_>) {
-        for datagram in burst.datagrams() {
+        // One by one, as parts of the burst.
+        let parts = (0..burst.count()).map(|number| burst.part(number..number + 1).unwrap());
+        assert!(burst.part(burst.count()..usize::MAX).is_none() && burst.part(0..0).is_none());
+        for datagram in parts.flat_map(|part| {
+            assert_eq!(part.count(), 1);
+            part.datagrams()
+        }) {
             let told = Told::Datagram(datagram.via, datagram.payload.to_vec());
             self.told.send(told).unwrap();
             match datagram.payload {
