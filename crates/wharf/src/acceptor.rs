@@ -15,6 +15,8 @@ use crate::counters::one_more;
 use crate::events::Event;
 use crate::listener::Listener;
 use crate::path::Endpoint;
+#[cfg(feature = "quic")]
+use crate::quic::Front;
 use crate::reason::Refusal;
 use crate::sockets::{
     self, AcceptError, Backoff, BindError, Listening, PeerCredentials, ReservedDescriptor,
@@ -39,6 +41,8 @@ enum Kind {
     Tcp(TcpListener),
     /// With the file to remove at the end.
     Unix(UnixListener, Option<SocketFile>),
+    #[cfg(feature = "quic")]
+    Quic(Arc<Front>),
     #[cfg(any(test, feature = "testkit"))]
     Memory(crate::testkit::MemoryAcceptor),
 }
@@ -69,6 +73,14 @@ impl Acceptor {
                 };
                 (Kind::Unix(UnixListener::from_std(listener)?, file), local)
             }
+            #[cfg(feature = "quic")]
+            Listening::Udp(socket) => {
+                let front = Front::new(socket)?;
+                let local = front.local()?;
+                (Kind::Quic(Arc::new(front)), local)
+            }
+            #[cfg(not(feature = "quic"))]
+            Listening::Udp(_) => return Err(io::ErrorKind::Unsupported.into()),
         };
         Ok(Self {
             kind,
@@ -111,6 +123,9 @@ impl Acceptor {
                     credentials,
                 })
             }
+            // Its clients come through `quic::run`.
+            #[cfg(feature = "quic")]
+            Kind::Quic(_) => std::future::pending().await,
             #[cfg(any(test, feature = "testkit"))]
             Kind::Memory(listener) => listener.accept().await,
         }
@@ -158,6 +173,16 @@ impl Acceptor {
                 let same = cloned(&|| socket2::SockRef::from(listener).try_clone())?;
                 sockets::from_unix(std::os::fd::OwnedFd::from(same).into(), accept)?
             }
+            #[cfg(feature = "quic")]
+            Kind::Quic(front) => {
+                front.apply(socket)?;
+                return Ok(Self {
+                    kind: Kind::Quic(front.clone()),
+                    local: self.local.clone(),
+                    address,
+                    bound: socket.clone(),
+                });
+            }
             #[cfg(any(test, feature = "testkit"))]
             Kind::Memory(listener) => return Ok(Self::memory(listener.clone())),
         };
@@ -177,14 +202,30 @@ impl Acceptor {
         match &self.kind {
             Kind::Tcp(listener) => reserved.release_and_refuse(listener).unwrap_or(false),
             Kind::Unix(listener, _) => reserved.release_and_refuse(listener).unwrap_or(false),
+            // It takes no descriptor to accept a client of QUIC.
+            #[cfg(feature = "quic")]
+            Kind::Quic(_) => false,
             #[cfg(any(test, feature = "testkit"))]
             Kind::Memory(listener) => listener.refuse_one(),
+        }
+    }
+
+    /// The endpoint of QUIC whose last connections outlive the acceptor.
+    #[cfg(feature = "quic")]
+    pub(crate) fn endpoint(&self) -> Option<quinn::Endpoint> {
+        match &self.kind {
+            Kind::Quic(front) => Some(front.endpoint()),
+            _ => None,
         }
     }
 }
 
 /// Accepts until it is aborted, which happens where it waits.
 pub(crate) async fn run(listener: Arc<Listener>, acceptor: Arc<Acceptor>) {
+    #[cfg(feature = "quic")]
+    if let Kind::Quic(front) = &acceptor.kind {
+        return crate::quic::run(listener, front.clone()).await;
+    }
     // Without one the peer that cannot be accepted waits until there is a descriptor.
     let mut reserved = ReservedDescriptor::new().ok();
     let mut backoff = Backoff::new();
@@ -218,7 +259,7 @@ pub(crate) async fn run(listener: Arc<Listener>, acceptor: Arc<Acceptor>) {
 }
 
 /// With `on-full = "wait"`, waits until a connection may be taken, and holds its places.
-async fn room(listener: &Arc<Listener>) -> Places {
+pub(crate) async fn room(listener: &Arc<Listener>) -> Places {
     let mut places = Places::default();
     if listener.owner.live().config.limits.on_full == OnFull::Wait {
         places.listener = Some(listener.gate.enter().await);
@@ -246,7 +287,7 @@ async fn room(listener: &Arc<Listener>) -> Places {
 
 /// With `on-full = "wait"`, the places by the limits of now. When these were lowered while nobody
 /// came, or another listener has taken the server's last place, the arrival waits here.
-async fn server_place(listener: &Arc<Listener>, mut places: Places) -> Places {
+pub(crate) async fn server_place(listener: &Arc<Listener>, mut places: Places) -> Places {
     if places.listener.is_some() {
         let mut in_hand = InHand(Some(listener));
         if listener.gate.is_overfull() {
@@ -272,7 +313,7 @@ impl Drop for InHand<'_> {
 }
 
 /// The listening socket itself has failed.
-fn tell_broken(listener: &Listener, error: &io::Error) {
+pub(crate) fn tell_broken(listener: &Listener, error: &io::Error) {
     let owner = &listener.owner;
     owner.events.emit(|| Event::ListenerError {
         listener: owner.name.clone(),

@@ -159,9 +159,15 @@ async fn serve(listener: Arc<Listener>, ready: Ready, connection: Connection) {
     let lifetime = listener.owner.live().config.timeouts.lifetime;
     shared.accept();
     // Without a future the transport has not what the handler takes: the builder refuses such a pair.
-    let begin = AssertUnwindSafe(|| match &handler.0 {
-        Kind::Stream(function) => Some(function(ready.into_stream(connection.clone())?)),
-        Kind::Messages(function) => Some(function(ready.into_messages(connection.clone())?)),
+    let begin = AssertUnwindSafe(|| match (&handler.0, ready) {
+        #[cfg(feature = "quic")]
+        (kind, Ready::Quic(connection)) => Some(connection.begin(kind)),
+        (Kind::Stream(function), ready) => Some(function(ready.into_stream(connection.clone())?)),
+        (Kind::Messages(function), ready) => {
+            Some(function(ready.into_messages(connection.clone())?))
+        }
+        #[cfg(feature = "quic")]
+        (Kind::Both(..) | Kind::Quic(_), _) => None,
     });
     let running = match catch_unwind(begin) {
         Ok(Some(running)) => running,
@@ -203,9 +209,21 @@ pub(crate) fn admit_newcomer<F>(
 where
     F: Future<Output = Result<Ready, Refused>> + Send + 'static,
 {
+    admit_placed(listener, newcomer, Places::default(), handshake)
+}
+
+/// [`admit_newcomer`], with the places that it has waited for already.
+pub(crate) fn admit_placed<F>(
+    listener: &Arc<Listener>,
+    newcomer: Newcomer,
+    places: Places,
+    handshake: impl FnOnce(Hold) -> F,
+) -> Result<Arc<Shared>, Refusal>
+where
+    F: Future<Output = Result<Ready, Refused>> + Send + 'static,
+{
     let owner = &listener.owner;
     let live = owner.live();
-    let places = Places::default();
     let places = match raw::check(listener, &live, &newcomer.peer, None, places) {
         Ok(places) => places,
         Err(reason) => {

@@ -5,7 +5,6 @@ mod shared;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub(crate) use places::Places;
@@ -89,12 +88,12 @@ impl Connection {
 
     /// Bytes received, as on the wire (those of TLS and WebSocket framing too).
     pub fn bytes_received(&self) -> u64 {
-        self.0.received.load(Ordering::Relaxed)
+        self.0.bytes().0
     }
 
     /// Bytes sent, as on the wire.
     pub fn bytes_sent(&self) -> u64 {
-        self.0.sent.load(Ordering::Relaxed)
+        self.0.bytes().1
     }
 
     /// Time since it was accepted.

@@ -16,6 +16,7 @@ pub(crate) struct Counters {
     /// Bytes of connections that are gone.
     received: AtomicU64,
     sent: AtomicU64,
+    pub(crate) challenged: AtomicU64,
     pub(crate) accept_errors: AtomicU64,
     pub(crate) accept_pauses: AtomicU64,
     pub(crate) throttled: AtomicU64,
@@ -81,6 +82,7 @@ impl Counters {
                 .into(),
             received: read(&self.received),
             sent: read(&self.sent),
+            challenged: read(&self.challenged),
             accept_errors: read(&self.accept_errors),
             accept_pauses: read(&self.accept_pauses),
             throttled: read(&self.throttled),
@@ -126,6 +128,8 @@ pub struct Stats {
     pub received: u64,
     /// Bytes sent, as on the wire.
     pub sent: u64,
+    /// Clients that were asked to prove their address, and are not yet arrivals (QUIC Retry).
+    pub challenged: u64,
     /// Errors of `accept(2)` other than a connection that was gone again.
     pub accept_errors: u64,
     /// Pauses in accepting for want of descriptors or memory.

@@ -9,7 +9,10 @@ use futures_util::FutureExt as _;
 
 use crate::{BoxError, Messages, Stream};
 
-type Running = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+pub(crate) type Running = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+
+pub(crate) type StreamFunction = Arc<dyn Fn(Stream) -> Running + Send + Sync>;
+type MessagesFunction = Arc<dyn Fn(Messages) -> Running + Send + Sync>;
 
 /// A function for one kind of connection.
 #[derive(Clone)]
@@ -17,8 +20,13 @@ pub struct Handler(pub(crate) Kind);
 
 #[derive(Clone)]
 pub(crate) enum Kind {
-    Stream(Arc<dyn Fn(Stream) -> Running + Send + Sync>),
-    Messages(Arc<dyn Fn(Messages) -> Running + Send + Sync>),
+    Stream(StreamFunction),
+    Messages(MessagesFunction),
+    /// The streams and the datagrams of one QUIC connection.
+    #[cfg(feature = "quic")]
+    Both(StreamFunction, MessagesFunction),
+    #[cfg(feature = "quic")]
+    Quic(Arc<dyn Fn(crate::QuicConnection) -> Running + Send + Sync>),
 }
 
 /// What a handler returns: nothing, or a `Result` whose error is logged and counted.
@@ -46,10 +54,7 @@ impl Handler {
         F: Fn(Stream) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: Outcome> + Send + 'static,
     {
-        Self(Kind::Stream(Arc::new(move |stream| {
-            // An async block would keep room for the future twice.
-            Box::pin(function(stream).map(Outcome::into_result))
-        })))
+        Self(Kind::Stream(streams(function)))
     }
 
     /// A function of messages: `async fn(Messages)`, for transports that keep their boundaries.
@@ -58,10 +63,50 @@ impl Handler {
         F: Fn(Messages) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: Outcome> + Send + 'static,
     {
-        Self(Kind::Messages(Arc::new(move |messages| {
-            Box::pin(function(messages).map(Outcome::into_result))
+        Self(Kind::Messages(messages(function)))
+    }
+
+    /// A function for each stream of a QUIC connection, and one for its datagrams, side by side. The
+    /// connection goes on when the second returns, and ends when it panics.
+    #[cfg(feature = "quic")]
+    pub fn both<F, Fut, G, Gut>(of_streams: F, of_messages: G) -> Self
+    where
+        F: Fn(Stream) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+        G: Fn(Messages) -> Gut + Send + Sync + 'static,
+        Gut: Future<Output: Outcome> + Send + 'static,
+    {
+        Self(Kind::Both(streams(of_streams), messages(of_messages)))
+    }
+
+    /// A function of a QUIC connection as a whole, for protocols that use all of it, such as HTTP/3.
+    #[cfg(feature = "quic")]
+    pub fn quic<F, Fut>(function: F) -> Self
+    where
+        F: Fn(crate::QuicConnection) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        Self(Kind::Quic(Arc::new(move |connection| {
+            Box::pin(function(connection).map(Outcome::into_result))
         })))
     }
+}
+
+fn streams<F, Fut>(function: F) -> StreamFunction
+where
+    F: Fn(Stream) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output: Outcome> + Send + 'static,
+{
+    // An async block would keep room for the future twice.
+    Arc::new(move |stream| Box::pin(function(stream).map(Outcome::into_result)))
+}
+
+fn messages<F, Fut>(function: F) -> MessagesFunction
+where
+    F: Fn(Messages) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output: Outcome> + Send + 'static,
+{
+    Arc::new(move |messages| Box::pin(function(messages).map(Outcome::into_result)))
 }
 
 impl fmt::Debug for Handler {
@@ -69,6 +114,10 @@ impl fmt::Debug for Handler {
         f.write_str(match self.0 {
             Kind::Stream(_) => "Handler(stream)",
             Kind::Messages(_) => "Handler(messages)",
+            #[cfg(feature = "quic")]
+            Kind::Both(..) => "Handler(streams, messages)",
+            #[cfg(feature = "quic")]
+            Kind::Quic(_) => "Handler(quic)",
         })
     }
 }
@@ -133,6 +182,22 @@ impl Handlers {
 
     pub(crate) fn takes_bytes(&self) -> bool {
         self.any(|kind| matches!(kind, Kind::Stream(_)))
+    }
+
+    /// Whether there is a handler that only QUIC has something for.
+    #[cfg(feature = "quic")]
+    pub(crate) fn takes_quic(&self) -> bool {
+        self.any(|kind| matches!(kind, Kind::Both(..) | Kind::Quic(_)))
+    }
+
+    /// What peers of a QUIC listener are offered.
+    #[cfg(feature = "quic")]
+    pub(crate) fn takes(&self) -> crate::quic::Takes {
+        crate::quic::Takes {
+            streams: self.any(|kind| matches!(kind, Kind::Stream(_) | Kind::Both(..))),
+            datagrams: self.any(|kind| matches!(kind, Kind::Messages(_) | Kind::Both(..))),
+            connections: self.any(|kind| matches!(kind, Kind::Quic(_))),
+        }
     }
 
     fn any(&self, is: impl Fn(&Kind) -> bool) -> bool {

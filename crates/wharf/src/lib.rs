@@ -117,6 +117,8 @@ mod prefixes;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 pub mod proxy;
+#[cfg(feature = "quic")]
+pub mod quic;
 mod reason;
 mod registry;
 mod server;
@@ -137,10 +139,14 @@ pub use counters::Stats;
 pub use handle::{ApplyError, ChangeError, Filter, Handle, ListenerInfo, UnknownListener};
 pub use handlers::{Handler, Handlers, Outcome};
 pub use hooks::{Admit, Arriving, HelloChoice};
+#[cfg(feature = "quic")]
+pub use listen::Quic;
 pub use listen::{Listen, Tcp, Tls, Unix, Ws, Wss};
 pub use message::{Kind, Message};
 pub use messages::{MessageError, Messages, SendError, Sender};
 pub use path::{Endpoint, Path};
+#[cfg(feature = "quic")]
+pub use quic::QuicConnection;
 pub use reason::{Closed, ClosedByServer, Refusal};
 pub use server::{BuildError, Builder, DrainReport, ListenerDrain, Server};
 pub use session::{Carrier, Session, SessionError, SessionSender};

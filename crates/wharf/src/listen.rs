@@ -22,6 +22,7 @@ pub struct Listen {
 pub(crate) enum Foreign {
     Tcp(net::TcpListener),
     Unix(unix::UnixListener),
+    Udp(net::UdpSocket),
     #[cfg(any(test, feature = "testkit"))]
     Memory(crate::testkit::MemoryAcceptor),
 }
@@ -73,6 +74,24 @@ transport!(Tls, Transport::Tls);
 transport!(Unix, Transport::Unix);
 transport!(Ws, Transport::Ws);
 transport!(Wss, Transport::Wss);
+
+/// QUIC listeners.
+#[cfg(feature = "quic")]
+#[derive(Debug, Clone, Copy)]
+pub struct Quic;
+
+#[cfg(feature = "quic")]
+impl Quic {
+    /// Listens on `address`; see [`Address`] for how it is written.
+    pub fn bind(address: impl AsRef<str>) -> Listen {
+        Listen::on(Transport::Quic).bind(address)
+    }
+
+    /// Listens on a UDP socket made elsewhere.
+    pub fn from_std(socket: net::UdpSocket) -> Listen {
+        Listen::on(Transport::Quic).foreign(Foreign::Udp(socket))
+    }
+}
 
 impl From<ListenerConfig> for Listen {
     fn from(config: ListenerConfig) -> Self {

@@ -38,6 +38,9 @@ struct Sockets {
     acceptors: Vec<Arc<Acceptor>>,
     tasks: Vec<JoinHandle<()>>,
     watch: Option<AbortHandle>,
+    /// Endpoints of QUIC that have stopped, whose last words are still to be sent.
+    #[cfg(feature = "quic")]
+    leaving: Vec<quinn::Endpoint>,
     /// The server runs.
     started: bool,
     suspended: bool,
@@ -63,6 +66,8 @@ impl Listener {
                 acceptors: acceptors.into_iter().map(Arc::new).collect(),
                 tasks: Vec::new(),
                 watch: None,
+                #[cfg(feature = "quic")]
+                leaving: Vec::new(),
                 started: false,
                 suspended: false,
                 stopped: false,
@@ -146,6 +151,11 @@ impl Listener {
         sockets.stopped = true;
         sockets.suspended = true;
         sockets.abort();
+        #[cfg(feature = "quic")]
+        {
+            let endpoints = sockets.acceptors.iter();
+            sockets.leaving = endpoints.filter_map(|one| one.endpoint()).collect();
+        }
         sockets.acceptors.clear();
         if let Some(watch) = sockets.watch.take() {
             watch.abort();
@@ -164,6 +174,13 @@ impl Listener {
         for task in tasks {
             // Aborted, as asked.
             let _ = task.await;
+        }
+        #[cfg(feature = "quic")]
+        {
+            let leaving = std::mem::take(&mut self.sockets().leaving);
+            for endpoint in leaving {
+                crate::quic::Front::idle(endpoint).await;
+            }
         }
     }
 

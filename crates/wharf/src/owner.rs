@@ -75,8 +75,9 @@ impl Owner {
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = self.counters.snapshot();
         for connection in self.connections.all() {
-            stats.received += connection.received.load(Ordering::Relaxed);
-            stats.sent += connection.sent.load(Ordering::Relaxed);
+            let (received, sent) = connection.bytes();
+            stats.received += received;
+            stats.sent += sent;
         }
         stats
     }

@@ -33,9 +33,11 @@ mod options;
 mod owner;
 mod unix;
 
-pub use bind::{Listening, bind, connect_socket, from_tcp, from_unix};
+pub use bind::{Listening, bind, connect_socket, from_tcp, from_udp, from_unix};
 pub use error::{BindError, Occupant};
 pub use exhaustion::{AcceptError, Backoff, ReservedDescriptor, classify};
+#[cfg(feature = "quic")]
+pub(crate) use options::apply_to_datagrams;
 pub use options::{OptionError, apply_to_connection, needs_apply, reset_on_close};
 pub use unix::SocketFile;
 pub use wharf_udp::{PeerCredentials, TcpInfo, TcpState, peer_credentials, tcp_info, tcp_info_of};

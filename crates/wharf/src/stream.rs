@@ -11,6 +11,8 @@ use tokio_rustls::TlsStream;
 use crate::Connection;
 use crate::layer::Layer;
 use crate::path::Path;
+#[cfg(feature = "quic")]
+use crate::quic::QuicStream;
 use crate::websocket::WebSocketBytes;
 use crate::wire::{Lease, Socket, Wire};
 
@@ -31,6 +33,8 @@ pub struct Stream {
 enum Inner {
     Bytes(Layer),
     WebSocket(Box<WebSocketBytes<Layer>>),
+    #[cfg(feature = "quic")]
+    Quic(QuicStream),
     /// It was taken out.
     Gone,
 }
@@ -44,6 +48,9 @@ pub enum IntoInner {
     /// A TLS session over the guarded socket: [`TlsStream::into_inner`](tokio_rustls::server::TlsStream::into_inner)
     /// gives the rustls connection, and [`Wire::into_parts`] the socket.
     Tls(Box<TlsStream<Wire>>),
+    /// The two halves of a bidirectional QUIC stream. The connection goes on without it.
+    #[cfg(feature = "quic")]
+    Quic(quinn::SendStream, quinn::RecvStream),
 }
 
 impl Stream {
@@ -57,6 +64,14 @@ impl Stream {
     pub(crate) fn over_websocket(bytes: WebSocketBytes<Layer>, connection: Connection) -> Self {
         Self {
             inner: Inner::WebSocket(Box::new(bytes)),
+            connection,
+        }
+    }
+
+    #[cfg(feature = "quic")]
+    pub(crate) fn over_quic(stream: QuicStream, connection: Connection) -> Self {
+        Self {
+            inner: Inner::Quic(stream),
             connection,
         }
     }
@@ -87,6 +102,14 @@ impl Stream {
                 let lease = stream.get_ref().0.lease();
                 Ok((IntoInner::Tls(stream), lease))
             }
+            #[cfg(feature = "quic")]
+            Inner::Quic(stream) => {
+                let lease = stream.lease();
+                match stream.into_halves() {
+                    Some((send, recv)) => Ok((IntoInner::Quic(send, recv), lease)),
+                    None => Err(self),
+                }
+            }
             inner => {
                 self.inner = inner;
                 Err(self)
@@ -106,6 +129,9 @@ impl Drop for Stream {
         match &mut self.inner {
             Inner::Bytes(layer @ Layer::Tls(_)) => layer.goodbye(&[]),
             Inner::Bytes(Layer::Plain(_)) | Inner::Gone => {}
+            // It ends as it is dropped.
+            #[cfg(feature = "quic")]
+            Inner::Quic(_) => {}
             Inner::WebSocket(bytes) => {
                 let code = crate::messages::goodbye_code(&self.connection);
                 let socket = bytes.get_mut();
@@ -133,6 +159,8 @@ impl AsyncRead for Stream {
         match &mut self.get_mut().inner {
             Inner::Bytes(layer) => Pin::new(layer).poll_read(cx, buf),
             Inner::WebSocket(bytes) => Pin::new(bytes).poll_read(cx, buf),
+            #[cfg(feature = "quic")]
+            Inner::Quic(stream) => Pin::new(stream).poll_read(cx, buf),
             Inner::Gone => Poll::Ready(Err(gone())),
         }
     }
@@ -148,6 +176,8 @@ impl AsyncWrite for Stream {
         match &mut self.get_mut().inner {
             Inner::Bytes(layer) => Pin::new(layer).poll_write(cx, bytes),
             Inner::WebSocket(socket) => Pin::new(socket).poll_write(cx, bytes),
+            #[cfg(feature = "quic")]
+            Inner::Quic(stream) => Pin::new(stream).poll_write(cx, bytes),
             Inner::Gone => Poll::Ready(Err(gone())),
         }
     }
@@ -161,6 +191,8 @@ impl AsyncWrite for Stream {
         match &mut self.get_mut().inner {
             Inner::Bytes(layer) => Pin::new(layer).poll_write_vectored(cx, slices),
             Inner::WebSocket(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
+            #[cfg(feature = "quic")]
+            Inner::Quic(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Inner::Gone => Poll::Ready(Err(gone())),
         }
     }
@@ -174,6 +206,8 @@ impl AsyncWrite for Stream {
         match &mut self.get_mut().inner {
             Inner::Bytes(layer) => Pin::new(layer).poll_flush(cx),
             Inner::WebSocket(bytes) => Pin::new(bytes).poll_flush(cx),
+            #[cfg(feature = "quic")]
+            Inner::Quic(stream) => Pin::new(stream).poll_flush(cx),
             Inner::Gone => Poll::Ready(Err(gone())),
         }
     }
@@ -182,6 +216,8 @@ impl AsyncWrite for Stream {
         match &mut self.get_mut().inner {
             Inner::Bytes(layer) => Pin::new(layer).poll_shutdown(cx),
             Inner::WebSocket(bytes) => Pin::new(bytes).poll_shutdown(cx),
+            #[cfg(feature = "quic")]
+            Inner::Quic(stream) => Pin::new(stream).poll_shutdown(cx),
             Inner::Gone => Poll::Ready(Err(gone())),
         }
     }

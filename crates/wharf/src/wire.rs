@@ -90,6 +90,11 @@ impl Drop for Wire {
 pub struct Lease(Hold);
 
 impl Lease {
+    #[cfg(feature = "quic")]
+    pub(crate) fn new(hold: Hold) -> Self {
+        Self(hold)
+    }
+
     /// The connection.
     pub fn connection(&self) -> crate::Connection {
         crate::Connection::new(self.0.shared().clone())

@@ -28,6 +28,8 @@ pub(crate) enum Ready {
     Upgraded(Box<WebSocket<Layer>>),
     /// Messages that are not those of a WebSocket.
     Messages(Box<dyn Link>),
+    #[cfg(feature = "quic")]
+    Quic(Box<crate::quic::Established>),
 }
 
 impl Ready {
@@ -42,6 +44,8 @@ impl Ready {
             }
             // Whoever made the link has told the socket below.
             Self::Messages(_) => return,
+            #[cfg(feature = "quic")]
+            Self::Quic(_) => return,
         };
         let spoken = leftover || layer.has_plaintext();
         layer.wire().established(spoken);
@@ -56,6 +60,9 @@ impl Ready {
                 connection,
             )),
             Self::Messages(_) => None,
+            // It is begun as a whole.
+            #[cfg(feature = "quic")]
+            Self::Quic(_) => None,
         }
     }
 
@@ -65,6 +72,8 @@ impl Ready {
             Self::Bytes(_) => None,
             Self::Upgraded(socket) => Some(Messages::new(socket, connection)),
             Self::Messages(link) => Some(Messages::new(link, connection)),
+            #[cfg(feature = "quic")]
+            Self::Quic(_) => None,
         }
     }
 }

@@ -5,6 +5,7 @@
 mod binds;
 mod kinds;
 mod protocols;
+mod quic;
 mod ranges;
 
 use std::fmt::{Display, Write};
@@ -71,6 +72,7 @@ impl ListenerConfig {
         ranges::listener(self, checker);
         protocols::check(self, checker);
         kinds::check(self, checker);
+        quic::check(self, checker);
     }
 
     /// Checks what is left when the key paths `taken`, which begin at the listener, could not be

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AcceptOptions, Address, Buffers, Limits, ProxyOptions, Rates, Rule, SocketOptions, Timeouts,
-    TlsOptions, UnixOptions, WebSocketOptions,
+    AcceptOptions, Address, Buffers, Limits, ProxyOptions, QuicOptions, Rates, Rule, SocketOptions,
+    Timeouts, TlsOptions, UnixOptions, WebSocketOptions,
 };
 
 /// What a listener speaks on the connections it accepts.
@@ -37,12 +37,14 @@ pub enum Transport {
     Ws,
     /// WebSocket over TLS, over TCP or Unix sockets.
     Wss,
+    /// QUIC (RFC 9000): streams of bytes, and datagrams as messages; the addresses are IP addresses.
+    Quic,
 }
 
 impl Transport {
     /// Whether the transport is encrypted.
     pub fn is_secure(self) -> bool {
-        matches!(self, Self::Tls | Self::Wss)
+        matches!(self, Self::Tls | Self::Wss | Self::Quic)
     }
 
     /// Whether it is a WebSocket.
@@ -52,20 +54,25 @@ impl Transport {
 
     /// Whether a handler may take its connections as messages.
     pub fn has_messages(self) -> bool {
-        self.is_websocket()
+        self.is_websocket() || self == Self::Quic
+    }
+
+    /// Whether its sockets carry datagrams.
+    pub(crate) fn on_datagrams(self) -> bool {
+        self == Self::Quic
     }
 
     /// Whether a handler may take its connections as bytes.
     pub fn has_bytes(self) -> bool {
         match self {
-            Self::Tcp | Self::Tls | Self::Unix | Self::Ws | Self::Wss => true,
+            Self::Tcp | Self::Tls | Self::Unix | Self::Ws | Self::Wss | Self::Quic => true,
         }
     }
 
-    /// Whether what is sent arrives, and in order.
+    /// Whether what is sent arrives, and in order; of QUIC, on each stream.
     pub fn is_reliable(self) -> bool {
         match self {
-            Self::Tcp | Self::Tls | Self::Unix | Self::Ws | Self::Wss => true,
+            Self::Tcp | Self::Tls | Self::Unix | Self::Ws | Self::Wss | Self::Quic => true,
         }
     }
 
@@ -77,6 +84,7 @@ impl Transport {
             Self::Unix => "unix",
             Self::Ws => "ws",
             Self::Wss => "wss",
+            Self::Quic => "quic",
         }
     }
 }
@@ -99,10 +107,12 @@ pub struct ListenerConfig {
     pub unix: UnixOptions,
     /// The PROXY protocol.
     pub proxy: ProxyOptions,
-    /// TLS, for `tls` and `wss`.
+    /// TLS, for `tls`, `wss` and `quic`.
     pub tls: TlsOptions,
     /// WebSocket, for `ws` and `wss`.
     pub websocket: WebSocketOptions,
+    /// QUIC, for `quic`.
+    pub quic: QuicOptions,
     /// How many connections, and what happens to one too many.
     pub limits: Limits,
     /// Ordered rules, `"allow 10.0.0.0/8"` or `"deny all"`: the first that matches decides, and

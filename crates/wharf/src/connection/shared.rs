@@ -65,6 +65,10 @@ pub(crate) struct Shared {
     /// The descriptor while the socket is open. What is done with it is done under the lock, and
     /// the socket is closed only after it was taken out.
     descriptor: Mutex<Option<RawFd>>,
+    /// The connection of QUIC while it is there: it counts its own bytes, since its streams are read
+    /// and written by several tasks at once.
+    #[cfg(feature = "quic")]
+    quic: Mutex<Option<quinn::Connection>>,
     /// The place in the owner's list.
     slot: AtomicUsize,
     /// How many [`Hold`]s there are.
@@ -98,6 +102,8 @@ impl Shared {
             stage: AtomicU8::new(0),
             places: Mutex::new(places),
             descriptor: Mutex::new(arrived.descriptor),
+            #[cfg(feature = "quic")]
+            quic: Mutex::new(None),
             slot: AtomicUsize::new(0),
             holds: AtomicU32::new(1),
         });
@@ -220,6 +226,23 @@ impl Shared {
         add(&self.sent, bytes);
     }
 
+    /// Counts the bytes of this connection from here on.
+    #[cfg(feature = "quic")]
+    pub(crate) fn set_quic(&self, connection: quinn::Connection) {
+        *self.quic.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+    }
+
+    /// Bytes received and sent, as on the wire.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        #[cfg(feature = "quic")]
+        if let Some(connection) = &*self.quic.lock().unwrap_or_else(PoisonError::into_inner) {
+            let stats = connection.stats();
+            return (stats.udp_rx.bytes, stats.udp_tx.bytes);
+        }
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (read(&self.received), read(&self.sent))
+    }
+
     /// The socket is about to be closed, or handed out.
     pub(crate) fn forget_descriptor(&self) {
         *self
@@ -311,8 +334,14 @@ impl Drop for Hold {
 impl Shared {
     /// The end: everything is given back and counted.
     fn finish(&self) {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let bytes = (read(&self.received), read(&self.sent));
+        let bytes = self.bytes();
+        #[cfg(feature = "quic")]
+        drop(
+            self.quic
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
         let verdict = self.verdict();
         // The places first: who sees the counters move can rely on the room.
         drop(std::mem::take(&mut *self.places()));

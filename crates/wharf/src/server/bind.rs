@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::Inner;
 use crate::acceptor::Acceptor;
+#[cfg(feature = "quic")]
+use crate::config::Transport;
 use crate::config::{ListenerConfig, Problem, Problems, ServerConfig};
 use crate::events::Event;
 use crate::handlers::Handlers;
@@ -52,6 +54,12 @@ pub(crate) fn open(
             let key = format!("listeners.{name}.transport");
             problems.push(Problem::new(key, allowed).given(config.transport.label()));
         }
+    }
+    #[cfg(feature = "quic")]
+    if handlers.takes_quic() && config.transport != Transport::Quic {
+        let allowed = "expected \"quic\", which the handler is for";
+        let key = format!("listeners.{name}.transport");
+        problems.push(Problem::new(key, allowed).given(config.transport.label()));
     }
     let (acceptors, failed) = sockets_of(name, &config, foreign);
     problems.extend(failed);
@@ -114,9 +122,16 @@ pub(crate) fn sockets_of(
         }
     }
     for foreign in foreign {
+        let is_udp = matches!(foreign, Foreign::Udp(_));
+        if is_udp != config.transport.on_datagrams() {
+            let allowed = format!("expected a socket for {}", config.transport.label());
+            problems.push(failed(name, &allowed));
+            continue;
+        }
         let adopted = match foreign {
             Foreign::Tcp(listener) => sockets::from_tcp(listener, &config.accept, &config.socket),
             Foreign::Unix(listener) => sockets::from_unix(listener, &config.accept),
+            Foreign::Udp(socket) => sockets::from_udp(socket, &config.socket),
             #[cfg(any(test, feature = "testkit"))]
             Foreign::Memory(listener) => {
                 acceptors.push(Acceptor::memory(listener));

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
@@ -15,13 +15,15 @@ use super::unix::{self, SocketFile};
 use super::{BindError, inherited};
 use crate::config::{AcceptOptions, Address, SocketOptions, Transport, UnixOptions};
 
-/// A listening stream socket: non-blocking, closed over `exec`, with its options in force.
+/// A socket that connections arrive on: non-blocking, closed over `exec`, with its options in force.
 #[derive(Debug)]
 pub enum Listening {
     /// TCP.
     Tcp(TcpListener),
     /// Unix, with the socket file when one was made here. It removes the file when dropped.
     Unix(UnixListener, Option<SocketFile>),
+    /// UDP, for QUIC.
+    Udp(UdpSocket),
 }
 
 impl Listening {
@@ -30,6 +32,7 @@ impl Listening {
     pub fn address(&self) -> io::Result<Address> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(Address::Ip),
+            Self::Udp(socket) => socket.local_addr().map(Address::Ip),
             Self::Unix(_, Some(file)) => Ok(Address::Path(file.path().to_owned())),
             Self::Unix(listener, None) => {
                 let local = listener.local_addr()?;
@@ -61,6 +64,9 @@ pub fn bind(
     match address {
         Address::Ip(ip) => {
             check_family(address, transport, false)?;
+            if transport.on_datagrams() {
+                return Ok(vec![bind_udp(*ip, accept, socket)?]);
+            }
             bind_tcp(*ip, accept, socket)
         }
         Address::Path(path) => {
@@ -104,6 +110,17 @@ pub fn from_unix(listener: UnixListener, accept: &AcceptOptions) -> Result<Liste
         .and_then(|()| listener.listen(backlog(accept)))
         .map_err(failed("accept.backlog", accept.backlog))?;
     Ok(Listening::Unix(OwnedFd::from(listener).into(), None))
+}
+
+/// Receives on a UDP socket made elsewhere. What must be set before binding stays as it is.
+pub fn from_udp(socket: UdpSocket, options: &SocketOptions) -> Result<Listening, BindError> {
+    socket.set_nonblocking(true).map_err(|source| OptionError {
+        key: "O_NONBLOCK",
+        value: "true".to_owned(),
+        source,
+    })?;
+    options::apply_to_datagrams(&socket, options)?;
+    Ok(Listening::Udp(socket))
 }
 
 /// A non-blocking TCP socket that is ready to connect to `target`, bound to `local` if one is given.
@@ -152,6 +169,18 @@ fn bind_tcp(
     Ok(bound)
 }
 
+fn bind_udp(
+    address: SocketAddr,
+    accept: &AcceptOptions,
+    options: &SocketOptions,
+) -> Result<Listening, BindError> {
+    let socket = options::udp_socket(address, accept, options)?;
+    socket
+        .bind(&address.into())
+        .map_err(refused(&Address::Ip(address)))?;
+    from_udp(socket.into(), options)
+}
+
 /// Listens with an inherited socket, after a look at what it is.
 fn adopt(
     fd: OwnedFd,
@@ -170,7 +199,14 @@ fn adopt(
             return Err(other("a file that is no socket"));
         }
         Err(error) => return Err(refused(address)(error)),
-        Ok(Type::STREAM) => {}
+        Ok(Type::STREAM) if !transport.on_datagrams() => {}
+        Ok(Type::DGRAM) if transport.on_datagrams() => {
+            return match socket.domain().map_err(refused(address))? {
+                Domain::IPV4 | Domain::IPV6 => from_udp(socket.into(), options),
+                domain => Err(other(&format!("a datagram socket of family {domain:?}"))),
+            };
+        }
+        Ok(Type::STREAM) => return Err(other("a stream socket")),
         Ok(Type::DGRAM) => return Err(other("a datagram socket")),
         Ok(kind) => return Err(other(&format!("a socket of type {kind:?}"))),
     }
@@ -191,10 +227,10 @@ fn adopt(
     }
 }
 
-/// `tcp` listens on IP, `unix` on Unix sockets, and the others on both.
+/// `tcp` and `quic` listen on IP, `unix` on Unix sockets, and the others on both.
 fn check_family(address: &Address, transport: Transport, is_unix: bool) -> Result<(), BindError> {
     let fits = match transport {
-        Transport::Tcp => !is_unix,
+        Transport::Tcp | Transport::Quic => !is_unix,
         Transport::Unix => is_unix,
         Transport::Tls | Transport::Ws | Transport::Wss => true,
     };

@@ -48,7 +48,7 @@ pub enum BindError {
     #[error(
         "bind {address}: transport {:?} needs {}, but this is {}",
         .transport.label(),
-        if *.transport == Transport::Tcp { "an IP address" } else { "a path or an abstract name" },
+        if *.is_unix { "an IP address" } else { "a path or an abstract name" },
         if *.is_unix { "a Unix socket" } else { "an IP socket" }
     )]
     Family {

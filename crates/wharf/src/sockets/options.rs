@@ -131,6 +131,47 @@ pub(super) fn tcp_socket(
             BindError::Address { address, source }
         }
     })?;
+    before_any_bind(&socket, address, options)?;
+    Ok(socket)
+}
+
+/// A UDP socket for `address`'s family, ready to be bound.
+pub(super) fn udp_socket(
+    address: SocketAddr,
+    accept: &AcceptOptions,
+    options: &SocketOptions,
+) -> Result<Socket, BindError> {
+    let kind = socket2::Type::DGRAM.nonblocking().cloexec();
+    let domain = socket2::Domain::for_address(address);
+    let socket = Socket::new(domain, kind, Some(socket2::Protocol::UDP)).map_err(|source| {
+        let address = Address::Ip(address);
+        BindError::Address { address, source }
+    })?;
+    before_any_bind(&socket, address, options)?;
+    before_listening(&socket, address, accept, options)?;
+    Ok(socket)
+}
+
+/// What a UDP socket has, bound here or inherited.
+pub(crate) fn apply_to_datagrams(
+    socket: &impl AsFd,
+    options: &SocketOptions,
+) -> Result<(), OptionError> {
+    let wanted = Held {
+        receive_buffer: options.receive_buffer,
+        send_buffer: options.send_buffer,
+        dscp: options.dscp,
+        ..Held::default()
+    };
+    set_changed(socket, Held::default(), wanted)
+}
+
+/// What any socket of IP must have before it is bound.
+fn before_any_bind(
+    socket: &Socket,
+    address: SocketAddr,
+    options: &SocketOptions,
+) -> Result<(), OptionError> {
     let v6 = address.is_ipv6();
     if options.freebind {
         // On IPv6 the flag is the same one; the call of the socket's own family is asked.
@@ -154,11 +195,26 @@ pub(super) fn tcp_socket(
             .bind_device(Some(device.as_bytes()))
             .map_err(named("socket.device", || format!("{device:?}")))?;
     }
-    Ok(socket)
+    Ok(())
 }
 
-/// What only a listener has, and must have before it is bound.
+/// What only a listening stream socket has, and must have before it is bound.
 pub(super) fn before_bind(
+    socket: &Socket,
+    address: SocketAddr,
+    accept: &AcceptOptions,
+    options: &SocketOptions,
+) -> Result<(), OptionError> {
+    // A restart must not wait for the connections of the last run to leave TIME_WAIT. UDP has none,
+    // and there the option would let others take the port.
+    socket
+        .set_reuse_address(true)
+        .map_err(named("SO_REUSEADDR", || true))?;
+    before_listening(socket, address, accept, options)
+}
+
+/// What only a listener has, of streams or datagrams, and must have before it is bound.
+fn before_listening(
     socket: &Socket,
     address: SocketAddr,
     accept: &AcceptOptions,
@@ -173,10 +229,6 @@ pub(super) fn before_bind(
                 DualStack::Ipv6Only => "ipv6-only",
             }))?;
     }
-    // A restart must not wait for the connections of the last run to leave TIME_WAIT.
-    socket
-        .set_reuse_address(true)
-        .map_err(named("SO_REUSEADDR", || true))?;
     if accept.reuse_port {
         socket
             .set_reuse_port(true)

@@ -22,13 +22,13 @@ use crate::config::TlsVersion;
 pub struct TlsInfo {
     /// The version.
     pub version: TlsVersion,
-    /// The cipher suite by its IANA name: `TLS13_AES_128_GCM_SHA256`.
+    /// The cipher suite by its IANA name: `TLS13_AES_128_GCM_SHA256`. `unknown` on QUIC.
     pub cipher_suite: &'static str,
     /// The server name that the client asked for.
     pub server_name: Option<Box<str>>,
     /// The application protocol, if one was agreed on.
     pub alpn: Option<Box<[u8]>>,
-    /// Whether an earlier session was resumed.
+    /// Whether an earlier session was resumed. Not known on QUIC: false.
     pub resumed: bool,
     /// Who the peer is: its certificate was verified. For a server, none if the client showed none.
     pub peer: Option<Box<PeerIdentity>>,
@@ -47,6 +47,26 @@ impl TlsInfo {
         server_name: Option<&str>,
     ) -> Result<Self, InvalidCertificate> {
         Self::of(connection, server_name)
+    }
+
+    /// Of a QUIC connection: quinn tells neither the cipher suite (`unknown`) nor whether a session
+    /// was resumed (false).
+    #[cfg(feature = "quic")]
+    pub(crate) fn of_quic(
+        server_name: Option<&str>,
+        alpn: Option<&[u8]>,
+        leaf: Option<&CertificateDer<'_>>,
+    ) -> Result<Self, InvalidCertificate> {
+        let identity = |der: &CertificateDer<'_>| PeerIdentity::from_der(der).map(Box::new);
+        Ok(Self {
+            // RFC 9001 §4.2: no older one.
+            version: TlsVersion::V1_3,
+            cipher_suite: "unknown",
+            server_name: server_name.map(Box::from),
+            alpn: alpn.map(Box::from),
+            resumed: false,
+            peer: leaf.map(identity).transpose()?,
+        })
     }
 
     fn of(common: &CommonState, server_name: Option<&str>) -> Result<Self, InvalidCertificate> {

@@ -71,6 +71,12 @@ impl ServerTls {
         Hello::read(io, self.state.load_full()).await
     }
 
+    /// The configuration in force, for a protocol that brings its own records.
+    #[cfg(feature = "quic")]
+    pub(crate) fn config(&self) -> Arc<rustls::ServerConfig> {
+        self.state.load().config.clone()
+    }
+
     /// The options in force.
     pub fn options(&self) -> TlsOptions {
         self.state.load().options.clone()

@@ -10,6 +10,7 @@ mod hooks;
 mod limits;
 mod proxy;
 mod proxy_addresses;
+mod quic;
 mod rates;
 mod server_limits;
 mod socket;
@@ -19,6 +20,9 @@ mod tls_live;
 mod top;
 mod unix;
 mod websocket;
+
+#[path = "../quic_site.rs"]
+mod quic_site;
 
 use std::io;
 use std::time::Duration;

@@ -23,6 +23,10 @@ pub(super) fn overlaps(listeners: &BTreeMap<String, ListenerConfig>, checker: &m
         for (index, address) in listener.bind.iter().enumerate() {
             let group = match address {
                 Address::Ip(ip) if ip.port() == 0 => continue,
+                // Datagrams have ports of their own.
+                Address::Ip(ip) if listener.transport.on_datagrams() => {
+                    format!("udp {}", ip.port())
+                }
                 Address::Ip(ip) => ip.port().to_string(),
                 other => other.to_string(),
             };

@@ -91,14 +91,10 @@ pub(super) fn check(config: &ListenerConfig, checker: &mut Checker<'_>) {
 fn one_address(transport: Transport, index: usize, address: &Address, checker: &mut Checker<'_>) {
     let key = format!("bind[{index}]");
     let known = !checker.is_broken("transport");
-    if known && transport == Transport::Tcp && is_unix(address) {
+    if known && matches!(transport, Transport::Tcp | Transport::Quic) && is_unix(address) {
         let advice = "Use transport = \"unix\", or an address such as \"[::]:7000\".";
-        checker.problem(
-            &key,
-            Some(address),
-            "expected an IP address and port for tcp",
-            advice,
-        );
+        let allowed = format!("expected an IP address and port for {}", transport.label());
+        checker.problem(&key, Some(address), &allowed, advice);
     }
     if known && transport == Transport::Unix && is_ip(address) {
         let advice = "Use transport = \"tcp\", or an address such as \"/run/app.sock\".";

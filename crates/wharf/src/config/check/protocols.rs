@@ -48,7 +48,7 @@ pub(super) fn check(config: &ListenerConfig, checker: &mut Checker<'_>) {
         checker.problem(
             "limits.on-full",
             Some("reply"),
-            "is not for tls and wss, whose peers could not read it",
+            "is not for tls, wss and quic, whose peers could not read it",
             advice,
         );
     }

@@ -11,13 +11,13 @@ use crate::config::{
     Timeouts,
 };
 
-const KIB: u64 = 1 << 10;
-const GIB: u64 = 1 << 30;
-const MILLISECOND: Duration = Duration::from_millis(1);
+pub(super) const KIB: u64 = 1 << 10;
+pub(super) const GIB: u64 = 1 << 30;
+pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
-const DAY: Duration = Duration::from_hours(24);
-const YEAR: Duration = Duration::from_hours(24 * 365);
+pub(super) const DAY: Duration = Duration::from_hours(24);
+pub(super) const YEAR: Duration = Duration::from_hours(24 * 365);
 /// The longest keep-alive time that Linux takes (`MAX_TCP_KEEPIDLE`, `MAX_TCP_KEEPINTVL`).
 const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);
 /// What Linux keeps in an `int`.
@@ -215,7 +215,12 @@ fn timeouts(timeouts: &Timeouts, checker: &mut Checker<'_>) {
 }
 
 impl Checker<'_> {
-    fn range<T: PartialOrd + Display>(&mut self, key: &str, value: T, range: RangeInclusive<T>) {
+    pub(super) fn range<T: PartialOrd + Display>(
+        &mut self,
+        key: &str,
+        value: T,
+        range: RangeInclusive<T>,
+    ) {
         let allowed = format!("expected {} to {}", range.start(), range.end());
         self.expect(range.contains(&value), key, value, &allowed, "");
     }
@@ -228,7 +233,12 @@ impl Checker<'_> {
     }
 
     /// A time in whole milliseconds.
-    fn time(&mut self, key: &str, time: Option<Duration>, range: RangeInclusive<Duration>) {
+    pub(super) fn time(
+        &mut self,
+        key: &str,
+        time: Option<Duration>,
+        range: RangeInclusive<Duration>,
+    ) {
         let Some(time) = time else { return };
         let (least, most) = (
             format_duration(*range.start()),
@@ -253,7 +263,7 @@ impl Checker<'_> {
         self.time(key, time, range);
     }
 
-    fn size(&mut self, key: &str, size: Option<u64>, range: RangeInclusive<u64>) {
+    pub(super) fn size(&mut self, key: &str, size: Option<u64>, range: RangeInclusive<u64>) {
         let Some(size) = size else { return };
         let (least, most) = (format_size(*range.start()), format_size(*range.end()));
         let allowed = format!("expected {least} to {most}");
