@@ -1,0 +1,117 @@
+//! What meets a peer before any memory is spent on it.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::cookie::{COOKIE, Cookies};
+use crate::hello::{HANDSHAKE, Hello, Ignored, MESSAGE_HEADER};
+use crate::record::RECORD_HEADER;
+
+/// HandshakeType hello_verify_request (RFC 6347 §4.3.2).
+const HELLO_VERIFY_REQUEST: u8 = 3;
+/// DTLS 1.0, which a HelloVerifyRequest names whatever will be spoken (RFC 6347 §4.2.1).
+const DTLS_1_0: [u8; 2] = [0xfe, 0xff];
+/// Bytes of a HelloVerifyRequest's body: version, length of the cookie, cookie.
+const BODY: usize = 2 + 1 + COOKIE;
+/// Bytes of a challenge: fewer than any ClientHello has.
+const CHALLENGE: usize = RECORD_HEADER + MESSAGE_HEADER + BODY;
+
+/// Answers first flights without a state: a ClientHello is challenged to come again with a cookie,
+/// and only a peer that does so, from the same address, is [`Verified`].
+///
+/// Nothing is kept of a peer and nothing is allocated for it before its cookie is good; a challenge
+/// is smaller than what it answers, so that nobody is flooded by way of this server. A ClientHello
+/// has to come in one fragment (RFC 6347 §4.2.3 allows more): its pieces would have to be kept.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use wharf_dtls::{Front, Ignored, Outcome};
+///
+/// let now = Instant::now();
+/// let mut front = Front::new(&[7; 32], Duration::from_secs(30), now);
+/// let from = "192.0.2.1:4433".parse()?;
+/// assert_eq!(front.handle(now, from, b"GET /"), Outcome::Ignored(Ignored::NotDtls));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+#[derive(Debug)]
+pub struct Front {
+    cookies: Cookies,
+    challenge: [u8; CHALLENGE],
+}
+
+/// What becomes of a datagram from a peer without a session.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome<'a> {
+    /// It is not answered.
+    Ignored(Ignored),
+    /// This is to be sent back: a HelloVerifyRequest.
+    Challenge(&'a [u8]),
+    /// The peer has proven its address: a session may begin.
+    Verified(Verified),
+}
+
+/// A ClientHello whose cookie is good; [`Session::accept`](crate::Session::accept) takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    record: Box<[u8]>,
+}
+
+impl Verified {
+    /// The hello inside.
+    pub(crate) fn hello(&self) -> Hello<'_> {
+        Hello::parse(&self.record).expect("it was parsed before")
+    }
+}
+
+impl Front {
+    /// With 32 random bytes that nobody else knows. A cookie is good for one to two `lifetime`s (at
+    /// least 1 ms): long enough for a client to come back, 30 s is usual.
+    pub fn new(secret: &[u8; 32], lifetime: Duration, now: Instant) -> Self {
+        Self {
+            cookies: Cookies::new(secret, lifetime, now),
+            challenge: [0; CHALLENGE],
+        }
+    }
+
+    /// Makes the cookies of the slots after this one with a new secret; those that were made with
+    /// the old one stay good for their time.
+    pub fn rotate(&mut self, secret: &[u8; 32], now: Instant) {
+        self.cookies.rotate(secret, now);
+    }
+
+    /// Judges a datagram that came from `from`, for which there is no session.
+    pub fn handle(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Outcome<'_> {
+        let hello = match Hello::parse(datagram) {
+            Ok(hello) => hello,
+            Err(reason) => return Outcome::Ignored(reason),
+        };
+        // One with a bad cookie is treated like one without (RFC 6347 §4.2.1).
+        if self.cookies.is_good(now, from, &hello) {
+            return Outcome::Verified(Verified {
+                record: hello.record.into(),
+            });
+        }
+        let cookie = self.cookies.make(now, from, &hello);
+        self.write(&hello, &cookie);
+        Outcome::Challenge(&self.challenge)
+    }
+
+    fn write(&mut self, hello: &Hello<'_>, cookie: &[u8; COOKIE]) {
+        let (record, rest) = self.challenge.split_at_mut(RECORD_HEADER);
+        record[0] = HANDSHAKE;
+        record[1..3].copy_from_slice(&DTLS_1_0);
+        // The record's number is that of the ClientHello (RFC 6347 §4.2.1).
+        record[3..11].copy_from_slice(&hello.record_sequence.to_be_bytes());
+        record[11..].copy_from_slice(&((MESSAGE_HEADER + BODY) as u16).to_be_bytes());
+        let (message, body) = rest.split_at_mut(MESSAGE_HEADER);
+        let length = [0, 0, BODY as u8];
+        message[0] = HELLO_VERIFY_REQUEST;
+        message[1..4].copy_from_slice(&length);
+        message[4..6].copy_from_slice(&hello.message_sequence.to_be_bytes());
+        message[6..9].fill(0);
+        message[9..].copy_from_slice(&length);
+        body[..2].copy_from_slice(&DTLS_1_0);
+        body[2] = COOKIE as u8;
+        body[3..].copy_from_slice(cookie);
+    }
+}

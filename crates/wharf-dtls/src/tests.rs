@@ -1,0 +1,8 @@
+//! Clients and servers in memory, on a network that loses, doubles and reorders when it is told to.
+
+mod authority;
+mod front;
+mod handshake;
+mod loss;
+mod net;
+mod records;
