@@ -126,7 +126,9 @@ impl Failure {
             reason::CALLBACK_FAILED => Self::UnknownName,
             reason::PSK_IDENTITY_NOT_FOUND => Self::UnknownPsk,
             reason::READ_TIMEOUT => Self::Unanswered,
-            code if reason::ALERT.contains(&code) => Self::PeerAlert((code - 1000) as u8),
+            code if reason::ALERT.contains(&code) => {
+                Self::PeerAlert(u8::try_from(code - 1000).unwrap_or(u8::MAX))
+            }
             _ => Self::Other(text(stack.unwrap_or(&ErrorStack::get()))),
         }
     }

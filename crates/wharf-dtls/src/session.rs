@@ -158,7 +158,7 @@ impl Session {
     }
 
     /// Takes a datagram from the peer. One that was given before and not read is lost.
-    pub fn handle_datagram(&mut self, now: Instant, datagram: Bytes) {
+    pub fn handle_datagram(&mut self, now: Instant, mut datagram: Bytes) {
         let least = self.expansion.map_or(LEAST, |expansion| expansion.least);
         let sound = record::sound(&datagram, least);
         if sound == 0 {
@@ -167,7 +167,8 @@ impl Session {
         self.longest = self.longest.max(sound.min(MAX_MESSAGE));
         self.unread = true;
         self.more = record::length(&datagram) != Some(sound);
-        self.stream.get_mut().put(datagram.slice(..sound));
+        datagram.truncate(sound);
+        self.stream.get_mut().put(datagram);
         if self.state == State::Handshake && self.drive() {
             self.timer.sent(now);
         }

@@ -4,5 +4,5 @@ mod authority;
 mod front;
 mod handshake;
 mod loss;
-mod net;
+pub(crate) mod net;
 mod records;

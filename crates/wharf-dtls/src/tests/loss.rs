@@ -41,19 +41,18 @@ fn doubled_and_late_datagrams_do_no_harm() {
     assert!(doubled > 50 && late > 50, "{doubled} doubled, {late} late");
 }
 
-/// Waits, for OpenSSL's timer goes by the machine's clock: many handshakes at once, so that they
-/// wait together.
+/// Each datagram of a handshake is lost once, and the third after it too. Waits, for OpenSSL's timer
+/// goes by the machine's clock: all handshakes at once, so that they wait together.
 #[test]
 fn lost_flights_are_sent_again() {
-    let (server, client) = options();
-    let mut pairs: Vec<_> = (0..24)
-        .map(|seed| {
-            let mut dice = Dice(seed);
+    let (mut server, mut client) = options();
+    (server.mtu, client.mtu) = (256, 256);
+    let mut pairs: Vec<_> = (0..12)
+        .map(|which| {
             let mut count = 0;
             Pair::new(&server, &client).with_fate(move |_| {
                 count += 1;
-                // The first datagram of half of them, and then every fourth.
-                if (count == 1 && seed % 2 == 0) || dice.roll(4) == 0 {
+                if count == which + 1 || count == which + 4 {
                     Fate::Lose
                 } else {
                     Fate::Pass
@@ -84,12 +83,12 @@ fn lost_flights_are_sent_again() {
         else {
             break;
         };
-        assert!(began.elapsed() < Duration::from_secs(60), "handshakes end");
+        assert!(began.elapsed() < Duration::from_mins(1), "handshakes end");
         std::thread::sleep(next.saturating_duration_since(clock()));
     }
     assert!(pairs.iter().all(is_open));
     let lost: usize = pairs.iter().map(|pair| pair.lost).sum();
-    assert!(lost > 24, "{lost} were lost");
+    assert!(lost >= 12, "{lost} were lost");
     // Nobody waits for a timer that is not needed any more.
     assert!(pairs.iter().all(|pair| pair.client.deadline().is_none()));
 }

@@ -42,6 +42,8 @@ pub(super) enum Fate {
     Late,
 }
 
+type Fates = Box<dyn FnMut(&[u8]) -> Fate>;
+
 pub(super) struct Pair {
     pub(super) front: Front,
     pub(super) server_context: ServerContext,
@@ -50,7 +52,7 @@ pub(super) struct Pair {
     pub(super) to_server: VecDeque<Bytes>,
     pub(super) to_client: VecDeque<Bytes>,
     pub(super) now: Instant,
-    fate: Box<dyn FnMut(&[u8]) -> Fate>,
+    fate: Fates,
     /// How often each fate but `Pass` has struck.
     pub(super) lost: usize,
     pub(super) doubled: usize,
@@ -59,7 +61,7 @@ pub(super) struct Pair {
 }
 
 #[allow(clippy::disallowed_methods)]
-pub(super) fn clock() -> Instant {
+pub(crate) fn clock() -> Instant {
     Instant::now()
 }
 
