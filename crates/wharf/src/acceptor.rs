@@ -1,6 +1,7 @@
 //! Taking connections from the kernel: wait for room, accept, hand on.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -128,6 +129,27 @@ impl Acceptor {
             Kind::Quic(_) => std::future::pending().await,
             #[cfg(any(test, feature = "testkit"))]
             Kind::Memory(listener) => listener.accept().await,
+        }
+    }
+
+    /// The socket that another process can accept on as well. A listener in memory has none, and a
+    /// socket of QUIC carries connections, which are this process's.
+    pub(crate) fn socket(&self) -> Option<BorrowedFd<'_>> {
+        match &self.kind {
+            Kind::Tcp(listener) => Some(listener.as_fd()),
+            Kind::Unix(listener, _) => Some(listener.as_fd()),
+            #[cfg(feature = "quic")]
+            Kind::Quic(_) => None,
+            #[cfg(any(test, feature = "testkit"))]
+            Kind::Memory(_) => None,
+        }
+    }
+
+    /// The file of its socket, if it has one.
+    pub(crate) fn file(&self) -> Option<&SocketFile> {
+        match &self.kind {
+            Kind::Unix(_, file) => file.as_ref(),
+            _ => None,
         }
     }
 

@@ -156,6 +156,21 @@ pub enum Event {
         /// Whether it is raised or cleared.
         raised: bool,
     },
+    /// A successor accepts from now on, and the server drains.
+    HandedOver {
+        /// How many sockets it has.
+        sockets: usize,
+    },
+    /// The server accepts in the place of its predecessor, which drains.
+    TookOver {
+        /// How many sockets it was given.
+        sockets: usize,
+    },
+    /// A handover failed. The server that had the sockets goes on as before.
+    HandoverFailed {
+        /// Why.
+        error: String,
+    },
     /// The server begins to drain.
     Draining,
     /// The drain is over.

@@ -23,6 +23,7 @@ use crate::listener::Listener;
 use crate::path::Endpoint;
 use crate::reason::Closed;
 use crate::server::{DrainReport, Inner, open, report};
+use crate::sockets::BindError;
 use crate::{Connection, Listen, Stats};
 
 /// No listener of this name.
@@ -294,6 +295,21 @@ impl Handle {
     /// Then nothing of it is in force.
     pub fn apply(&self, config: ServerConfig, deadline: Duration) -> Result<Plan, ApplyError> {
         apply::apply(self, config, deadline)
+    }
+
+    /// Offers the sockets of the listeners to a successor, from now on or as soon as the server runs
+    /// ([`handover`](crate::handover)): a Unix socket at `path`, of mode 0600, on which
+    /// [`Handover::take`](crate::handover::Handover::take) asks. Once a successor is ready, this
+    /// server drains, with the builder's deadline, and [`run`](crate::Server::run) ends.
+    ///
+    /// A second call offers at the new path instead. A server that has inherited its sockets goes on
+    /// with the socket of its predecessor, if that was at `path`.
+    ///
+    /// # Errors
+    /// The socket cannot be made: the first server still offers there, or something else is in the way.
+    pub fn offer_handover(&self, path: impl AsRef<std::path::Path>) -> Result<(), BindError> {
+        let _guard = self.inner.runtime.enter();
+        crate::handover::offer(&self.inner, path.as_ref())
     }
 
     /// Drains the server: stops accepting, tells every handler, says goodbye in each protocol, ends

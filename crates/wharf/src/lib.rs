@@ -56,6 +56,7 @@
 //! | know who is at the other end | [`Connection`], [`Path`] |
 //! | read options from TOML or a URL, check them, plan a change | [`config`] |
 //! | change, inspect, suspend, drain what runs | [`Handle`] |
+//! | replace the program without losing a connection | [`handover`] |
 //! | hear what happens | [`events`], [`Handle::stats`], [`Handle::health`], module `prometheus` (feature `prometheus`) |
 //! | test without a network | module `testkit` (feature `testkit`) |
 //! | use a part alone, on any byte connection | [`proxy`], [`tls`], [`websocket`], [`sockets`] |
@@ -103,6 +104,7 @@ mod gate;
 mod gate_tests;
 mod handle;
 mod handlers;
+pub mod handover;
 mod hooks;
 mod layer;
 mod link;

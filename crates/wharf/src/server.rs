@@ -22,9 +22,10 @@ pub(crate) use monitor::Health as HealthState;
 
 use crate::Handle;
 use crate::config::ServerConfig;
-use crate::events::Events;
+use crate::events::{Event, Events};
 use crate::gate::Gate;
 use crate::handlers::Handlers;
+use crate::handover::{self, HandoverError, Handovers};
 use crate::hooks::Hooks;
 use crate::listener::Listener;
 use crate::memory::Budget;
@@ -42,6 +43,9 @@ pub(crate) struct Inner {
     /// Handlers for listeners that a configuration adds, by name.
     pub(crate) handlers: BTreeMap<String, Handlers>,
     pub(crate) health: HealthState,
+    pub(crate) handovers: Handovers,
+    /// How long a drain that nobody else sets a deadline for may take.
+    pub(crate) drain_deadline: Duration,
     state: Mutex<State>,
     /// Held while the configuration changes: one change sees all of those before it.
     changing: Mutex<()>,
@@ -110,7 +114,6 @@ impl Inner {
 #[must_use = "a server accepts connections only while it runs"]
 pub struct Server {
     inner: Arc<Inner>,
-    drain_deadline: Duration,
 }
 
 impl Server {
@@ -128,12 +131,21 @@ impl Server {
     /// with the builder's deadline.
     ///
     /// Dropping the future stops the listeners; connections that are there go on by themselves.
+    ///
+    /// A server with [inherited](Builder::inherit) sockets [takes over](Self::take_over) first, if it
+    /// has not yet; when the predecessor refuses, it logs why and ends at once.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> DrainReport {
         let handle = self.handle();
+        if let Err(error) = self.take_over().await {
+            tracing::error!(%error, "not taken over");
+            let error = error.to_string();
+            self.inner.events.emit(|| Event::HandoverFailed { error });
+            return handle.drain(Duration::ZERO).await;
+        }
         self.start();
         let mut drained = self.inner.drained.subscribe();
         tokio::select! {
-            () = shutdown => handle.drain(self.drain_deadline).await,
+            () = shutdown => handle.drain(self.inner.drain_deadline).await,
             report = report(&mut drained) => report,
         }
     }
@@ -141,6 +153,20 @@ impl Server {
     /// Accepts connections until a handle drains the server.
     pub async fn run(self) -> DrainReport {
         self.run_until(std::future::pending()).await
+    }
+
+    /// Tells the predecessor that this server is ready, and waits until it has stopped accepting.
+    /// Then [`run`](Self::run) must follow soon. It needs to be called only by who wants the error.
+    /// Without [inherited](Builder::inherit) sockets, or the second time, it does nothing.
+    ///
+    /// A predecessor that has died, or does not answer within 5 s, is not waited for.
+    ///
+    /// # Errors
+    /// The predecessor refuses and goes on as before: this server has been built too late (60 s after
+    /// the sockets were taken), or the predecessor's listeners have changed, or it stops. Or it is gone
+    /// and the file of a Unix listener with it.
+    pub async fn take_over(&self) -> Result<(), HandoverError> {
+        handover::take_over(&self.inner).await
     }
 
     fn start(&self) {
@@ -151,6 +177,7 @@ impl Server {
             listener.start();
         }
         drop(state);
+        self.inner.handovers.start(&self.inner);
         let monitor = tokio::spawn(monitor::run(Arc::downgrade(&self.inner)));
         *self
             .inner
@@ -180,6 +207,7 @@ impl Drop for Server {
         for listener in self.inner.listeners() {
             listener.stop();
         }
+        self.inner.handovers.stop();
         if let Some(task) = self
             .inner
             .health

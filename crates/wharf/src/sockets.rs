@@ -33,6 +33,7 @@ mod options;
 mod owner;
 mod unix;
 
+pub(crate) use bind::share;
 pub use bind::{Listening, bind, connect_socket, from_tcp, from_udp, from_unix};
 pub use error::{BindError, Occupant};
 pub use exhaustion::{AcceptError, Backoff, ReservedDescriptor, classify};

@@ -10,7 +10,7 @@ use crate::acceptor::Acceptor;
 use crate::config::{Address, Change, ListenerConfig, Plan, Problem, Problems, ServerConfig};
 use crate::listener::Listener;
 use crate::reason::Closed;
-use crate::server::{announce, check, drain_these, open, sockets_of};
+use crate::server::{Inner, announce, check, drain_these, open, sockets_of};
 use crate::sockets::BindError;
 
 /// Why a configuration is not in force; nothing of it is.
@@ -29,6 +29,10 @@ pub(super) fn apply(
     let _turn = inner.turn();
     if inner.draining.is_cancelled() {
         let allowed = "expected a server that is not draining";
+        return Err(Problems(vec![Problem::new("listeners", allowed)]).into());
+    }
+    if inner.handovers.is_pending() {
+        let allowed = "expected a server that has taken over from its predecessor";
         return Err(Problems(vec![Problem::new("listeners", allowed)]).into());
     }
     check(&config, &|name: &str| handle.is_bound_elsewhere(name))?;
@@ -65,7 +69,7 @@ pub(super) fn apply(
             problems.push(problem);
             continue;
         }
-        let (acceptors, failed) = rebind(name, &listener, wanted);
+        let (acceptors, failed) = rebind(inner, name, &listener, wanted);
         problems.extend(failed);
         rebound.push((listener, acceptors));
     }
@@ -132,6 +136,7 @@ pub(super) fn apply(
 /// The sockets of a listener by a new configuration: those of addresses that stay are taken over,
 /// with the options that can change on a bound socket.
 fn rebind(
+    inner: &Inner,
     name: &str,
     listener: &Listener,
     wanted: &ListenerConfig,
@@ -170,7 +175,7 @@ fn rebind(
             Err(error) => problems.push(not_bound(name, &error)),
         }
     }
-    let (bound, failed) = sockets_of(name, &new, Vec::new());
+    let (bound, failed) = sockets_of(&inner.handovers, name, &new, Vec::new());
     acceptors.extend(bound);
     problems.extend(failed);
     (acceptors, problems)

@@ -9,6 +9,7 @@ use crate::config::Transport;
 use crate::config::{ListenerConfig, Problem, Problems, ServerConfig};
 use crate::events::Event;
 use crate::handlers::Handlers;
+use crate::handover::{Handovers, Shared};
 use crate::listen::Foreign;
 use crate::listener::{Listener, compile};
 use crate::owner::Owner;
@@ -61,7 +62,7 @@ pub(crate) fn open(
         let key = format!("listeners.{name}.transport");
         problems.push(Problem::new(key, allowed).given(config.transport.label()));
     }
-    let (acceptors, failed) = sockets_of(name, &config, foreign);
+    let (acceptors, failed) = sockets_of(&inner.handovers, name, &config, foreign);
     problems.extend(failed);
     let live = match compile(name, config, &handlers, None) {
         Ok(live) => live,
@@ -92,8 +93,10 @@ pub(crate) fn open(
     Ok(listener)
 }
 
-/// Binds the addresses of `config` and adopts foreign sockets. Every address is tried.
+/// Binds the addresses of `config`, or takes the predecessor's sockets, and adopts foreign ones. Every
+/// address is tried.
 pub(crate) fn sockets_of(
+    handovers: &Handovers,
     name: &str,
     config: &ListenerConfig,
     foreign: Vec<Foreign>,
@@ -101,13 +104,17 @@ pub(crate) fn sockets_of(
     let mut acceptors = Vec::new();
     let mut problems = Vec::new();
     for address in &config.bind {
-        let bound = sockets::bind(
-            address,
-            config.transport,
-            &config.accept,
-            &config.socket,
-            &config.unix,
-        );
+        let (transport, accept, socket) = (config.transport, &config.accept, &config.socket);
+        let share =
+            |Shared {
+                 socket: fd, file, ..
+             }| { sockets::share(fd, file, address, transport, accept, socket) };
+        let shared = handovers.listening(name, address);
+        let bound = if shared.is_empty() {
+            sockets::bind(address, transport, accept, socket, &config.unix)
+        } else {
+            shared.into_iter().map(share).collect()
+        };
         match bound {
             Ok(bound) => {
                 for listening in bound {

@@ -15,6 +15,7 @@ use crate::config::{HealthOptions, Problem, Problems, ServerConfig, ServerLimits
 use crate::events::{Event, Events, Hook};
 use crate::gate::Gate;
 use crate::handlers::{Handler, Handlers, Outcome};
+use crate::handover::{Handover, Handovers};
 use crate::hooks::{Admit, Arriving, HelloChoice, Hooks};
 use crate::listen::Foreign;
 use crate::memory::Budget;
@@ -41,6 +42,7 @@ pub struct Builder {
     hooks: Hooks,
     events: Vec<Hook>,
     drain_deadline: Option<Duration>,
+    inherited: Option<Handover>,
     problems: Vec<Problem>,
 }
 
@@ -143,7 +145,16 @@ impl Builder {
         self
     }
 
-    /// How long [`run_until`](Server::run_until) waits for connections to end. Default 30 s.
+    /// Listens on the sockets of the server that runs, where it has those that this one would bind
+    /// ([`handover`](crate::handover)). It goes on to accept until this one is ready.
+    #[must_use]
+    pub fn inherit(mut self, predecessor: impl Into<Option<Handover>>) -> Self {
+        self.inherited = predecessor.into();
+        self
+    }
+
+    /// How long [`run_until`](Server::run_until) waits for connections to end, and a server that a
+    /// successor has taken over from. Default 30 s.
     #[must_use]
     pub fn drain_deadline(mut self, deadline: Duration) -> Self {
         self.drain_deadline = Some(deadline);
@@ -173,6 +184,8 @@ impl Builder {
             runtime,
             handlers: self.handlers,
             health: HealthState::new(&config.health),
+            handovers: Handovers::new(self.inherited),
+            drain_deadline: self.drain_deadline.unwrap_or(Duration::from_secs(30)),
             changing: Mutex::new(()),
             state: Mutex::new(State {
                 config: ServerConfig {
@@ -204,10 +217,8 @@ impl Builder {
             return Err(Problems(problems).into());
         }
         inner.state().listeners = listeners;
-        let drain_deadline = self.drain_deadline.unwrap_or(Duration::from_secs(30));
         Ok(Server {
             inner: Arc::new(inner),
-            drain_deadline,
         })
     }
 }

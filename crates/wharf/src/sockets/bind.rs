@@ -181,6 +181,22 @@ fn bind_udp(
     from_udp(socket.into(), options)
 }
 
+/// Listens with a socket that another process listens on too, and with its file.
+pub(crate) fn share(
+    fd: OwnedFd,
+    file: Option<SocketFile>,
+    address: &Address,
+    transport: Transport,
+    accept: &AcceptOptions,
+    options: &SocketOptions,
+) -> Result<Listening, BindError> {
+    let listening = adopt(fd, address, transport, accept, options)?;
+    Ok(match listening {
+        Listening::Unix(listener, None) => Listening::Unix(listener, file),
+        other => other,
+    })
+}
+
 /// Listens with an inherited socket, after a look at what it is.
 fn adopt(
     fd: OwnedFd,

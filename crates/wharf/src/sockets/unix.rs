@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use rustix::fs::{CWD, Mode, RenameFlags, fchmod, renameat_with};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -17,20 +17,45 @@ use super::{BindError, Occupant, owner};
 use crate::config::{AcceptOptions, UnixOptions};
 
 /// Which file: device and inode number.
-type Identity = (u64, u64);
+pub(crate) type Identity = (u64, u64);
 
-/// A socket file that was made here. Dropping it removes the file, unless another one has taken its
-/// place.
+/// The file of a socket that listens here. Dropping it removes the file, unless another one has
+/// taken its place or another process the socket.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
     identity: Identity,
+    /// Whether it is this process that removes it.
+    ours: AtomicBool,
 }
 
 impl SocketFile {
+    /// The file of a socket that another process made, which still removes it.
+    pub(crate) fn of_another(path: PathBuf, identity: Identity) -> Self {
+        Self {
+            path,
+            identity,
+            ours: AtomicBool::new(false),
+        }
+    }
+
     /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Whether the path still leads to it.
+    pub(crate) fn is_there(&self) -> bool {
+        identity(&self.path).is_ok_and(|found| found == self.identity)
+    }
+
+    /// Says whether it is this process that removes it.
+    pub(crate) fn own(&self, ours: bool) {
+        self.ours.store(ours, Ordering::SeqCst);
     }
 
     /// Makes a new listening socket, with other options, in the place of this one: clients find one
@@ -47,7 +72,7 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|found| found == self.identity) {
+        if self.ours.load(Ordering::SeqCst) && self.is_there() {
             // What cannot be removed is stale, and the next start replaces it.
             let _ = fs::remove_file(&self.path);
         }
@@ -117,7 +142,12 @@ fn bind_beside(socket: &Socket, path: &Path) -> io::Result<SocketFile> {
         match socket.bind(&SockAddr::unix(&path)?) {
             Ok(()) => {
                 let identity = identity(&path)?;
-                return Ok(SocketFile { path, identity });
+                let ours = AtomicBool::new(true);
+                return Ok(SocketFile {
+                    path,
+                    identity,
+                    ours,
+                });
             }
             // Left by a process of the same number that was killed; each turn tries another name.
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}

@@ -1,0 +1,229 @@
+//! The predecessor's side.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
+
+use super::channel::Channel;
+use super::protocol::{
+    ANSWER_WITHIN, Item, MAX_DESCRIPTORS, MAX_SOCKETS, READY_WITHIN, Said, VERSION,
+};
+use super::{HandoverError, Shared};
+use crate::Handle;
+use crate::acceptor::Acceptor;
+use crate::config::{AcceptOptions, Address, SocketOptions, Transport, UnixOptions};
+use crate::events::Event;
+use crate::server::Inner;
+use crate::sockets::{self, AcceptError, Backoff, BindError, Listening, SocketFile};
+
+/// A socket on which successors ask.
+pub(super) struct Offer {
+    listener: UnixListener,
+    file: Option<SocketFile>,
+    path: String,
+}
+
+impl Offer {
+    /// On the predecessor's socket, or on one that is made at `path`.
+    pub(super) fn new(path: &Path, shared: Option<Shared>) -> Result<Self, BindError> {
+        let address = Address::Path(path.to_owned());
+        let (accept, socket) = (AcceptOptions::default(), SocketOptions::default());
+        let unix = UnixOptions {
+            mode: 0o600,
+            ..UnixOptions::default()
+        };
+        let transport = Transport::Unix;
+        let listening = match shared {
+            Some(Shared {
+                socket: fd, file, ..
+            }) => vec![sockets::share(
+                fd, file, &address, transport, &accept, &socket,
+            )?],
+            None => sockets::bind(&address, transport, &accept, &socket, &unix)?,
+        };
+        let failed = |source| BindError::Address {
+            address: address.clone(),
+            source,
+        };
+        match listening.into_iter().next() {
+            Some(Listening::Unix(listener, file)) => Ok(Self {
+                listener: UnixListener::from_std(listener).map_err(failed)?,
+                file,
+                path: path.to_string_lossy().into_owned(),
+            }),
+            _ => Err(failed(std::io::ErrorKind::Unsupported.into())),
+        }
+    }
+
+    pub(super) fn file(&self) -> Option<&SocketFile> {
+        self.file.as_ref()
+    }
+}
+
+/// Serves one successor after the other until one has taken over or the server drains.
+pub(super) async fn run(inner: Arc<Inner>, offer: Offer) {
+    let mut backoff = Backoff::new();
+    loop {
+        let accepted = tokio::select! {
+            () = inner.draining.cancelled() => return,
+            accepted = offer.listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                backoff.succeeded();
+                match give(&inner, &offer, stream).await {
+                    Ok(sockets) => {
+                        tracing::info!(sockets, "handed over");
+                        inner.events.emit(|| Event::HandedOver { sockets });
+                        return;
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "not handed over, serving on");
+                        let error = error.to_string();
+                        inner.events.emit(|| Event::HandoverFailed { error });
+                    }
+                }
+            }
+            Err(error) if sockets::classify(&error) == AcceptError::Transient => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept successors");
+                if timeout(backoff.failed(), inner.draining.cancelled())
+                    .await
+                    .is_ok()
+                {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Gives the sockets to one successor; says how many.
+async fn give(
+    inner: &Arc<Inner>,
+    offer: &Offer,
+    stream: UnixStream,
+) -> Result<usize, HandoverError> {
+    let channel = Channel::new(stream);
+    let given = tokio::select! {
+        () = inner.draining.cancelled() => Err(HandoverError::Overtaken("the server stops")),
+        given = prepare(inner, offer, &channel) => given,
+    };
+    let given = match given {
+        Ok(given) => given,
+        Err(error) => {
+            // Who has hung up does not hear it.
+            let reason = error.to_string();
+            let _ = channel.send(&Said::No { reason }, &[]).await;
+            return Err(error);
+        }
+    };
+    let own = |ours| {
+        let files = given.iter().filter_map(|acceptor| acceptor.file());
+        files.chain(&offer.file).for_each(|file| file.own(ours));
+    };
+    own(false);
+    if let Err(error) = channel.send(&Said::Done, &[]).await {
+        own(true);
+        return Err(error);
+    }
+    // Whoever is accepted up to here is served here, and told that the server drains.
+    for listener in inner.listeners() {
+        listener.stop();
+    }
+    let deadline = inner.drain_deadline;
+    let handle = Handle::new(inner.clone());
+    inner
+        .runtime
+        .spawn(async move { handle.drain(deadline).await });
+    Ok(given.len() + 1)
+}
+
+/// Shows the sockets and waits until the successor is ready to accept on them.
+async fn prepare(
+    inner: &Inner,
+    offer: &Offer,
+    channel: &Channel,
+) -> Result<Vec<Arc<Acceptor>>, HandoverError> {
+    channel.judge()?;
+    match channel.recv(ANSWER_WITHIN, "request").await?.0 {
+        Said::Take { version: VERSION } => {}
+        Said::Take { version } => {
+            let garbage = format!("version {version} of the protocol, which is at {VERSION}");
+            return Err(HandoverError::Garbage(garbage));
+        }
+        other => return Err(HandoverError::Garbage(format!("{other:?} is not due"))),
+    }
+    let shown = show(inner, offer, channel).await?;
+    match channel.recv(READY_WITHIN, "readiness").await?.0 {
+        Said::Ready => {}
+        other => return Err(HandoverError::Garbage(format!("{other:?} is not due"))),
+    }
+    let now: Vec<_> = listening(inner).into_iter().map(|(_, one)| one).collect();
+    // A connection may wait where the successor does not listen.
+    let same = |(then, now): (&Weak<Acceptor>, &Arc<Acceptor>)| then.as_ptr() == Arc::as_ptr(now);
+    if shown.len() != now.len() || !shown.iter().zip(&now).all(same) {
+        let why = "the listeners changed meanwhile";
+        return Err(HandoverError::Overtaken(why));
+    }
+    Ok(now)
+}
+
+/// Sends the sockets. They are not held: one that is closed meanwhile is closed.
+async fn show(
+    inner: &Inner,
+    offer: &Offer,
+    channel: &Channel,
+) -> Result<Vec<Weak<Acceptor>>, HandoverError> {
+    let listening = listening(inner);
+    let mut all: Vec<(Item, BorrowedFd<'_>)> = vec![(
+        Item {
+            listener: None,
+            address: None,
+            bound: offer.path.clone(),
+            file: offer.file.as_ref().map(SocketFile::identity),
+        },
+        offer.listener.as_fd(),
+    )];
+    for (listener, acceptor) in &listening {
+        let Some(socket) = acceptor.socket() else {
+            continue;
+        };
+        let item = Item {
+            listener: Some(listener.to_string()),
+            address: acceptor.address.as_ref().map(ToString::to_string),
+            bound: acceptor.local().to_string(),
+            file: acceptor.file().map(SocketFile::identity),
+        };
+        all.push((item, socket));
+    }
+    if all.len() > MAX_SOCKETS {
+        return Err(HandoverError::TooMuch);
+    }
+    let mut left = all.len();
+    for some in all.chunks(MAX_DESCRIPTORS) {
+        left -= some.len();
+        let (sockets, descriptors): (Vec<_>, Vec<_>) = some.iter().cloned().unzip();
+        let said = Said::Sockets {
+            sockets,
+            more: left > 0,
+        };
+        channel.send(&said, &descriptors).await?;
+    }
+    let shown = listening.iter().map(|(_, one)| Arc::downgrade(one));
+    Ok(shown.collect())
+}
+
+/// All that the server accepts on, with the name of the listener, in a fixed order.
+fn listening(inner: &Inner) -> Vec<(Arc<str>, Arc<Acceptor>)> {
+    let listeners = inner.listeners();
+    let all = listeners.iter().flat_map(|listener| {
+        let name = listener.owner.name.clone();
+        let acceptors = listener.acceptors().into_iter();
+        acceptors.map(move |acceptor| (name.clone(), acceptor))
+    });
+    all.collect()
+}
