@@ -37,6 +37,25 @@ pub enum Ignored {
     Sequence,
 }
 
+impl Ignored {
+    /// A short name that does not change, for logs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NotDtls => "not-dtls",
+            Self::NotHello => "not-hello",
+            Self::Fragmented => "fragmented",
+            Self::Malformed => "malformed",
+            Self::Sequence => "sequence",
+        }
+    }
+}
+
+/// Whether a datagram begins like a client's first flight: who has a session and sends this, with a
+/// good cookie, begins anew (RFC 6347 §4.2.8).
+pub fn is_hello(datagram: &[u8]) -> bool {
+    Hello::parse(datagram).is_ok()
+}
+
 /// A view of a ClientHello that is one whole message in one whole record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hello<'a> {

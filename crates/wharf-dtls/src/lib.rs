@@ -50,7 +50,7 @@ mod timer;
 pub use client::{ClientContext, ServerName};
 pub use error::{ConfigError, Failure};
 pub use front::{Front, Outcome, Verified};
-pub use hello::Ignored;
+pub use hello::{Ignored, is_hello};
 pub use options::{
     ClientAuth, ClientOptions, DEFAULT_MTU, Identity, MTU_RANGE, Psk, ServerOptions,
 };

@@ -29,16 +29,19 @@ impl Memory {
         self.incoming = Some(datagram);
     }
 
-    /// The next datagram to send, once.
-    pub(crate) fn take(&mut self) -> Option<&[u8]> {
-        if self.taken == self.ends.len() {
-            self.clear();
-            return None;
-        }
+    /// The next datagram to send.
+    pub(crate) fn next(&self) -> Option<&[u8]> {
+        let end = *self.ends.get(self.taken)?;
         let start = self.taken.checked_sub(1).map_or(0, |last| self.ends[last]);
-        let end = self.ends[self.taken];
-        self.taken += 1;
         Some(&self.outgoing[start..end])
+    }
+
+    /// The next datagram was sent.
+    pub(crate) fn sent(&mut self) {
+        self.taken += 1;
+        if self.taken >= self.ends.len() {
+            self.clear();
+        }
     }
 
     /// How many datagrams were written since the last time that all were taken.

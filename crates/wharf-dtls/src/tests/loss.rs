@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::net::{Fate, Pair, clock, options};
+use super::net::{Fate, Pair, clock, next, options};
 
 /// Numbers that are different each time and the same in each run.
 struct Dice(u64);
@@ -99,7 +99,7 @@ fn a_lost_first_hello_does_not_cost_the_server_hello() {
     // with number 1, which the challenge had, the client would drop it.
     let (server, client) = options();
     let mut pair = Pair::new(&server, &client);
-    let mut lost = pair.client.transmit().unwrap().to_vec();
+    let mut lost = next(&mut pair.client).unwrap().to_vec();
     // The retransmission, without the wait for it.
     lost[10] = 1;
     pair.to_server.push_back(lost.into());
@@ -109,7 +109,7 @@ fn a_lost_first_hello_does_not_cost_the_server_hello() {
     let challenge = pair.to_client.pop_front().unwrap();
     assert_eq!(challenge[5..11], [0, 0, 0, 0, 0, 1]);
     pair.client.handle_datagram(pair.now, challenge);
-    let mut second = pair.client.transmit().unwrap().to_vec();
+    let mut second = next(&mut pair.client).unwrap().to_vec();
     second[10] = 2;
     pair.serve(second.into());
     let flight = pair.server().transmit().unwrap();

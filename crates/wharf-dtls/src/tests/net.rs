@@ -97,11 +97,11 @@ impl Pair {
     /// Moves what the sessions have written onto the network.
     pub(super) fn collect(&mut self) {
         let mut written = Vec::new();
-        while let Some(datagram) = self.client.transmit() {
-            written.push((0, Bytes::copy_from_slice(datagram)));
+        while let Some(datagram) = next(&mut self.client) {
+            written.push((0, datagram));
         }
-        while let Some(datagram) = self.server.as_mut().and_then(Session::transmit) {
-            written.push((1, Bytes::copy_from_slice(datagram)));
+        while let Some(datagram) = self.server.as_mut().and_then(next) {
+            written.push((1, datagram));
         }
         for (from, datagram) in written {
             self.travel(from, datagram);
@@ -204,6 +204,13 @@ impl Pair {
             .and_then(|server| server.recv(&mut buffer).err());
         (self.client.recv(&mut buffer).err(), server)
     }
+}
+
+/// The next datagram that a session has written.
+pub(super) fn next(session: &mut Session) -> Option<Bytes> {
+    let datagram = Bytes::copy_from_slice(session.transmit()?);
+    session.sent();
+    Some(datagram)
 }
 
 /// All messages that a session has, and how it ended.

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::net::{Pair, drain, options};
+use super::net::{Pair, drain, next, options};
 use crate::{Received, SendError, Session};
 
 fn open() -> Pair {
@@ -12,11 +12,7 @@ fn open() -> Pair {
 
 /// What a session has written, one datagram each.
 fn written(session: &mut Session) -> Vec<Bytes> {
-    let mut datagrams = Vec::new();
-    while let Some(datagram) = session.transmit() {
-        datagrams.push(Bytes::copy_from_slice(datagram));
-    }
-    datagrams
+    std::iter::from_fn(|| next(session)).collect()
 }
 
 #[test]
@@ -179,6 +175,8 @@ fn close_notify_ends_both_sides_whoever_begins() {
         first.send(b"last words").unwrap();
         first.close();
         assert_eq!(first.send(b"more"), Err(SendError::NotOpen));
+        second.send(b"under way").unwrap();
+        let under_way = written(second).remove(0);
         let mut heard = Vec::new();
         for datagram in written(first) {
             second.handle_datagram(now, datagram);
@@ -193,7 +191,12 @@ fn close_notify_ends_both_sides_whoever_begins() {
             ]
         );
         assert!(second.is_closed_by_peer() && !second.is_open());
-        assert_eq!(written(second).len(), 1, "close_notify is answered");
+        first.handle_datagram(now, under_way);
+        assert_eq!(drain(first).0, [b"under way"]);
+        let answer = written(second);
+        assert_eq!(answer.len(), 1, "close_notify is answered");
+        first.handle_datagram(now, answer[0].clone());
+        assert_eq!(first.recv(&mut BytesMut::new()), Ok(Received::Closed));
         assert_eq!(second.recv(&mut BytesMut::new()), Ok(Received::Closed));
     }
 }
