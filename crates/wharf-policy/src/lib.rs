@@ -15,6 +15,7 @@
 //! | [`prefix`] | whether a source prefix is within its rate, in fixed memory for any number of sources |
 //! | [`pace`] | whether a sender holds its connection by sending too slowly |
 //! | [`health`] | how well a server does, from its counters, with hysteresis |
+//! | [`backoff`] | when to try again what has failed |
 //! | [`alarm`] | whether a number is alarming, told at most once a cool-down |
 //! | [`repeat`] | whether an event deserves a log line |
 //! | [`quota`] | whether a user, and the server, have room for one more |
@@ -65,6 +66,7 @@
 pub mod access;
 pub mod address;
 pub mod alarm;
+pub mod backoff;
 pub mod bucket;
 pub mod concurrency;
 pub mod health;
@@ -79,6 +81,7 @@ pub mod repeat;
 pub use access::{AccessRules, IdentityRules, Verdict};
 pub use address::{AddressClass, Tier};
 pub use alarm::{Alarm, AlarmChange, AlarmState};
+pub use backoff::{Backoff, BackoffRules};
 pub use bucket::TokenBucket;
 pub use concurrency::{Entered, Full, PrefixSlots, PrefixSlotsLimits};
 pub use health::{Health, HealthMeter, HealthRules};

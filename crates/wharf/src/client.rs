@@ -1,42 +1,55 @@
 //! Connections that we make: the same shapes, options, counters and control as those that come.
 
 mod builder;
+mod check;
 mod dial;
 mod error;
+mod establish;
 mod handshake;
 mod options;
+mod race;
+mod rules;
 mod target;
+mod tries;
+mod ways;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OnceCell, broadcast};
+use arc_swap::ArcSwap;
+use tokio::sync::broadcast;
 
 pub use builder::ClientBuilder;
 pub use error::{Attempt, AttemptError, ConnectError, Stage};
+use establish::{not_bytes, not_messages};
 pub use options::{ClientOptions, ClientTimeouts, ClientWebSocket, ProxiedClient, SendProxy};
-use target::{Place, Target};
+use rules::Rules;
+use target::{Place, Site, Target};
+pub use tries::AttemptStats;
+use tries::Tries;
+use ways::Ways;
 
-use crate::admission::Ready;
-use crate::config::{Problem, Problems};
-use crate::connection::{Arrived, Connection, Places, Shared};
-use crate::events::{Event, State};
+use crate::connection::Connection;
+use crate::events::Event;
 use crate::owner::Owner;
-use crate::path::Endpoint;
-use crate::reason::{Closed, Refusal};
+use crate::reason::Closed;
 use crate::server::{DrainReport, drain_owners};
-use crate::tls::{ClientTls, TlsError};
-use crate::wire::{Socket, Wire};
+use crate::wire::Socket;
 use crate::{Filter, Messages, Stats, Stream};
 
 /// Makes connections. Cheap to clone; its connections go on when it is dropped.
 ///
 /// | URL | connects to |
 /// |---|---|
-/// | `tcp://host:port`, `tls://host:port` | a host; each address of its name is tried in turn |
+/// | `tcp://host:port`, `tls://host:port` | a host, an address or a name |
 /// | `ws://host[:port]/path?query`, `wss://…` | a WebSocket server |
 /// | `unix:/run/app.sock`, `unix:@name` | a Unix socket |
 /// | `tls+unix:…`, `ws+unix:…?path=/chat`, `wss+unix:…` | the same over a Unix socket; its name is `localhost` |
+///
+/// Between the addresses of a name there is a race, as RFC 8305 ("Happy Eyeballs") has it: IPv6 and
+/// IPv4 in turn, the next one [`attempt_delay`](ClientTimeouts::attempt_delay) after the one before,
+/// and the first that answers wins. A URL may name up to 16 hosts, `tls://a.example:5061,b.example:5061`:
+/// the next one is tried when a host cannot be reached or its handshakes fail.
 ///
 /// ```
 /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -65,17 +78,9 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     owner: Arc<Owner>,
-    options: ClientOptions,
-    tls: OnceCell<ClientTls>,
-}
-
-impl Inner {
-    /// TLS, made when it is first needed.
-    async fn tls(&self) -> Result<&ClientTls, TlsError> {
-        self.tls
-            .get_or_try_init(|| async { ClientTls::new(&self.options.tls) })
-            .await
-    }
+    rules: ArcSwap<Rules>,
+    ways: Ways,
+    tries: Tries,
 }
 
 impl Client {
@@ -90,11 +95,7 @@ impl Client {
     /// # Errors
     /// [`ConnectError`].
     pub async fn connect(&self, url: &str) -> Result<Stream, ConnectError> {
-        let target = Target::parse(url)?;
-        let (ready, connection) = Box::pin(self.dial(&target)).await?;
-        ready
-            .into_stream(connection)
-            .ok_or_else(|| not_bytes(&target))
+        self.0.stream(&Target::parse(url)?).await
     }
 
     /// Connects to a WebSocket (`ws`, `wss`), and speaks messages.
@@ -102,15 +103,7 @@ impl Client {
     /// # Errors
     /// [`ConnectError`].
     pub async fn connect_messages(&self, url: &str) -> Result<Messages, ConnectError> {
-        let target = Target::parse(url)?;
-        let (ready, connection) = if target.transport.has_messages() {
-            Box::pin(self.dial(&target)).await?
-        } else {
-            return Err(not_messages(&target));
-        };
-        ready
-            .into_messages(connection)
-            .ok_or_else(|| not_messages(&target))
+        self.0.messages(&Target::parse(url)?).await
     }
 
     /// As [`connect`](Self::connect), over a connection that was made elsewhere. The URL says what
@@ -123,11 +116,8 @@ impl Client {
         socket: impl Into<Socket>,
         url: &str,
     ) -> Result<Stream, ConnectError> {
-        let target = Target::parse(url)?;
-        let (ready, connection) = Box::pin(self.adopt(socket.into(), &target)).await?;
-        ready
-            .into_stream(connection)
-            .ok_or_else(|| not_bytes(&target))
+        let (ready, connection) = self.0.adopt(socket.into(), &Target::parse(url)?).await?;
+        ready.into_stream(connection).ok_or_else(not_bytes)
     }
 
     /// As [`connect_messages`](Self::connect_messages), over a connection that was made elsewhere.
@@ -140,81 +130,9 @@ impl Client {
         url: &str,
     ) -> Result<Messages, ConnectError> {
         let target = Target::parse(url)?;
-        let (ready, connection) = if target.transport.has_messages() {
-            Box::pin(self.adopt(socket.into(), &target)).await?
-        } else {
-            return Err(not_messages(&target));
-        };
-        ready
-            .into_messages(connection)
-            .ok_or_else(|| not_messages(&target))
-    }
-
-    // Boxed by its callers: the state of the handshakes is large, and short-lived.
-    async fn dial(&self, target: &Target) -> Result<(Ready, Connection), ConnectError> {
-        let mut dial = Dial::begin(&self.0.owner)?;
-        match dial::reach(&target.place, &self.0.options).await {
-            Ok((socket, peer)) => self.complete(dial, target, socket, peer).await,
-            Err(error) => {
-                dial.outcome = error.reason();
-                Err(error)
-            }
-        }
-    }
-
-    async fn adopt(
-        &self,
-        socket: Socket,
-        target: &Target,
-    ) -> Result<(Ready, Connection), ConnectError> {
-        let dial = Dial::begin(&self.0.owner)?;
-        // A socket without a peer fails at the first use.
-        let peer = socket.peer().unwrap_or(Endpoint::Unix(None));
-        self.complete(dial, target, socket, peer).await
-    }
-
-    /// The handshakes on a connected socket.
-    async fn complete(
-        &self,
-        mut dial: Dial<'_>,
-        target: &Target,
-        socket: Socket,
-        peer: Endpoint,
-    ) -> Result<(Ready, Connection), ConnectError> {
-        let arrived = Arrived {
-            id: dial.id,
-            transport: target.transport,
-            peer,
-            // A socket that is reset already has no address; its first use tells.
-            local: socket.local().unwrap_or(Endpoint::Unix(None)),
-            credentials: socket.credentials(),
-            descriptor: socket.descriptor(),
-        };
-        // From here on the connection counts itself.
-        dial.outcome = None;
-        let hold = Shared::arrive(&self.0.owner, arrived, Places::default());
-        let shared = hold.shared();
-        if self.0.owner.connections.is_closed() {
-            // It was dialled before the drain began, which does not wait for it.
-            shared.count_as(Refusal::Stopped);
-            shared.tell(State::Failed(Refusal::Stopped));
-            return Err(ConnectError::Draining);
-        }
-        let connection = Connection::new(shared.clone());
-        let wire = Wire::new(socket, hold.clone());
-        match handshake::all(&self.0, target, wire, &connection).await {
-            Ok(ready) => {
-                shared.accept();
-                Ok((ready, connection))
-            }
-            Err(error) => {
-                if let Some(reason) = error.reason() {
-                    shared.count_as(reason);
-                    shared.tell(State::Failed(reason));
-                }
-                Err(error)
-            }
-        }
+        target.has_messages()?;
+        let (ready, connection) = self.0.adopt(socket.into(), &target).await?;
+        ready.into_messages(connection).ok_or_else(not_messages)
     }
 
     /// Its name in events and logs.
@@ -226,6 +144,11 @@ impl Client {
     /// complete, and `refused` counts by [`ConnectError::reason`].
     pub fn stats(&self) -> Stats {
         self.0.owner.stats()
+    }
+
+    /// What became of the addresses that were tried.
+    pub fn attempts(&self) -> AttemptStats {
+        self.0.tries.snapshot()
     }
 
     /// Bytes that wait in write buffers and `Session` buffers over all connections.
@@ -263,61 +186,6 @@ impl Client {
     /// closes what remains at the deadline.
     pub async fn drain(&self, deadline: Duration) -> DrainReport {
         drain_owners(vec![self.0.owner.clone()], deadline, Closed::Drained).await
-    }
-}
-
-fn not_bytes(target: &Target) -> ConnectError {
-    let allowed = "expected a transport of bytes: this one keeps the boundaries of messages";
-    let problem = Problem::new("url", allowed).given(target.transport.label());
-    Problems(vec![problem.advice("Use `connect_messages`.")]).into()
-}
-
-fn not_messages(target: &Target) -> ConnectError {
-    let allowed = "expected a transport with messages of its own";
-    let problem = Problem::new("url", allowed).given(target.transport.label());
-    Problems(vec![
-        problem.advice("Use `connect`, with a `Session` over it."),
-    ])
-    .into()
-}
-
-/// A connection that is being made, counted however that ends.
-struct Dial<'a> {
-    owner: &'a Owner,
-    id: u64,
-    /// What it counts as if it ends here: stopped, until something else is known.
-    outcome: Option<Refusal>,
-}
-
-impl<'a> Dial<'a> {
-    fn begin(owner: &'a Owner) -> Result<Self, ConnectError> {
-        if owner.draining.is_cancelled() {
-            return Err(ConnectError::Draining);
-        }
-        let dial = Self {
-            owner,
-            id: owner.next_id(),
-            outcome: Some(Refusal::Stopped),
-        };
-        dial.tell(State::Dial);
-        Ok(dial)
-    }
-
-    fn tell(&self, state: State) {
-        self.owner.events.emit(|| Event::Connection {
-            listener: self.owner.name.clone(),
-            id: self.id,
-            state,
-        });
-    }
-}
-
-impl Drop for Dial<'_> {
-    fn drop(&mut self) {
-        if let Some(reason) = self.outcome {
-            self.owner.counters.refused(reason);
-            self.tell(State::Failed(reason));
-        }
     }
 }
 

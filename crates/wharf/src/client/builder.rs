@@ -1,25 +1,22 @@
 //! Building a client: every option is checked, and every problem told at once.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
-use tokio::sync::OnceCell;
+use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Client, ClientOptions, ClientTimeouts, ClientWebSocket, Inner, ProxiedClient, SendProxy,
+    Client, ClientOptions, ClientTimeouts, ClientWebSocket, Inner, Rules, SendProxy, Tries, Ways,
 };
-use crate::config::{Problem, Problems, SocketOptions};
+use crate::config::{Problems, SocketOptions};
 use crate::events::{Event, Events, Hook};
 use crate::memory::Budget;
-use crate::owner::{Live, Owner};
-use crate::proxy::Version;
-use crate::tls::{ClientTls, ClientTlsOptions};
-use crate::websocket::client::ClientRequest;
-
-const YEAR: Duration = Duration::from_hours(24 * 365);
+use crate::owner::Owner;
+use crate::tls::ClientTlsOptions;
+use crate::wire::Socket;
 
 /// Builds a [`Client`].
 #[derive(Default)]
@@ -28,6 +25,7 @@ pub struct ClientBuilder {
     name: Option<String>,
     options: ClientOptions,
     events: Vec<Hook>,
+    ways: Ways,
 }
 
 impl ClientBuilder {
@@ -93,109 +91,61 @@ impl ClientBuilder {
         self
     }
 
+    /// Looks names up with this function of the name and port, in place of the system's resolver.
+    /// Its order is the order of preference within a family; what is beyond
+    /// [`max_addresses`](ClientOptions::max_addresses) is left out.
+    ///
+    /// ```
+    /// use wharf::Client;
+    /// let client = Client::builder().resolver(async |host: String, port| match &*host {
+    ///     "app.internal" => Ok(vec![([10, 0, 0, 1], port).into(), ([10, 0, 0, 2], port).into()]),
+    ///     _ => Err(std::io::ErrorKind::NotFound.into()),
+    /// });
+    /// # let _ = client.build();
+    /// ```
+    pub fn resolver<F, Fut>(mut self, resolve: F) -> Self
+    where
+        F: Fn(String, u16) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
+    {
+        self.ways.resolve_with(resolve);
+        self
+    }
+
+    /// Reaches IP addresses with this function, in place of a TCP socket of ours: through a proxy,
+    /// from another network namespace, or in memory. The options `socket` and `local` are then the
+    /// function's own affair; time, order and the race between addresses stay ours.
+    pub fn connector<F, Fut>(mut self, connect: F) -> Self
+    where
+        F: Fn(SocketAddr) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<Socket>> + Send + 'static,
+    {
+        self.ways.connect_with(connect);
+        self
+    }
+
     /// Checks every option, and reads the files that the TLS options name.
     ///
     /// # Errors
     /// All problems at once.
     pub fn build(self) -> Result<Client, Problems> {
         let name = self.name.as_deref().unwrap_or("client");
-        let options = self.options;
-        let mut problems = check(name, &options);
-        let tls = OnceCell::new();
-        // The authorities of the system are read when the first secure connection needs them.
-        if options.tls != ClientTlsOptions::default() {
-            match ClientTls::new(&options.tls) {
-                // A cell that is new is empty.
-                Ok(read) => drop(tls.set(read)),
-                Err(error) => problems.push(Problem::new("tls", error.to_string())),
-            }
-        }
-        Problems(problems).into_result()?;
-        let live = Live {
-            config: options.rules(),
-            access: wharf_policy::access::AccessRules::default(),
-            identities: wharf_policy::access::IdentityRules::default(),
-            tls: None,
-        };
+        let rules = Rules::new(name, self.options)?;
         let owner = Owner::new(
             name.into(),
-            live,
+            rules.live(),
             Events::new(self.events),
-            Budget::new(options.memory),
+            Budget::new(rules.options.memory),
             Arc::new(AtomicU64::new(1)),
             CancellationToken::new(),
         );
         Ok(Client(Arc::new(Inner {
             owner: Arc::new(owner),
-            options,
-            tls,
+            rules: ArcSwap::from_pointee(rules),
+            ways: self.ways,
+            tries: Tries::default(),
         })))
     }
-}
-
-/// Everything that is wrong with the options.
-fn check(name: &str, options: &ClientOptions) -> Vec<Problem> {
-    const RULES: &str = "client";
-    let mut problems = Vec::new();
-    if !crate::config::is_name(name) {
-        let allowed = "expected 1 to 63 lower-case letters, digits and hyphens";
-        problems.push(Problem::new("name", allowed).given(name));
-    }
-    if let Err(Problems(found)) = options.rules().check(RULES) {
-        let at = format!("listeners.{RULES}.");
-        problems.extend(found.into_iter().map(|mut problem| {
-            if let Some(key) = problem.key.strip_prefix(&at) {
-                problem.key = key.to_owned();
-            }
-            problem
-        }));
-    }
-    let mut idle = |key: &str, given: bool, why: &str| {
-        if given {
-            let allowed = format!("has no effect {why}");
-            problems.push(Problem::new(key, allowed).advice("Remove it."));
-        }
-    };
-    let socket = &options.socket;
-    let listening = "on connections that we make";
-    idle("socket.fast-open", socket.fast_open.is_some(), listening);
-    idle(
-        "socket.defer-accept",
-        socket.defer_accept.is_some(),
-        listening,
-    );
-    if let Some(proxy) = &options.proxy {
-        let first = proxy.version == Version::V1;
-        idle(
-            "proxy.tlvs",
-            first && !proxy.tlvs.is_empty(),
-            "in version 1",
-        );
-        idle("proxy.crc32c", first && proxy.crc32c, "in version 1");
-        let nobody = proxy.of == ProxiedClient::Nobody && !first;
-        let why = "in a header on nobody's behalf";
-        idle("proxy.tlvs", nobody && !proxy.tlvs.is_empty(), why);
-    }
-    let millisecond = Duration::from_millis(1);
-    if let Some(limit) = options.timeouts.connect
-        && !(millisecond..=YEAR).contains(&limit)
-    {
-        let given = crate::config::units::format_duration(limit);
-        problems.push(Problem::new("timeouts.connect", "expected 1ms to 1 year").given(given));
-    }
-    let websocket = &options.websocket;
-    let request = ClientRequest {
-        origin: websocket.origin.clone(),
-        subprotocols: websocket.subprotocols.clone(),
-        headers: websocket.headers.clone(),
-        ..ClientRequest::new("host", "/")
-    };
-    if let Err(part) = request.check() {
-        // The value is not shown: a header may be a secret.
-        let allowed = "is empty or has a character that cannot stand in a request";
-        problems.push(Problem::new(format!("websocket.{part}"), allowed));
-    }
-    problems
 }
 
 impl std::fmt::Debug for ClientBuilder {

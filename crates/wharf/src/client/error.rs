@@ -78,8 +78,8 @@ pub enum ConnectError {
         /// The resolver's answer.
         source: io::Error,
     },
-    /// No address was reached. Each that was tried is listed, in the order of the attempts; there
-    /// is none when the name has no address of the family of `local`.
+    /// No address was reached. Each that was tried is listed, in the order in which they failed;
+    /// there is none when the name has no address of the family of `local`.
     #[error("cannot connect to {target}: {}", list(.attempts))]
     Unreachable {
         /// What was to be reached.
@@ -87,6 +87,10 @@ pub enum ConnectError {
         /// Each address that was tried.
         attempts: Vec<Attempt>,
     },
+    /// The URL names several hosts, and none of them could be connected to. There is an error of
+    /// each, in their order.
+    #[error("no host could be connected to: {}", each(.0))]
+    Everywhere(Vec<ConnectError>),
     /// The PROXY header cannot say what the options ask for.
     #[error("PROXY header: {0}")]
     ProxyHeader(#[from] EncodeError),
@@ -125,13 +129,20 @@ fn list(attempts: &[Attempt]) -> String {
     attempts.join("; ")
 }
 
+fn each(errors: &[ConnectError]) -> String {
+    let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    errors.join("; ")
+}
+
 impl ConnectError {
-    /// The reason under which [`Stats::refused`](crate::Stats::refused) counts it; `None` for what
-    /// is found before anything is dialled.
+    /// The reason under which [`Stats::refused`](crate::Stats::refused) counts it, of several hosts
+    /// the last; `None` for what is found before anything is dialled.
     pub fn reason(&self) -> Option<Refusal> {
         Some(match self {
             Self::Url(_) | Self::Draining => return None,
             Self::Resolve { .. } | Self::Unreachable { .. } => Refusal::Unreachable,
+            // Each host was counted for itself.
+            Self::Everywhere(errors) => return errors.last()?.reason(),
             Self::ProxyHeader(_) => Refusal::ProxyInvalid,
             Self::Proxy(_) => Refusal::Io,
             Self::TlsOptions(_) | Self::Tls { .. } => Refusal::Tls,

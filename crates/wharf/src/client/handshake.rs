@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsStream;
 
-use super::{ConnectError, Inner, ProxiedClient, SendProxy, Stage, Target};
+use super::{ConnectError, ProxiedClient, Rules, SendProxy, Site, Stage, Target};
 use crate::admission::{Ready, tell_handshake};
 use crate::connection::Connection;
 use crate::layer::Layer;
@@ -38,26 +38,27 @@ impl Deadline {
 
 /// All that the target asks for, in order.
 pub(super) async fn all(
-    client: &Inner,
+    rules: &Rules,
     target: &Target,
+    site: &Site,
     mut wire: Wire,
     connection: &Connection,
 ) -> Result<Ready, ConnectError> {
-    let limit = client.options.timeouts.handshake;
+    let limit = rules.options.timeouts.handshake;
     let deadline = Deadline(limit.and_then(|l| Some((Instant::now().checked_add(l)?, l))));
-    if let Some(proxy) = &client.options.proxy {
+    if let Some(proxy) = &rules.options.proxy {
         let header = encode(proxy, connection)?;
         let sending = async { wire.write_all(&header).await.map_err(ConnectError::Proxy) };
         deadline.hold(Stage::Proxy, sending).await?;
     }
     let layer = if target.transport.is_secure() {
-        let encrypting = encrypt(client, target, wire, connection);
+        let encrypting = encrypt(rules, site, wire, connection);
         Layer::Tls(Box::new(deadline.hold(Stage::Tls, encrypting).await?))
     } else {
         Layer::Plain(Box::new(wire))
     };
     let mut ready = if target.transport.is_websocket() {
-        let upgrading = upgrade(client, target, layer, connection);
+        let upgrading = upgrade(rules, (&site.host, &target.path), layer, connection);
         Ready::Upgraded(Box::new(deadline.hold(Stage::Upgrade, upgrading).await?))
     } else {
         Ready::Bytes(layer)
@@ -118,14 +119,14 @@ fn unix(name: Option<&str>) -> Vec<u8> {
 }
 
 async fn encrypt(
-    client: &Inner,
-    target: &Target,
+    rules: &Rules,
+    site: &Site,
     wire: Wire,
     connection: &Connection,
 ) -> Result<TlsStream<Wire>, ConnectError> {
-    let tls = client.tls().await?;
-    let asked = client.options.tls.server_name.as_ref();
-    let server = asked.unwrap_or(&target.server_name);
+    let tls = rules.tls().await?;
+    let asked = rules.options.tls.server_name.as_ref();
+    let server = asked.unwrap_or(&site.server_name);
     let result = tls.connect(wire, server).await;
     let told = result
         .as_ref()
@@ -142,15 +143,15 @@ async fn encrypt(
 }
 
 async fn upgrade(
-    client: &Inner,
-    target: &Target,
+    rules: &Rules,
+    (host, path): (&str, &str),
     layer: Layer,
     connection: &Connection,
 ) -> Result<WebSocket<Layer>, ConnectError> {
-    let options = &client.options.websocket;
+    let options = &rules.options.websocket;
     let request = ClientRequest {
-        host: target.host.clone(),
-        path: target.path.clone(),
+        host: host.to_owned(),
+        path: path.to_owned(),
         origin: options.origin.clone(),
         subprotocols: options.subprotocols.clone(),
         headers: options.headers.clone(),

@@ -19,6 +19,8 @@ pub struct ClientOptions {
     /// The address that TCP connections come from; only targets of its family are tried. Default:
     /// the kernel's choice.
     pub local: Option<SocketAddr>,
+    /// Addresses of one name that are tried at most, 1 to 64. Default 16; the resolver's first ones.
+    pub max_addresses: usize,
     /// How long each thing may take.
     pub timeouts: ClientTimeouts,
     /// Bytes read a second from one connection. Default: no limit.
@@ -43,6 +45,7 @@ impl Default for ClientOptions {
         Self {
             socket: SocketOptions::default(),
             local: None,
+            max_addresses: 16,
             timeouts: ClientTimeouts::default(),
             bytes: None,
             messages: None,
@@ -55,11 +58,15 @@ impl Default for ClientOptions {
     }
 }
 
-/// How long each thing may take, 1 ms to 1 year; `None` is without end.
+/// How long each thing may take, 1 ms to 1 year unless it says otherwise; `None` is without end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClientTimeouts {
     /// Looking the name up, and then each of its addresses. Default 10 s.
     pub connect: Option<Duration>,
+    /// An address that has not answered for so long is not waited for alone: the next one of its
+    /// name is tried beside it (RFC 8305 §5, "Connection Attempt Delay"). 10 ms to 2 s (§8); default
+    /// 250 ms. `None`: the next one is tried when this one has failed.
+    pub attempt_delay: Option<Duration>,
     /// PROXY header, TLS handshake and WebSocket upgrade together. Default 10 s.
     pub handshake: Option<Duration>,
     /// From the end of the handshakes to the peer's first byte, while it is read. Default: none.
@@ -76,6 +83,7 @@ impl Default for ClientTimeouts {
     fn default() -> Self {
         Self {
             connect: Some(Duration::from_secs(10)),
+            attempt_delay: Some(Duration::from_millis(250)),
             handshake: Some(Duration::from_secs(10)),
             first_byte: None,
             read_idle: None,

@@ -9,6 +9,8 @@ use crate::config::{Problem, Problems, Transport, decoded};
 const LONGEST: usize = 64 << 10;
 /// The longest host name (RFC 1035 §3.1), in characters.
 const LONGEST_HOST: usize = 253;
+/// The most hosts of one URL.
+const MOST_SITES: usize = 16;
 /// `sun_path` is 108 bytes, one of them the final or leading zero.
 const LONGEST_PATH: usize = 107;
 const SCHEMES: &str =
@@ -18,13 +20,20 @@ const SCHEMES: &str =
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) transport: Transport,
+    /// Where, the preferred first; never empty.
+    pub(super) sites: Vec<Site>,
+    /// The path and query of a WebSocket request.
+    pub(super) path: String,
+}
+
+/// A place, and the names that what is there is known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Site {
     pub(super) place: Place,
     /// The name that a TLS server's certificate is to have.
     pub(super) server_name: String,
     /// The `Host` of a WebSocket request.
     pub(super) host: String,
-    /// The path and query of a WebSocket request.
-    pub(super) path: String,
 }
 
 /// Where it is.
@@ -119,16 +128,19 @@ fn unix(transport: Transport, rest: &str, problems: &mut Vec<Problem>) -> Target
         Some(name) => Place::Abstract(name.to_owned()),
         None => Place::Unix(address.into()),
     };
-    Target {
-        transport,
+    let site = Site {
         place,
         server_name: "localhost".to_owned(),
         host: "localhost".to_owned(),
+    };
+    Target {
+        transport,
+        sites: vec![site],
         path,
     }
 }
 
-/// A host and port; for a WebSocket, then the path and query to ask for.
+/// Hosts with their ports, separated by commas; for a WebSocket, then the path and query to ask for.
 fn network(transport: Transport, rest: &str, problems: &mut Vec<Problem>) -> Target {
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
@@ -150,7 +162,21 @@ fn network(transport: Transport, rest: &str, problems: &mut Vec<Problem>) -> Tar
         let problem = Problem::new("url host", "expected no user name or password");
         problems
             .push(problem.advice("Send credentials in `websocket.headers`, or in the protocol."));
+    } else if authority.split(',').count() > MOST_SITES {
+        problems.push(Problem::new("url host", "expected at most 16 hosts"));
     }
+    let hosts = authority.split(',').take(MOST_SITES);
+    Target {
+        transport,
+        sites: hosts.map(|text| site(transport, text, problems)).collect(),
+        path,
+    }
+}
+
+/// One host and its port.
+fn site(transport: Transport, authority: &str, problems: &mut Vec<Problem>) -> Site {
+    // With a user name it is refused already, and not shown.
+    let shown = !authority.contains('@');
     let (host, port) = split(authority);
     let own = match transport {
         Transport::Ws => Some(80),
@@ -162,7 +188,7 @@ fn network(transport: Transport, rest: &str, problems: &mut Vec<Problem>) -> Tar
     } else {
         is_name(host)
     };
-    if !is_host && !authority.contains('@') {
+    if !is_host && shown {
         let allowed = "expected a host name, an IPv4 address or an IPv6 address in brackets";
         problems.push(Problem::new("url host", allowed).given(authority));
     }
@@ -170,7 +196,7 @@ fn network(transport: Transport, rest: &str, problems: &mut Vec<Problem>) -> Tar
         None => own,
         Some(text) => text.parse::<u16>().ok().filter(|port| *port > 0),
     };
-    if port.is_none() && !authority.contains('@') {
+    if port.is_none() && shown {
         let problem = Problem::new("url port", "expected a port, 1 to 65535").given(authority);
         problems.push(problem.advice(format!("For example {}://{host}:7000.", transport.label())));
     }
@@ -189,12 +215,10 @@ fn network(transport: Transport, rest: &str, problems: &mut Vec<Problem>) -> Tar
     } else {
         place_text
     };
-    Target {
-        transport,
+    Site {
         place,
         server_name: host.to_owned(),
         host: host_field,
-        path,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The client, against our server.
 
+mod addresses;
+mod change;
 mod control;
 mod errors;
 mod proxy;

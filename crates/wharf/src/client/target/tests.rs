@@ -4,6 +4,18 @@ fn target(url: &str) -> Target {
     Target::parse(url).unwrap_or_else(|problems| panic!("{url}: {problems}"))
 }
 
+/// The place of a URL that has one.
+fn place(url: &str) -> Place {
+    let [site] = &target(url).sites[..] else {
+        panic!("{url}");
+    };
+    site.place.clone()
+}
+
+fn host(url: &str) -> String {
+    target(url).sites[0].host.clone()
+}
+
 fn problems(url: &str) -> String {
     Target::parse(url).expect_err(url).to_string()
 }
@@ -12,43 +24,70 @@ fn problems(url: &str) -> String {
 fn hosts_have_ports_and_websockets_their_own() {
     let tcp = target("tcp://[::1]:7000");
     assert_eq!(
-        (tcp.transport, tcp.server_name.as_str()),
+        (tcp.transport, tcp.sites[0].server_name.as_str()),
         (Transport::Tcp, "::1")
     );
-    assert_eq!(tcp.place.to_string(), "[::1]:7000");
+    assert_eq!(tcp.sites[0].place.to_string(), "[::1]:7000");
     assert_eq!(
-        target("tls://example.org:5061/").place.to_string(),
+        place("tls://example.org:5061/").to_string(),
         "example.org:5061"
     );
     let ws = target("ws://example.org");
-    assert_eq!((ws.host.as_str(), ws.path.as_str()), ("example.org", "/"));
-    assert_eq!(ws.place.to_string(), "example.org:80");
+    assert_eq!(
+        (ws.sites[0].host.as_str(), ws.path.as_str()),
+        ("example.org", "/")
+    );
+    assert_eq!(ws.sites[0].place.to_string(), "example.org:80");
     let wss = target("wss://[2001:db8::1]:8443/chat?room=1");
     assert_eq!(
-        (wss.host.as_str(), wss.path.as_str()),
+        (wss.sites[0].host.as_str(), wss.path.as_str()),
         ("[2001:db8::1]:8443", "/chat?room=1")
     );
-    assert_eq!(target("wss://[2001:db8::1]").host, "[2001:db8::1]");
+    assert_eq!(host("wss://[2001:db8::1]"), "[2001:db8::1]");
     assert_eq!(target("ws://h?a=b").path, "/?a=b");
-    assert_eq!(target("ws://h:443").host, "h:443");
+    assert_eq!(host("ws://h:443"), "h:443");
 }
 
 #[test]
 fn unix_sockets_have_paths_or_names() {
     assert_eq!(
-        target("unix:///run/a%20b.sock").place,
+        place("unix:///run/a%20b.sock"),
         Place::Unix("/run/a b.sock".into())
     );
-    assert_eq!(
-        target("unix:./x.sock").place,
-        Place::Unix("./x.sock".into())
-    );
-    assert_eq!(target("unix:@name").place, Place::Abstract("name".into()));
+    assert_eq!(place("unix:./x.sock"), Place::Unix("./x.sock".into()));
+    assert_eq!(place("unix:@name"), Place::Abstract("name".into()));
     let ws = target("ws+unix:/run/x?path=/chat%3Fa%3D1");
     assert_eq!(
-        (ws.host.as_str(), ws.path.as_str()),
+        (ws.sites[0].host.as_str(), ws.path.as_str()),
         ("localhost", "/chat?a=1")
     );
+}
+
+#[test]
+fn several_hosts_have_their_own_names_and_ports() {
+    let wss = target("wss://a.example,b.example:8443,[::1]:9/chat");
+    let told: Vec<_> = wss
+        .sites
+        .iter()
+        .map(|site| (site.place.to_string(), &*site.server_name, &*site.host))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("a.example:443".to_owned(), "a.example", "a.example"),
+            ("b.example:8443".to_owned(), "b.example", "b.example:8443"),
+            ("[::1]:9".to_owned(), "::1", "[::1]:9"),
+        ]
+    );
+    assert_eq!(wss.path, "/chat");
+    // Every host has its problems told.
+    let told = problems("tcp://a:1,b,,c:0");
+    assert_eq!(told.lines().count(), 4, "{told}");
+    let sixteen = vec!["h:1"; 16].join(",");
+    assert_eq!(target(&format!("tcp://{sixteen}")).sites.len(), 16);
+    assert!(problems(&format!("tcp://{sixteen},h:1")).contains("at most 16 hosts"));
+    // A comma has no such meaning in the path of a socket.
+    assert_eq!(place("unix:/run/a,b"), Place::Unix("/run/a,b".into()));
 }
 
 #[test]

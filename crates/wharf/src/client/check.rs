@@ -1,0 +1,98 @@
+//! What is wrong with the options of a client.
+
+use std::time::Duration;
+
+use super::{ClientOptions, ProxiedClient};
+use crate::config::units::format_duration;
+use crate::config::{Problem, Problems};
+use crate::proxy::Version;
+use crate::websocket::client::ClientRequest;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const YEAR: Duration = Duration::from_hours(24 * 365);
+
+/// Everything that is wrong with the options.
+pub(super) fn all(name: &str, options: &ClientOptions) -> Vec<Problem> {
+    const RULES: &str = "client";
+    let mut problems = Vec::new();
+    if !crate::config::is_name(name) {
+        let allowed = "expected 1 to 63 lower-case letters, digits and hyphens";
+        problems.push(Problem::new("name", allowed).given(name));
+    }
+    if let Err(Problems(found)) = options.rules().check(RULES) {
+        let at = format!("listeners.{RULES}.");
+        problems.extend(found.into_iter().map(|mut problem| {
+            if let Some(key) = problem.key.strip_prefix(&at) {
+                problem.key = key.to_owned();
+            }
+            problem
+        }));
+    }
+    let mut idle = |key: &str, given: bool, why: &str| {
+        if given {
+            let allowed = format!("has no effect {why}");
+            problems.push(Problem::new(key, allowed).advice("Remove it."));
+        }
+    };
+    let socket = &options.socket;
+    let listening = "on connections that we make";
+    idle("socket.fast-open", socket.fast_open.is_some(), listening);
+    idle(
+        "socket.defer-accept",
+        socket.defer_accept.is_some(),
+        listening,
+    );
+    if let Some(proxy) = &options.proxy {
+        let first = proxy.version == Version::V1;
+        idle(
+            "proxy.tlvs",
+            first && !proxy.tlvs.is_empty(),
+            "in version 1",
+        );
+        idle("proxy.crc32c", first && proxy.crc32c, "in version 1");
+        let nobody = proxy.of == ProxiedClient::Nobody && !first;
+        let why = "in a header on nobody's behalf";
+        idle("proxy.tlvs", nobody && !proxy.tlvs.is_empty(), why);
+    }
+    let mut within = |key: &str, given: Option<Duration>, least: Duration, most: Duration| {
+        if let Some(given) = given
+            && !(least..=most).contains(&given)
+        {
+            let name = |limit| {
+                if limit == YEAR {
+                    "1 year".to_owned()
+                } else {
+                    format_duration(limit)
+                }
+            };
+            let allowed = format!("expected {} to {}", name(least), name(most));
+            problems.push(Problem::new(key, allowed).given(format_duration(given)));
+        }
+    };
+    let timeouts = &options.timeouts;
+    within("timeouts.connect", timeouts.connect, MILLISECOND, YEAR);
+    // RFC 8305 §8.
+    within(
+        "timeouts.attempt-delay",
+        timeouts.attempt_delay,
+        10 * MILLISECOND,
+        2000 * MILLISECOND,
+    );
+    if !(1..=64).contains(&options.max_addresses) {
+        let problem = Problem::new("max-addresses", "expected 1 to 64");
+        problems.push(problem.given(options.max_addresses));
+    }
+    let websocket = &options.websocket;
+    let request = ClientRequest {
+        origin: websocket.origin.clone(),
+        subprotocols: websocket.subprotocols.clone(),
+        headers: websocket.headers.clone(),
+        ..ClientRequest::new("host", "/")
+    };
+    if let Err(part) = request.check() {
+        // The value is not shown: a header may be a secret.
+        let allowed = "is empty or has a character that cannot stand in a request";
+        problems.push(Problem::new(format!("websocket.{part}"), allowed));
+    }
+    problems
+}
