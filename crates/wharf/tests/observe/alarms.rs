@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::broadcast::Receiver;
 use tokio::time::Instant;
-use wharf::config::{HealthOptions, Limits, Transport};
+use wharf::config::{HealthOptions, Limits, OnFull, Transport};
 use wharf::events::Event;
 use wharf::testkit::{Connector, MemoryStream, memory};
 use wharf::{Cause, Handle, Health, Server};
@@ -78,6 +78,22 @@ async fn health_worsens_at_once_and_recovers_when_it_was_better_for_long() {
     );
     assert!(began.elapsed() >= Duration::from_mins(1));
     assert_eq!(handle.health(), Health::Healthy);
+}
+
+/// Only connections take places: an acceptor that waits for one raises no alarm.
+#[tokio::test(start_paused = true)]
+async fn nobody_raises_no_alarm() {
+    let limits = Limits {
+        max_connections: 1,
+        on_full: OnFull::Wait,
+        ..Limits::default()
+    };
+    let (handle, _connector) = start(HealthOptions::default(), limits);
+    let mut events = handle.events();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    while let Ok(event) = events.try_recv() {
+        assert!(!matches!(event, Event::Alarm { .. }), "{event:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
