@@ -276,7 +276,6 @@ impl Handle {
 
     /// Closes the connections that `filter` matches; says how many.
     pub fn close(&self, filter: &Filter) -> usize {
-        let _guard = self.inner.runtime.enter();
         let matching = self.connections(filter);
         let closed = matching
             .iter()

@@ -139,6 +139,10 @@ impl AsyncRead for Wire {
         let Some(socket) = &mut this.socket else {
             return Poll::Ready(Err(gone()));
         };
+        if buf.remaining() == 0 {
+            // Nothing can be read, which is not the end.
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         match Pin::new(socket).poll_read(cx, buf) {
             Poll::Ready(Ok(())) => {

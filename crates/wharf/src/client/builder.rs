@@ -124,6 +124,7 @@ impl ClientBuilder {
             Budget::new(options.memory),
             Arc::new(AtomicU64::new(1)),
             CancellationToken::new(),
+            None,
         );
         Ok(Client(Arc::new(Inner {
             owner: Arc::new(owner),

@@ -193,7 +193,8 @@ impl Shared {
     /// As [`fail`](Self::fail), and ends a handler that does not return soon.
     pub(crate) fn end(self: &Arc<Self>, reason: Closed) -> bool {
         let first = self.fail(reason);
-        if first && let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        // The owner's: whoever closes may be in no runtime.
+        if first && let Some(runtime) = &self.owner.runtime {
             let weak = Arc::downgrade(self);
             runtime.spawn(async move {
                 tokio::time::sleep(GRACE).await;

@@ -59,6 +59,7 @@ pub(crate) fn open(
         inner.memory.clone(),
         inner.ids.clone(),
         inner.draining.child_token(),
+        Some(inner.runtime.clone()),
     );
     let listener = Listener::new(
         owner,

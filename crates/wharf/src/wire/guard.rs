@@ -37,6 +37,8 @@ pub(super) struct Guard {
     spoken: bool,
     /// A byte was sent since then.
     answered: bool,
+    /// The peer sends no more.
+    ended: bool,
     reading_since: Option<Instant>,
     writing_since: Option<Instant>,
     /// One timer for both sides: it wakes both, and whoever looks judges both.
@@ -55,6 +57,7 @@ impl Guard {
             established: false,
             spoken: false,
             answered: false,
+            ended: false,
             reading_since: None,
             writing_since: None,
             timer: None,
@@ -118,12 +121,15 @@ impl Guard {
         }
     }
 
+    /// `bytes` were read into a buffer with room; 0 is the end.
     #[inline]
     pub(super) fn has_read(&mut self, shared: &Shared, bytes: usize) {
         shared.count_received(bytes);
         self.reading_since = None;
         if bytes == 0 {
-            shared.tell(State::CloseRead);
+            if !std::mem::replace(&mut self.ended, true) {
+                shared.tell(State::CloseRead);
+            }
             return;
         }
         if self.established && !self.spoken {
