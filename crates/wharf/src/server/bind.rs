@@ -72,7 +72,8 @@ pub(crate) fn open(
     Ok(listener)
 }
 
-/// Binds the addresses of `config` and adopts foreign sockets. Every address is tried.
+/// Adopts foreign sockets and binds the addresses of `config` that none was handed over for. Every
+/// address is tried.
 pub(crate) fn sockets_of(
     name: &str,
     config: &ListenerConfig,
@@ -81,6 +82,13 @@ pub(crate) fn sockets_of(
     let mut acceptors = Vec::new();
     let mut problems = Vec::new();
     for address in &config.bind {
+        let is_handed = |one: &Foreign| match one {
+            Foreign::Handed(acceptor) => acceptor.address.as_ref() == Some(address),
+            _ => false,
+        };
+        if foreign.iter().any(is_handed) {
+            continue;
+        }
         let bound = sockets::bind(
             address,
             config.transport,
@@ -103,6 +111,10 @@ pub(crate) fn sockets_of(
     }
     for foreign in foreign {
         let adopted = match foreign {
+            Foreign::Handed(acceptor) => {
+                acceptors.push(acceptor);
+                continue;
+            }
             Foreign::Tcp(listener) => sockets::from_tcp(listener, &config.accept, &config.socket),
             Foreign::Unix(listener) => sockets::from_unix(listener, &config.accept),
             #[cfg(any(test, feature = "testkit"))]
