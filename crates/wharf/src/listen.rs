@@ -22,7 +22,7 @@ pub struct Listen {
 #[derive(Debug)]
 pub(crate) enum Foreign {
     /// By a listener of this server, which gives it up.
-    Handed(Acceptor),
+    Handed(Box<Acceptor>),
     Tcp(net::TcpListener),
     Unix(unix::UnixListener),
     #[cfg(any(test, feature = "testkit"))]

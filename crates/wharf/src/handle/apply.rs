@@ -161,7 +161,7 @@ fn again<'a>(
     let mut problems = Vec::new();
     for socket in sockets {
         match socket.again(&wanted.accept, &wanted.socket, &wanted.unix) {
-            Ok(acceptor) => handed.push(Foreign::Handed(acceptor)),
+            Ok(acceptor) => handed.push(Foreign::Handed(Box::new(acceptor))),
             Err(error) => problems.push(not_bound(name, &error)),
         }
     }
@@ -215,9 +215,7 @@ impl GivenUp {
         for problem in &mut problems {
             let ports = addresses.iter().filter_map(|one| one.rsplit_once(':'));
             let mut ports = ports.map(|(_, port)| format!(":{port}: "));
-            if problem.key.ends_with(".bind")
-                && problem.allowed.contains(IN_USE)
-                && ports.any(|port| problem.allowed.contains(&port))
+            if problem.allowed.contains(IN_USE) && ports.any(|port| problem.allowed.contains(&port))
             {
                 problem.advice = format!(
                     "The server itself listens at {} until the change is complete: apply a \

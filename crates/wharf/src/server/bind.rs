@@ -112,7 +112,7 @@ pub(crate) fn sockets_of(
     for foreign in foreign {
         let adopted = match foreign {
             Foreign::Handed(acceptor) => {
-                acceptors.push(acceptor);
+                acceptors.push(*acceptor);
                 continue;
             }
             Foreign::Tcp(listener) => sockets::from_tcp(listener, &config.accept, &config.socket),

@@ -305,17 +305,14 @@ async fn an_address_that_waits_for_nobody_takes_no_place() {
     for _ in 0..2 {
         for address in &addresses {
             let mut status = [0; 12];
-            match address.ip() {
-                Some(ip) => {
-                    let mut client = tokio::net::TcpStream::connect(ip).await.unwrap();
-                    client.write_all(UPGRADE).await.unwrap();
-                    client.read_exact(&mut status).await.unwrap();
-                }
-                None => {
-                    let mut client = tokio::net::UnixStream::connect(&path).await.unwrap();
-                    client.write_all(UPGRADE).await.unwrap();
-                    client.read_exact(&mut status).await.unwrap();
-                }
+            if let Some(ip) = address.ip() {
+                let mut client = tokio::net::TcpStream::connect(ip).await.unwrap();
+                client.write_all(UPGRADE).await.unwrap();
+                client.read_exact(&mut status).await.unwrap();
+            } else {
+                let mut client = tokio::net::UnixStream::connect(&path).await.unwrap();
+                client.write_all(UPGRADE).await.unwrap();
+                client.read_exact(&mut status).await.unwrap();
             }
             assert_eq!(&status, b"HTTP/1.1 101");
         }
