@@ -45,7 +45,7 @@ fn a_drain_ends_at_its_deadline() {
     let _client = live(&site);
     site.daemon.drain();
     let finished = site.daemon.finish(SOON);
-    assert!(finished.status.code().is_some(), "{}", finished.output);
+    assert_eq!(finished.status.code(), Some(0), "{}", finished.output);
 }
 
 /// The second signal ends the daemon at once, long before its drain would.
@@ -55,7 +55,8 @@ fn a_second_signal_ends_the_drain() {
     let _client = live(&site);
     site.daemon.drain();
     site.daemon.drain();
-    let _ = site.daemon.finish(SOON);
+    let finished = site.daemon.finish(SOON);
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.output);
 }
 
 /// With no allocation the drain is over as soon as it starts.

@@ -60,6 +60,12 @@ impl TokenBucket {
         self.level = self.level.saturating_sub(i64::from(n) * NANO);
     }
 
+    /// Puts `n` tokens back that were taken and not used, as far as the burst holds them.
+    pub fn give_back(&mut self, n: u32) {
+        let level = self.level.saturating_add(i64::from(n) * NANO);
+        self.level = level.min(self.capacity());
+    }
+
     /// Whole tokens available at `now`; 0 in debt.
     pub fn available(&mut self, now: Instant) -> u32 {
         self.refill(now);
@@ -124,6 +130,17 @@ mod tests {
     #[test]
     fn is_small() {
         assert!(size_of::<TokenBucket>() <= 32);
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_up_to_the_burst() {
+        let start = origin();
+        let mut bucket = TokenBucket::new(start, 0, 2);
+        assert!(bucket.take(start, 2));
+        bucket.give_back(1);
+        assert_eq!(bucket.available(start), 1);
+        bucket.give_back(u32::MAX);
+        assert_eq!(bucket.available(start), 2);
     }
 
     #[test]

@@ -117,9 +117,9 @@ pub struct Sample {
     pub live: u64,
     /// The most live connections there may be; 0 is unlimited and not judged.
     pub live_cap: u64,
-    /// Handshakes under way.
+    /// Handshakes under way, where there is the least room for more.
     pub pending: u64,
-    /// The most handshakes there may be under way; 0 is unlimited and not judged.
+    /// The most handshakes there may be under way in that place; 0 is unlimited and not judged.
     pub pending_cap: u64,
 }
 
@@ -175,6 +175,8 @@ pub struct HealthMeter {
     health: Health,
     /// Since when each sample was better than `health`, and the worst of them.
     better: Option<(Instant, Health)>,
+    /// When a sample last was unhealthy for want of connections or by failures of our own.
+    unfit: Option<Instant>,
     window: Window,
 }
 
@@ -185,6 +187,7 @@ impl HealthMeter {
             rules,
             health: Health::default(),
             better: None,
+            unfit: None,
             window: Window::new(rules.window),
         }
     }
@@ -192,6 +195,15 @@ impl HealthMeter {
     /// The state as of the last sample.
     pub fn health(&self) -> Health {
         self.health
+    }
+
+    /// Whether clients may be sent here: not while failures of our own, or connections, reach the
+    /// thresholds of [`Health::Unhealthy`], nor for [`HealthRules::recover_after`] from then on.
+    ///
+    /// What strangers can bring about says nothing here: neither an attack, which does not hide
+    /// failures either, nor handshakes that they leave half done.
+    pub fn is_fit(&self) -> bool {
+        self.unfit.is_none()
     }
 
     /// Replaces the rules and keeps the state. Another window length begins a new window.
@@ -206,6 +218,14 @@ impl HealthMeter {
     pub fn observe(&mut self, now: Instant, sample: Sample) -> Option<Transition> {
         self.window.record(now, &sample);
         let (seen, cause) = self.judge(&sample);
+        if self.fails(&sample) {
+            self.unfit = Some(now);
+        } else if self
+            .unfit
+            .is_some_and(|at| now.saturating_duration_since(at) >= self.rules.recover_after)
+        {
+            self.unfit = None;
+        }
         if seen >= self.health {
             self.better = None;
             return (seen > self.health).then(|| self.change(seen, cause));
@@ -235,15 +255,10 @@ impl HealthMeter {
         {
             return (Health::UnderAttack, Cause::Attack);
         }
-        let failed = if counts.arrived < self.rules.min_samples {
-            0.0
-        } else {
-            ratio(counts.handler_failed, counts.arrived)
-        };
+        let failed = self.failed();
         let pending = ratio(sample.pending, sample.pending_cap);
         let connections = ratio(sample.live, sample.live_cap);
         let reached = |thresholds: &Thresholds| {
-            let reaches = |value: f64, threshold: f64| threshold > 0.0 && value >= threshold;
             if reaches(failed, thresholds.failed) {
                 Some(Cause::Failures)
             } else if reaches(pending, thresholds.pending) {
@@ -262,6 +277,27 @@ impl HealthMeter {
             (Health::Healthy, Cause::Recovered)
         }
     }
+
+    /// Whether this sample and the window are unhealthy for a reason of our own.
+    fn fails(&self, sample: &Sample) -> bool {
+        let unhealthy = &self.rules.unhealthy;
+        reaches(self.failed(), unhealthy.failed)
+            || reaches(ratio(sample.live, sample.live_cap), unhealthy.connections)
+    }
+
+    /// The fraction of the arrivals in the window that we failed.
+    fn failed(&self) -> f64 {
+        let counts = self.window.counts();
+        if counts.arrived < self.rules.min_samples {
+            0.0
+        } else {
+            ratio(counts.handler_failed, counts.arrived)
+        }
+    }
+}
+
+fn reaches(value: f64, threshold: f64) -> bool {
+    threshold > 0.0 && value >= threshold
 }
 
 /// `part` of `whole`; 0 of nothing is nothing.

@@ -1,11 +1,17 @@
 //! Taking connections from the kernel: wait for room, accept, hand on.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::net as unix;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::net::{TcpListener, UnixListener};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{SocketAddrUnix, SocketFlags, acceptfrom_with};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::admission::{self, TurnAway};
@@ -39,9 +45,9 @@ pub(crate) struct Acceptor {
 
 #[derive(Debug)]
 enum Kind {
-    Tcp(TcpListener),
+    Tcp(AsyncFd<net::TcpListener>),
     /// With the file to remove at the end.
-    Unix(UnixListener, Option<SocketFile>),
+    Unix(AsyncFd<unix::UnixListener>, Option<SocketFile>),
     #[cfg(feature = "quic")]
     Quic(Arc<Front>),
     #[cfg(any(test, feature = "testkit"))]
@@ -65,14 +71,15 @@ impl Acceptor {
         let (kind, local) = match listening {
             Listening::Tcp(listener) => {
                 let local = Endpoint::from_socket(listener.local_addr()?);
-                (Kind::Tcp(TcpListener::from_std(listener)?), local)
+                (Kind::Tcp(watched(listener)?), local)
             }
             Listening::Unix(listener, file) => {
                 let local = match &file {
                     Some(file) => Endpoint::Unix(Some(file.path().to_string_lossy().into())),
                     None => Endpoint::from_unix(&listener.local_addr()?),
                 };
-                (Kind::Unix(UnixListener::from_std(listener)?, file), local)
+                let socket = watched(listener)?;
+                (Kind::Unix(socket, file), local)
             }
             #[cfg(feature = "quic")]
             Listening::Udp(socket) => {
@@ -103,27 +110,11 @@ impl Acceptor {
         }
     }
 
+    /// The next arrival, as soon as there is one.
     async fn accept(&self) -> io::Result<Arrival> {
         match &self.kind {
-            Kind::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                let peer = Endpoint::from_socket(peer);
-                Ok(Arrival {
-                    socket: Socket::Tcp(stream),
-                    peer,
-                    credentials: None,
-                })
-            }
-            Kind::Unix(listener, _) => {
-                let (stream, peer) = listener.accept().await?;
-                let credentials = sockets::peer_credentials(&stream).ok();
-                let peer = Endpoint::from_unix(&peer.into());
-                Ok(Arrival {
-                    socket: Socket::Unix(stream),
-                    peer,
-                    credentials,
-                })
-            }
+            Kind::Tcp(socket) => socket.async_io(Interest::READABLE, take_tcp).await,
+            Kind::Unix(socket, _) => socket.async_io(Interest::READABLE, take_unix).await,
             // Its clients come through `quic::run`.
             #[cfg(feature = "quic")]
             Kind::Quic(_) => std::future::pending().await,
@@ -136,8 +127,8 @@ impl Acceptor {
     /// socket of QUIC carries connections, which are this process's.
     pub(crate) fn socket(&self) -> Option<BorrowedFd<'_>> {
         match &self.kind {
-            Kind::Tcp(listener) => Some(listener.as_fd()),
-            Kind::Unix(listener, _) => Some(listener.as_fd()),
+            Kind::Tcp(socket) => Some(socket.get_ref().as_fd()),
+            Kind::Unix(socket, _) => Some(socket.get_ref().as_fd()),
             #[cfg(feature = "quic")]
             Kind::Quic(_) => None,
             #[cfg(any(test, feature = "testkit"))]
@@ -150,6 +141,33 @@ impl Acceptor {
         match &self.kind {
             Kind::Unix(_, file) => file.as_ref(),
             _ => None,
+        }
+    }
+
+    /// Waits until somebody can be accepted, or the socket has failed; takes nothing.
+    async fn arrived(&self) -> io::Result<()> {
+        match &self.kind {
+            Kind::Tcp(socket) => readable(socket).await,
+            Kind::Unix(socket, _) => readable(socket).await,
+            #[cfg(feature = "quic")]
+            Kind::Quic(_) => std::future::pending().await,
+            #[cfg(any(test, feature = "testkit"))]
+            Kind::Memory(listener) => {
+                listener.arrived().await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Who is there now; `WouldBlock` if nobody is.
+    fn take(&self) -> io::Result<Arrival> {
+        match &self.kind {
+            Kind::Tcp(socket) => take_tcp(socket.get_ref()),
+            Kind::Unix(socket, _) => take_unix(socket.get_ref()),
+            #[cfg(feature = "quic")]
+            Kind::Quic(_) => Err(io::ErrorKind::WouldBlock.into()),
+            #[cfg(any(test, feature = "testkit"))]
+            Kind::Memory(listener) => listener.take(),
         }
     }
 
@@ -187,12 +205,12 @@ impl Acceptor {
         };
         let listening = match &self.kind {
             Kind::Tcp(listener) => {
-                let same = cloned(&|| socket2::SockRef::from(listener).try_clone())?;
+                let same = cloned(&|| socket2::SockRef::from(listener.get_ref()).try_clone())?;
                 sockets::from_tcp(same.into(), accept, socket)?
             }
             Kind::Unix(_, Some(file)) => file.replace(accept, unix)?,
             Kind::Unix(listener, None) => {
-                let same = cloned(&|| socket2::SockRef::from(listener).try_clone())?;
+                let same = cloned(&|| socket2::SockRef::from(listener.get_ref()).try_clone())?;
                 sockets::from_unix(std::os::fd::OwnedFd::from(same).into(), accept)?
             }
             #[cfg(feature = "quic")]
@@ -222,8 +240,12 @@ impl Acceptor {
     /// not left waiting. Says whether there was one.
     fn refuse_one(&self, reserved: &mut ReservedDescriptor) -> bool {
         match &self.kind {
-            Kind::Tcp(listener) => reserved.release_and_refuse(listener).unwrap_or(false),
-            Kind::Unix(listener, _) => reserved.release_and_refuse(listener).unwrap_or(false),
+            Kind::Tcp(listener) => reserved
+                .release_and_refuse(listener.get_ref())
+                .unwrap_or(false),
+            Kind::Unix(listener, _) => reserved
+                .release_and_refuse(listener.get_ref())
+                .unwrap_or(false),
             // It takes no descriptor to accept a client of QUIC.
             #[cfg(feature = "quic")]
             Kind::Quic(_) => false,
@@ -242,7 +264,59 @@ impl Acceptor {
     }
 }
 
-/// Accepts until it is aborted, which happens where it waits.
+/// A listening socket that the runtime watches.
+#[expect(
+    deprecated,
+    reason = "it asks for a descriptor that stays the same and open, which std's sockets are"
+)]
+fn watched<T: AsFd + AsRawFd>(socket: T) -> io::Result<AsyncFd<T>> {
+    AsyncFd::with_interest(socket, Interest::READABLE)
+}
+
+/// How a connection is accepted: it neither blocks nor outlives an `exec`.
+const ACCEPT: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+
+fn take_tcp(listener: &net::TcpListener) -> io::Result<Arrival> {
+    let (accepted, peer) = acceptfrom_with(listener, ACCEPT)?;
+    let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+    Ok(Arrival {
+        peer: Endpoint::from_socket(net::SocketAddr::try_from(peer)?),
+        socket: Socket::Tcp(TcpStream::from_std(accepted.into())?),
+        credentials: None,
+    })
+}
+
+fn take_unix(listener: &unix::UnixListener) -> io::Result<Arrival> {
+    let (accepted, peer) = acceptfrom_with(listener, ACCEPT)?;
+    let stream = UnixStream::from_std(accepted.into())?;
+    // Most clients have no name.
+    let peer = peer.and_then(|peer| SocketAddrUnix::try_from(peer).ok());
+    let peer = peer.as_ref();
+    Ok(Arrival {
+        peer: Endpoint::of_unix(
+            peer.and_then(SocketAddrUnix::path_bytes),
+            peer.and_then(SocketAddrUnix::abstract_name)
+                .filter(|name| !name.is_empty()),
+        ),
+        credentials: sockets::peer_credentials(&stream).ok(),
+        socket: Socket::Unix(stream),
+    })
+}
+
+/// Waits until a listening socket has something to tell. The runtime knows only that it had since
+/// the last failed accept, so the kernel is asked.
+async fn readable(socket: &AsyncFd<impl AsFd + AsRawFd>) -> io::Result<()> {
+    loop {
+        let mut ready = socket.readable().await?;
+        let mut asked = [PollFd::new(socket.get_ref(), PollFlags::IN)];
+        if poll(&mut asked, Some(&Timespec::default()))? > 0 {
+            return Ok(());
+        }
+        ready.clear_ready();
+    }
+}
+
+/// Accepts until it is aborted, which happens where it waits: never with an arrival in hand.
 pub(crate) async fn run(listener: Arc<Listener>, acceptor: Arc<Acceptor>) {
     #[cfg(feature = "quic")]
     if let Kind::Quic(front) = &acceptor.kind {
@@ -252,18 +326,21 @@ pub(crate) async fn run(listener: Arc<Listener>, acceptor: Arc<Acceptor>) {
     let mut reserved = ReservedDescriptor::new().ok();
     let mut backoff = Backoff::new();
     loop {
-        let places = room(&listener).await;
-        match acceptor.accept().await {
-            Ok(arrival) => {
+        // A change of the rule begins this task anew.
+        let taken = if listener.owner.live().config.limits.on_full == OnFull::Wait {
+            accept_with_room(&listener, &acceptor).await
+        } else {
+            let arrival = acceptor.accept().await;
+            arrival.map(|arrival| (arrival, Places::default()))
+        };
+        match taken {
+            Ok((arrival, places)) => {
                 backoff.succeeded();
-                let places = server_place(&listener, places).await;
                 admission::admit(&listener, &acceptor, arrival, places);
             }
             Err(error) => match sockets::classify(&error) {
                 AcceptError::Transient => {}
                 failure => {
-                    // Not kept during the pause: another acceptor may have room.
-                    drop(places);
                     one_more(&listener.owner.counters.accept_errors);
                     if failure == AcceptError::Exhausted
                         && reserved.as_mut().is_some_and(|fd| acceptor.refuse_one(fd))
@@ -280,56 +357,60 @@ pub(crate) async fn run(listener: Arc<Listener>, acceptor: Arc<Acceptor>) {
     }
 }
 
-/// With `on-full = "wait"`, waits until a connection may be taken, and holds its places.
-pub(crate) async fn room(listener: &Arc<Listener>) -> Places {
-    let mut places = Places::default();
-    if listener.owner.live().config.limits.on_full == OnFull::Wait {
-        places.listener = Some(listener.gate.enter().await);
-        // Not held while nobody comes: other listeners may need it.
-        drop(listener.server_gate.enter().await);
-        let mut told = false;
-        while let Err(at) = listener.take_accept_token() {
-            if !std::mem::replace(&mut told, true) {
-                listener.owner.events.emit(|| Event::RateLimited {
-                    listener: listener.owner.name.clone(),
-                    id: None,
-                    key: "rates.accept",
-                });
-            }
-            // Without a refill there is nothing to wait for but a change of the rate, which starts
-            // this loop anew.
-            match at {
-                Some(at) => sleep_until(Instant::from_std(at)).await,
-                None => std::future::pending().await,
+/// With `on-full = "wait"`: leaves who arrives in the backlog until there is room and a token, and
+/// accepts with both. Nothing is held while it waits, so that an address where nobody arrives keeps
+/// nothing from the others, and a place that is taken is somebody's.
+async fn accept_with_room(
+    listener: &Listener,
+    acceptor: &Acceptor,
+) -> io::Result<(Arrival, Places)> {
+    loop {
+        acceptor.arrived().await?;
+        let places = room(listener).await;
+        match acceptor.take() {
+            Ok(arrival) => return Ok((arrival, places)),
+            Err(error) => {
+                listener.return_accept_token();
+                // Another acceptor of the socket was faster.
+                if error.kind() != io::ErrorKind::WouldBlock {
+                    return Err(error);
+                }
             }
         }
     }
-    places
 }
 
-/// With `on-full = "wait"`, the places by the limits of now. When these were lowered while nobody
-/// came, or another listener has taken the server's last place, the arrival waits here.
-pub(crate) async fn server_place(listener: &Arc<Listener>, mut places: Places) -> Places {
-    if places.listener.is_some() {
-        let mut in_hand = InHand(Some(listener));
-        if listener.gate.is_overfull() {
-            // The limit was lowered while the place was held.
-            places.listener = None;
-            places.listener = Some(listener.gate.enter().await);
+/// Waits for a place at the listener and at the server, and for a token; holds nothing while it
+/// waits.
+pub(crate) async fn room(listener: &Listener) -> Places {
+    let mut told = false;
+    loop {
+        let at_listener = listener.gate.enter().await;
+        let Some(at_server) = listener.server_gate.try_enter() else {
+            drop(at_listener);
+            drop(listener.server_gate.enter().await);
+            continue;
+        };
+        let Err(at) = listener.take_accept_token() else {
+            return Places {
+                listener: Some(at_listener),
+                server: Some(at_server),
+                ..Places::default()
+            };
+        };
+        drop((at_listener, at_server));
+        if !std::mem::replace(&mut told, true) {
+            listener.owner.events.emit(|| Event::RateLimited {
+                listener: listener.owner.name.clone(),
+                id: None,
+                key: "rates.accept",
+            });
         }
-        places.server = Some(listener.server_gate.enter().await);
-        in_hand.0 = None;
-    }
-    places
-}
-
-/// An arrival that waits in an acceptor: counted as refused if the acceptor is stopped.
-struct InHand<'a>(Option<&'a Listener>);
-
-impl Drop for InHand<'_> {
-    fn drop(&mut self) {
-        if let Some(listener) = self.0 {
-            listener.owner.counters.refused(Refusal::Stopped);
+        // Without a refill there is nothing to wait for but a change of the rate, which begins the
+        // acceptor anew.
+        match at {
+            Some(at) => sleep_until(Instant::from_std(at)).await,
+            None => std::future::pending().await,
         }
     }
 }

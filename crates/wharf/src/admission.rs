@@ -250,7 +250,7 @@ where
     }
     let connection = Connection::new(shared.clone());
     if let Some(proxied) = newcomer.proxied {
-        let _ = shared.proxied.set(Box::new(proxied));
+        let _ = shared.details().proxied.set(Box::new(proxied));
         if let Err(refused) = real::check(listener, &live, &connection) {
             let reason = refused.reason;
             shared.refuse(refused);

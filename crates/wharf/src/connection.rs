@@ -1,5 +1,6 @@
 //! One connection, from its arrival to its end: who it is, what it holds, how it is counted.
 
+mod details;
 mod places;
 mod shared;
 
@@ -7,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use details::Details;
 pub(crate) use places::Places;
 pub(crate) use shared::{Arrived, Hold, Shared};
 
@@ -63,27 +65,27 @@ impl Connection {
 
     /// What the PROXY header said, if there was one.
     pub fn proxied(&self) -> Option<&Proxied> {
-        self.0.proxied.get().map(|proxied| &**proxied)
+        self.0.proxied()
     }
 
     /// What the TLS handshake agreed on, if there was one.
     pub fn tls(&self) -> Option<&TlsInfo> {
-        self.0.tls.get().map(|tls| &**tls)
+        self.0.known()?.tls.get().map(|tls| &**tls)
     }
 
     /// The request that a WebSocket began with, if this is one.
     pub fn upgrade(&self) -> Option<&UpgradeRequest> {
-        self.0.upgrade.get().map(|request| &**request)
+        self.0.known()?.upgrade.get().map(|request| &**request)
     }
 
     /// The subprotocol that a WebSocket has agreed on.
     pub fn subprotocol(&self) -> Option<&str> {
-        self.0.subprotocol.get()?.as_deref()
+        self.0.known()?.subprotocol.get()?.as_deref()
     }
 
     /// The process at the other end of a Unix socket.
     pub fn credentials(&self) -> Option<PeerCredentials> {
-        self.0.credentials
+        self.0.known()?.credentials.get().copied()
     }
 
     /// Bytes received, as on the wire (those of TLS and WebSocket framing too).

@@ -42,11 +42,6 @@ impl Gate {
         Some(self.limit.load(Ordering::Relaxed)).filter(|limit| *limit != u64::MAX)
     }
 
-    /// Whether more are inside than the limit allows now, because it was lowered.
-    pub(crate) fn is_overfull(&self) -> bool {
-        self.inside.load(Ordering::SeqCst) > self.limit.load(Ordering::SeqCst)
-    }
-
     /// Goes in if there is room.
     pub(crate) fn try_enter(self: &Arc<Self>) -> Option<Pass> {
         self.inside

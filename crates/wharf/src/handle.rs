@@ -106,6 +106,13 @@ impl Handle {
         self.inner.health.now()
     }
 
+    /// Whether it is good to send clients here: the server neither drains, nor fails most of what it
+    /// does, nor is full. Handshakes that are left half done and attacks make no difference, and
+    /// hide nothing, so that strangers cannot take a server out of service.
+    pub fn is_ready(&self) -> bool {
+        !self.is_draining() && self.inner.health.is_fit()
+    }
+
     /// Bytes that wait in write buffers and `Session` buffers over all connections.
     pub fn memory(&self) -> u64 {
         self.inner.memory.used()
@@ -270,7 +277,6 @@ impl Handle {
 
     /// Closes the connections that `filter` matches; says how many.
     pub fn close(&self, filter: &Filter) -> usize {
-        let _guard = self.inner.runtime.enter();
         let matching = self.connections(filter);
         let closed = matching
             .iter()

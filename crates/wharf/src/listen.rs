@@ -3,6 +3,7 @@
 use std::net;
 use std::os::unix::net as unix;
 
+use crate::acceptor::Acceptor;
 use crate::config::{
     Address, Certificate, Limits, ListenerConfig, Pem, Problem, ProxyMode, Rates, Timeouts,
     Transport,
@@ -20,6 +21,8 @@ pub struct Listen {
 /// A listening socket made elsewhere.
 #[derive(Debug)]
 pub(crate) enum Foreign {
+    /// By a listener of this server, which gives it up.
+    Handed(Box<Acceptor>),
     Tcp(net::TcpListener),
     Unix(unix::UnixListener),
     Udp(net::UdpSocket),

@@ -254,6 +254,17 @@ impl Listener {
         }
     }
 
+    /// Gives a token of `rates.accept` back: nobody was accepted with it.
+    pub(crate) fn return_accept_token(&self) {
+        let mut bucket = self
+            .accept_rate
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = &mut *bucket {
+            bucket.give_back(1);
+        }
+    }
+
     pub(crate) fn prefixes(&self) -> arc_swap::Guard<Arc<Prefixes>> {
         self.prefixes.load()
     }

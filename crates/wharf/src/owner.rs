@@ -38,6 +38,8 @@ pub(crate) struct Owner {
     /// Counts the changes of `live`, so that a connection sees with one load that it must look.
     version: AtomicU32,
     ids: Arc<AtomicU64>,
+    /// Where its handlers run; a client has none.
+    pub(crate) runtime: Option<tokio::runtime::Handle>,
 }
 
 impl Owner {
@@ -48,6 +50,7 @@ impl Owner {
         memory: Arc<Budget>,
         ids: Arc<AtomicU64>,
         draining: CancellationToken,
+        runtime: Option<tokio::runtime::Handle>,
     ) -> Self {
         Self {
             name,
@@ -60,6 +63,7 @@ impl Owner {
             live: ArcSwap::from_pointee(live),
             version: AtomicU32::new(0),
             ids,
+            runtime,
         }
     }
 

@@ -38,13 +38,17 @@ impl Endpoint {
 
     pub(crate) fn from_unix(address: &std::os::unix::net::SocketAddr) -> Self {
         use std::os::linux::net::SocketAddrExt;
+        use std::os::unix::ffi::OsStrExt;
         let path = address
             .as_pathname()
-            .map(|path| path.to_string_lossy().into());
-        let name = || {
-            let name = String::from_utf8_lossy(address.as_abstract_name()?);
-            Some(format!("@{name}").into_boxed_str())
-        };
+            .map(|path| path.as_os_str().as_bytes());
+        Self::of_unix(path, address.as_abstract_name())
+    }
+
+    /// From the path or the abstract name of a Unix socket, if it has one.
+    pub(crate) fn of_unix(path: Option<&[u8]>, name: Option<&[u8]>) -> Self {
+        let path = path.map(|path| String::from_utf8_lossy(path).into());
+        let name = || Some(format!("@{}", String::from_utf8_lossy(name?)).into());
         Self::Unix(path.or_else(name))
     }
 }

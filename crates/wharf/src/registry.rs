@@ -26,8 +26,9 @@ impl Registry {
     }
 
     /// Lists a connection and returns its slot.
-    pub(crate) fn insert(&self, connection: Weak<Shared>) -> usize {
-        self.list().connections.insert(connection)
+    pub(crate) fn insert(&self, connection: Weak<Shared>) -> u32 {
+        // A process has fewer descriptors than that.
+        self.list().connections.insert(connection) as u32
     }
 
     /// From here on nobody is welcome: who finds it so after [`insert`](Self::insert) leaves again.
@@ -42,10 +43,10 @@ impl Registry {
     }
 
     /// Takes the connection out of its slot.
-    pub(crate) fn remove(&self, slot: usize) {
+    pub(crate) fn remove(&self, slot: u32) {
         let empty = {
             let mut list = self.list();
-            list.connections.try_remove(slot);
+            list.connections.try_remove(slot as usize);
             list.connections.is_empty()
         };
         if empty {

@@ -23,7 +23,7 @@ pub struct Wire {
     /// `None` once it was handed out.
     socket: Option<Socket>,
     /// Bytes that were read too far, to be read first.
-    unread: Bytes,
+    unread: Option<Box<Bytes>>,
     guard: Guard,
     last_words: bool,
     /// Dropped after the socket: its places are free when it is closed.
@@ -35,7 +35,7 @@ impl Wire {
         let guard = Guard::new(hold.shared());
         Self {
             socket: Some(socket),
-            unread: Bytes::new(),
+            unread: None,
             guard,
             last_words: false,
             hold,
@@ -49,14 +49,14 @@ impl Wire {
 
     /// Puts bytes back, to be read first.
     pub(crate) fn unread(&mut self, bytes: Bytes) {
-        debug_assert!(self.unread.is_empty(), "bytes are put back once");
-        self.unread = bytes;
+        debug_assert!(self.unread.is_none(), "bytes are put back once");
+        self.unread = (!bytes.is_empty()).then(|| Box::new(bytes));
     }
 
     /// The handshakes are complete: from here on `first-byte` and `read-idle` count. `spoken`: the
     /// peer's first bytes came with its handshakes.
     pub(crate) fn established(&mut self, spoken: bool) {
-        let spoken = spoken || !self.unread.is_empty();
+        let spoken = spoken || self.unread.is_some();
         self.guard.established(self.hold.shared(), spoken);
     }
 
@@ -67,7 +67,7 @@ impl Wire {
         let socket = self.socket.take().unwrap_or_else(Socket::closed);
         (
             socket,
-            std::mem::take(&mut self.unread),
+            self.unread.take().map(|unread| *unread).unwrap_or_default(),
             Lease(self.hold.clone()),
         )
     }
@@ -131,16 +131,23 @@ impl AsyncRead for Wire {
         if let Some(reason) = this.hold.shared().ending() {
             return Poll::Ready(Err(reason.error()));
         }
-        if !this.unread.is_empty() {
-            let taken = this.unread.len().min(buf.remaining());
-            buf.put_slice(&this.unread[..taken]);
-            this.unread.advance(taken);
+        if let Some(unread) = &mut this.unread {
+            let taken = unread.len().min(buf.remaining());
+            buf.put_slice(&unread[..taken]);
+            unread.advance(taken);
+            if unread.is_empty() {
+                this.unread = None;
+            }
             return Poll::Ready(Ok(()));
         }
         std::task::ready!(this.guard.poll_pace(cx, this.hold.shared()))?;
         let Some(socket) = &mut this.socket else {
             return Poll::Ready(Err(gone()));
         };
+        if buf.remaining() == 0 {
+            // Nothing can be read, which is not the end.
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         match Pin::new(socket).poll_read(cx, buf) {
             Poll::Ready(Ok(())) => {

@@ -12,7 +12,7 @@ use hyper_util::service::TowerToHyperService;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use wharf::config::{Address, Limits, ListenerConfig, Timeouts, Transport};
-use wharf::{BoxError, BuildError, Handle, Handler, Health, Server, Stream};
+use wharf::{BoxError, BuildError, Handle, Handler, Server, Stream};
 
 /// The name of the HTTP listener, in metrics and logs.
 pub(crate) const METRICS: &str = "metrics";
@@ -32,10 +32,12 @@ pub(crate) fn health(streams: Handle) -> Router {
     let ready = move || {
         let streams = streams.clone();
         async move {
-            match streams.health() {
-                _ if streams.is_draining() => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-                Health::Unhealthy => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy\n"),
-                _ => (StatusCode::OK, "ready\n"),
+            if streams.is_draining() {
+                (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+            } else if streams.is_ready() {
+                (StatusCode::OK, "ready\n")
+            } else {
+                (StatusCode::SERVICE_UNAVAILABLE, "unhealthy\n")
             }
         }
     };

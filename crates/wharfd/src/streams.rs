@@ -40,7 +40,9 @@ async fn serve(turn: Handle, stream: Stream) -> Result<(), BoxError> {
     let path = connection.path();
     // The client is whom a PROXY header names; our end is never taken from there.
     let (Some(client), Some(server)) = (path.peer.ip(), connection.socket_local().ip()) else {
-        return Err("the client has no IP address that it could be told".into());
+        // A proxy says so of a client of its own on a Unix socket: the peer's doing.
+        let why = "the client has no IP address that it could be told";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why).into());
     };
     if let Some(identity) = connection.tls().and_then(|tls| tls.peer.as_deref()) {
         let (subject, fingerprint) = (&identity.subject, &identity.fingerprint);

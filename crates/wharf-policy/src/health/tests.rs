@@ -83,6 +83,43 @@ fn each_cause_has_its_thresholds() {
 }
 
 #[test]
+fn strangers_make_no_server_unfit_nor_hide_that_it_is() {
+    let (mut meter, start) = meter(HealthRules::default());
+    let half_done = Sample {
+        pending: 100,
+        pending_cap: 100,
+        ..Sample::default()
+    };
+    meter.observe(start + secs(1), half_done);
+    assert_eq!((meter.health(), meter.is_fit()), (Health::Unhealthy, true));
+    let attack = Sample {
+        handshake_failed: 1_000_000,
+        ..failed(1_000_000, 0)
+    };
+    meter.observe(start + secs(2), attack);
+    assert_eq!(
+        (meter.health(), meter.is_fit()),
+        (Health::UnderAttack, true)
+    );
+    let both = Sample {
+        handler_failed: 900_000,
+        ..attack
+    };
+    meter.observe(start + secs(3), both);
+    assert_eq!(
+        (meter.health(), meter.is_fit()),
+        (Health::UnderAttack, false)
+    );
+    // Ten seconds in the window, then thirty without.
+    for second in 4..=40 {
+        meter.observe(start + secs(second), both);
+        assert!(!meter.is_fit(), "{second}");
+    }
+    meter.observe(start + secs(44), both);
+    assert!(meter.is_fit());
+}
+
+#[test]
 fn a_threshold_of_zero_is_off() {
     let off = Thresholds {
         failed: 0.0,

@@ -96,7 +96,7 @@ pub(super) async fn all(
     let config = &live.config;
     if is_behind_proxy(live, connection.socket_peer()) {
         if let Some(found) = proxied::read(&mut wire, config.proxy.mode, &config.timeouts).await? {
-            let _ = connection.shared().proxied.set(Box::new(found));
+            let _ = connection.shared().details().proxied.set(Box::new(found));
         }
         real::check(listener, live, connection)?;
     }
@@ -172,7 +172,7 @@ async fn encrypt(
         Err(error) => return Err(failed(connection, &error)),
     };
     if let Ok(info) = TlsInfo::of_server(stream.get_ref().1) {
-        let _ = connection.shared().tls.set(Box::new(info));
+        let _ = connection.shared().details().tls.set(Box::new(info));
     }
     Ok(stream.into())
 }
@@ -211,11 +211,11 @@ async fn upgrade(
     tell(connection, "websocket", told);
     match result {
         Ok(upgraded) => {
-            let shared = connection.shared();
-            let _ = shared
+            let details = connection.shared().details();
+            let _ = details
                 .subprotocol
                 .set(upgraded.subprotocol.map(String::into_boxed_str));
-            let _ = shared.upgrade.set(Box::new(upgraded.request));
+            let _ = details.upgrade.set(Box::new(upgraded.request));
             Ok(WebSocket::server(upgraded.io, &upgraded.leftover, options))
         }
         Err(UpgradeError::Closed) => Err(gone(connection)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wharf_policy::access::{Identity, Verdict};
 
 use super::{handshake, is_behind_proxy};
-use crate::config::{OnFull, ProxyMode};
+use crate::config::ProxyMode;
 use crate::connection::Places;
 use crate::listener::Listener;
 use crate::owner::Live;
@@ -30,7 +30,7 @@ pub(super) fn check(
         return Err(Refusal::ProxyUntrusted);
     }
     // With `wait` the acceptor has taken the token, and both places.
-    if live.config.limits.on_full != OnFull::Wait || places.listener.is_none() {
+    if places.listener.is_none() {
         listener.take_accept_token().map_err(|_| Refusal::Rate)?;
         places.listener = Some(listener.gate.try_enter().ok_or(Refusal::ListenerFull)?);
         places.server = Some(

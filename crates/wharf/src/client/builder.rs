@@ -138,6 +138,7 @@ impl ClientBuilder {
             Budget::new(rules.options.memory),
             Arc::new(AtomicU64::new(1)),
             CancellationToken::new(),
+            None,
         );
         Ok(Client(Arc::new(Inner {
             owner: Arc::new(owner),

@@ -137,7 +137,7 @@ async fn encrypt(
         source,
     })?;
     if let Ok(info) = TlsInfo::of_client(stream.get_ref().1, Some(server)) {
-        let _ = connection.shared().tls.set(Box::new(info));
+        let _ = connection.shared().details().tls.set(Box::new(info));
     }
     Ok(stream.into())
 }
@@ -164,7 +164,7 @@ async fn upgrade(
     );
     let connected = result?;
     let subprotocol = connected.subprotocol.map(String::into_boxed_str);
-    let _ = connection.shared().subprotocol.set(subprotocol);
+    let _ = connection.shared().details().subprotocol.set(subprotocol);
     let limits = options.limits();
     Ok(WebSocket::client(
         connected.io,

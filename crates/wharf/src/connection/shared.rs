@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use futures_util::task::AtomicWaker;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::Places;
+use super::{Details, Places};
 use crate::admission::{Proxied, Refused};
 use crate::config::Transport;
 use crate::events::{Event, State};
@@ -18,8 +18,6 @@ use crate::owner::Owner;
 use crate::path::{Endpoint, Path};
 use crate::reason::{Closed, Refusal};
 use crate::sockets::{PeerCredentials, TcpInfo};
-use crate::tls::TlsInfo;
-use crate::websocket::UpgradeRequest;
 
 /// How long a handler may go on once its connection was closed under it.
 const GRACE: Duration = Duration::from_secs(1);
@@ -41,12 +39,7 @@ pub(crate) struct Shared {
     pub(crate) since: Instant,
     pub(crate) socket_peer: Endpoint,
     pub(crate) socket_local: Endpoint,
-    pub(crate) credentials: Option<PeerCredentials>,
-    pub(crate) proxied: OnceLock<Box<Proxied>>,
-    pub(crate) tls: OnceLock<Box<TlsInfo>>,
-    pub(crate) upgrade: OnceLock<Box<UpgradeRequest>>,
-    /// The subprotocol of a WebSocket, if one was agreed on.
-    pub(crate) subprotocol: OnceLock<Option<Box<str>>>,
+    details: OnceLock<Box<Details>>,
     pub(crate) received: AtomicU64,
     pub(crate) sent: AtomicU64,
     /// Woken when the server closes the connection, or changes its timeouts, beneath a read.
@@ -65,12 +58,8 @@ pub(crate) struct Shared {
     /// The descriptor while the socket is open. What is done with it is done under the lock, and
     /// the socket is closed only after it was taken out.
     descriptor: Mutex<Option<RawFd>>,
-    /// The connection of QUIC while it is there: it counts its own bytes, since its streams are read
-    /// and written by several tasks at once.
-    #[cfg(feature = "quic")]
-    quic: Mutex<Option<quinn::Connection>>,
     /// The place in the owner's list.
-    slot: AtomicUsize,
+    slot: AtomicU32,
     /// How many [`Hold`]s there are.
     holds: AtomicU32,
 }
@@ -87,11 +76,7 @@ impl Shared {
             since: Instant::now(),
             socket_peer: arrived.peer,
             socket_local: arrived.local,
-            credentials: arrived.credentials,
-            proxied: OnceLock::new(),
-            tls: OnceLock::new(),
-            upgrade: OnceLock::new(),
-            subprotocol: OnceLock::new(),
+            details: OnceLock::new(),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             reader: AtomicWaker::new(),
@@ -102,11 +87,12 @@ impl Shared {
             stage: AtomicU8::new(0),
             places: Mutex::new(places),
             descriptor: Mutex::new(arrived.descriptor),
-            #[cfg(feature = "quic")]
-            quic: Mutex::new(None),
-            slot: AtomicUsize::new(0),
+            slot: AtomicU32::new(0),
             holds: AtomicU32::new(1),
         });
+        if let Some(credentials) = arrived.credentials {
+            let _ = shared.details().credentials.set(credentials);
+        }
         owner.counters.arrived();
         let slot = owner.connections.insert(Arc::downgrade(&shared));
         shared.slot.store(slot, Ordering::Relaxed);
@@ -116,7 +102,7 @@ impl Shared {
 
     pub(crate) fn path(&self) -> Path {
         let transport = self.transport;
-        let (local, peer) = match self.proxied.get().and_then(|proxied| proxied.endpoints()) {
+        let (local, peer) = match self.proxied().and_then(Proxied::endpoints) {
             Some((local, peer)) => (local, peer),
             None => (self.socket_local.clone(), self.socket_peer.clone()),
         };
@@ -127,6 +113,20 @@ impl Shared {
             reliable: transport.is_reliable(),
             secure: transport.is_secure(),
         }
+    }
+
+    /// What only some connections have, if this one has any of it.
+    pub(crate) fn known(&self) -> Option<&Details> {
+        self.details.get().map(|details| &**details)
+    }
+
+    /// The same, to put something there.
+    pub(crate) fn details(&self) -> &Details {
+        self.details.get_or_init(Box::default)
+    }
+
+    pub(crate) fn proxied(&self) -> Option<&Proxied> {
+        self.known()?.proxied.get().map(|proxied| &**proxied)
     }
 
     pub(crate) fn places(&self) -> MutexGuard<'_, Places> {
@@ -193,7 +193,8 @@ impl Shared {
     /// As [`fail`](Self::fail), and ends a handler that does not return soon.
     pub(crate) fn end(self: &Arc<Self>, reason: Closed) -> bool {
         let first = self.fail(reason);
-        if first && let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        // The owner's: whoever closes may be in no runtime.
+        if first && let Some(runtime) = &self.owner.runtime {
             let weak = Arc::downgrade(self);
             runtime.spawn(async move {
                 tokio::time::sleep(GRACE).await;
@@ -229,13 +230,13 @@ impl Shared {
     /// Counts the bytes of this connection from here on.
     #[cfg(feature = "quic")]
     pub(crate) fn set_quic(&self, connection: quinn::Connection) {
-        *self.quic.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+        *self.details().quic() = Some(connection);
     }
 
     /// Bytes received and sent, as on the wire.
     pub(crate) fn bytes(&self) -> (u64, u64) {
         #[cfg(feature = "quic")]
-        if let Some(connection) = &*self.quic.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(connection) = self.known().and_then(|details| details.quic().clone()) {
             let stats = connection.stats();
             return (stats.udp_rx.bytes, stats.udp_tx.bytes);
         }
@@ -336,12 +337,7 @@ impl Shared {
     fn finish(&self) {
         let bytes = self.bytes();
         #[cfg(feature = "quic")]
-        drop(
-            self.quic
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        drop(self.known().and_then(|details| details.quic().take()));
         let verdict = self.verdict();
         // The places first: who sees the counters move can rely on the room.
         drop(std::mem::take(&mut *self.places()));

@@ -8,6 +8,7 @@ use super::Handle;
 use super::change::{prepare, put_in_force};
 use crate::acceptor::Acceptor;
 use crate::config::{Address, Change, ListenerConfig, Plan, Problem, Problems, ServerConfig};
+use crate::listen::Foreign;
 use crate::listener::Listener;
 use crate::reason::Closed;
 use crate::server::{Inner, announce, check, drain_these, open, sockets_of};
@@ -40,16 +41,14 @@ pub(super) fn apply(
     let mut problems = Vec::new();
     let mut added = Vec::new();
     let mut rebound: Vec<(Arc<Listener>, Vec<Acceptor>)> = Vec::new();
+    let given_up = given_up(&inner.state().listeners, &config);
     for name in &plan.added {
-        match open(
-            inner,
-            name,
-            config.listeners[name].clone(),
-            Vec::new(),
-            None,
-        ) {
+        let wanted = config.listeners[name].clone();
+        let (handed, failed) = given_up.for_listener(name, &wanted);
+        problems.extend(failed);
+        match open(inner, name, wanted, handed, None) {
             Ok(listener) => added.push(listener),
-            Err(found) => problems.extend(found),
+            Err(found) => problems.extend(given_up.advise(found)),
         }
     }
     for name in config
@@ -69,8 +68,8 @@ pub(super) fn apply(
             problems.push(problem);
             continue;
         }
-        let (acceptors, failed) = rebind(inner, name, &listener, wanted);
-        problems.extend(failed);
+        let (acceptors, failed) = rebind(inner, name, &listener, wanted, &given_up);
+        problems.extend(given_up.advise(failed));
         rebound.push((listener, acceptors));
     }
     crate::server::all(problems)?;
@@ -134,52 +133,108 @@ pub(super) fn apply(
 }
 
 /// The sockets of a listener by a new configuration: those of addresses that stay are taken over,
-/// with the options that can change on a bound socket.
+/// with the options that can change on a bound socket, and so are those that others give up.
 fn rebind(
     inner: &Inner,
     name: &str,
     listener: &Listener,
     wanted: &ListenerConfig,
+    given_up: &GivenUp,
 ) -> (Vec<Acceptor>, Vec<Problem>) {
-    let old = listener.config();
-    let keeps = fixed_at_bind(&old) == fixed_at_bind(wanted);
+    let keeps = fixed_at_bind(&listener.config()) == fixed_at_bind(wanted);
     let there = listener.acceptors();
-    let stays = |address: &Address| {
-        let found = there
-            .iter()
-            .filter(|one| one.address.as_ref() == Some(address));
-        found.collect::<Vec<_>>()
-    };
-    let mut acceptors = Vec::new();
+    let stays = there.iter().filter(|one| match &one.address {
+        Some(address) => keeps && wanted.bind.contains(address),
+        None => true,
+    });
+    let (mut sockets, mut problems) = again(name, wanted, stays);
+    let (handed, failed) = given_up.for_listener(name, wanted);
+    sockets.extend(handed);
+    problems.extend(failed);
+    let (bound, failed) = sockets_of(&inner.handovers, name, wanted, sockets);
+    problems.extend(failed);
+    (bound, problems)
+}
+
+/// Sockets once more, for a listener of this configuration.
+fn again<'a>(
+    name: &str,
+    wanted: &ListenerConfig,
+    sockets: impl Iterator<Item = &'a Arc<Acceptor>>,
+) -> (Vec<Foreign>, Vec<Problem>) {
+    let mut handed = Vec::new();
     let mut problems = Vec::new();
-    let mut new = ListenerConfig {
-        bind: Vec::new(),
-        ..wanted.clone()
-    };
-    for address in &wanted.bind {
-        let same = stays(address);
-        if same.is_empty() || !keeps {
-            new.bind.push(address.clone());
-            continue;
-        }
-        for acceptor in same {
-            match acceptor.again(&wanted.accept, &wanted.socket, &wanted.unix) {
-                Ok(acceptor) => acceptors.push(acceptor),
-                Err(error) => problems.push(not_bound(name, &error)),
-            }
-        }
-    }
-    for acceptor in there.iter().filter(|acceptor| acceptor.address.is_none()) {
-        match acceptor.again(&wanted.accept, &wanted.socket, &wanted.unix) {
-            Ok(acceptor) => acceptors.push(acceptor),
+    for socket in sockets {
+        match socket.again(&wanted.accept, &wanted.socket, &wanted.unix) {
+            Ok(acceptor) => handed.push(Foreign::Handed(Box::new(acceptor))),
             Err(error) => problems.push(not_bound(name, &error)),
         }
     }
-    let (bound, failed) = sockets_of(&inner.handovers, name, &new, Vec::new());
-    acceptors.extend(bound);
-    problems.extend(failed);
-    (acceptors, problems)
+    (handed, problems)
 }
+
+/// The sockets that listeners no longer have by a new configuration, each with the old one of its
+/// listener. They listen until the new ones do, so their addresses cannot be bound anew: whoever
+/// wants the same address gets the socket.
+struct GivenUp(Vec<(Arc<Acceptor>, ListenerConfig)>);
+
+fn given_up(there: &BTreeMap<String, Arc<Listener>>, config: &ServerConfig) -> GivenUp {
+    let mut given_up = Vec::new();
+    for (name, listener) in there {
+        let wanted = config.listeners.get(name);
+        for acceptor in listener.acceptors() {
+            let goes = |address: &Address| wanted.is_none_or(|new| !new.bind.contains(address));
+            if acceptor.address.as_ref().is_some_and(goes) {
+                given_up.push((acceptor, listener.config()));
+            }
+        }
+    }
+    GivenUp(given_up)
+}
+
+impl GivenUp {
+    /// Those that a listener takes over.
+    fn for_listener(&self, name: &str, wanted: &ListenerConfig) -> (Vec<Foreign>, Vec<Problem>) {
+        let fits = |old: &ListenerConfig, address: &Address| match address {
+            // Port 0 asks for one that nobody has.
+            Address::Ip(ip) => ip.port() != 0,
+            Address::Path(_) | Address::Abstract(_) => true,
+            // What it is only its old listener's transport says.
+            _ => old.transport == wanted.transport,
+        };
+        let taken = self.0.iter().filter(|(acceptor, old)| {
+            acceptor.address.as_ref().is_some_and(|address| {
+                wanted.bind.contains(address)
+                    && fits(old, address)
+                    && fixed_at_bind(old) == fixed_at_bind(wanted)
+            })
+        });
+        again(name, wanted, taken.map(|(acceptor, _)| acceptor))
+    }
+
+    /// Says what to do where an address is in use by a socket that is given up, but is not the same,
+    /// or differs in what is fixed when it is bound.
+    fn advise(&self, mut problems: Vec<Problem>) -> Vec<Problem> {
+        let addresses = self.0.iter().filter_map(|(one, _)| one.address.as_ref());
+        let addresses: Vec<_> = addresses.map(ToString::to_string).collect();
+        for problem in &mut problems {
+            let ports = addresses.iter().filter_map(|one| one.rsplit_once(':'));
+            let mut ports = ports.map(|(_, port)| format!(":{port}: "));
+            if problem.allowed.contains(IN_USE) && ports.any(|port| problem.allowed.contains(&port))
+            {
+                problem.advice = format!(
+                    "The server itself listens at {} until the change is complete: apply a \
+                     configuration without these addresses first",
+                    addresses.join(", ")
+                );
+            }
+        }
+        problems
+    }
+}
+
+/// How the system says that an address is taken.
+const IN_USE: &str = "Address already in use";
 
 fn not_bound(name: &str, error: &BindError) -> Problem {
     Problem::new(format!("listeners.{name}.bind"), error.to_string())

@@ -14,7 +14,7 @@ use wharf_policy::access::Verdict;
 use super::crypto::{Asking, Refuses, for_quic, seal};
 use super::handshake::{self, Terms};
 use super::transport::transport;
-use crate::acceptor::{room, server_place, tell_broken};
+use crate::acceptor::{room, tell_broken};
 use crate::admission::{Newcomer, admit_placed};
 use crate::config::{OnFull, Retry, SocketOptions};
 use crate::connection::Places;
@@ -230,12 +230,16 @@ pub(crate) async fn run(listener: Arc<Listener>, front: Arc<Front>) {
         return;
     }
     loop {
-        let places = room(&listener).await;
         let Some(incoming) = front.endpoint.accept().await else {
             tell_broken(&listener, &io::ErrorKind::BrokenPipe.into());
             return;
         };
-        let places = server_place(&listener, places).await;
+        // Who waits here waits in no other queue; those behind wait in the endpoint's, which is bounded.
+        let places = if listener.owner.live().config.limits.on_full == OnFull::Wait {
+            room(&listener).await
+        } else {
+            Places::default()
+        };
         front.admit(&listener, incoming, places);
     }
 }

@@ -46,7 +46,7 @@ pub(super) async fn accept(incoming: Incoming, terms: Terms, hold: Hold) -> Resu
     let quinn = result?;
     hold.shared().set_quic(quinn.clone());
     if let Some(info) = info(&quinn, None) {
-        let _ = hold.shared().tls.set(Box::new(info));
+        let _ = hold.shared().details().tls.set(Box::new(info));
     }
     Ok(Ready::Quic(Box::new(Established::new(
         quinn,

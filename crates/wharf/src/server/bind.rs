@@ -81,6 +81,7 @@ pub(crate) fn open(
         inner.memory.clone(),
         inner.ids.clone(),
         inner.draining.child_token(),
+        Some(inner.runtime.clone()),
     );
     let listener = Listener::new(
         owner,
@@ -93,7 +94,8 @@ pub(crate) fn open(
     Ok(listener)
 }
 
-/// Binds the addresses of `config`, or takes the predecessor's sockets, and adopts foreign ones. Every
+/// Adopts foreign sockets, and for the addresses of `config` that none was handed over for takes the
+/// predecessor's sockets, or binds them. Every
 /// address is tried.
 pub(crate) fn sockets_of(
     handovers: &Handovers,
@@ -104,6 +106,13 @@ pub(crate) fn sockets_of(
     let mut acceptors = Vec::new();
     let mut problems = Vec::new();
     for address in &config.bind {
+        let is_handed = |one: &Foreign| match one {
+            Foreign::Handed(acceptor) => acceptor.address.as_ref() == Some(address),
+            _ => false,
+        };
+        if foreign.iter().any(is_handed) {
+            continue;
+        }
         let (transport, accept, socket) = (config.transport, &config.accept, &config.socket);
         let share =
             |Shared {
@@ -136,6 +145,10 @@ pub(crate) fn sockets_of(
             continue;
         }
         let adopted = match foreign {
+            Foreign::Handed(acceptor) => {
+                acceptors.push(*acceptor);
+                continue;
+            }
             Foreign::Tcp(listener) => sockets::from_tcp(listener, &config.accept, &config.socket),
             Foreign::Unix(listener) => sockets::from_unix(listener, &config.accept),
             Foreign::Udp(socket) => sockets::from_udp(socket, &config.socket),

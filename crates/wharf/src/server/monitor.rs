@@ -54,6 +54,14 @@ impl Health {
             .unwrap_or_else(PoisonError::into_inner)
             .health()
     }
+
+    /// Whether clients may be sent here.
+    pub(crate) fn is_fit(&self) -> bool {
+        self.meter
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_fit()
+    }
 }
 
 #[expect(clippy::cast_sign_loss, reason = "the check allows no negative rate")]
@@ -98,7 +106,11 @@ fn judge(inner: &Inner, now: std::time::Instant) {
     let mut shares = vec![(None, share(inner.gate.inside(), inner.gate.limit()))];
     for listener in inner.listeners() {
         add(&mut sample, &listener.owner.counters.snapshot());
-        sample.pending_cap += listener.handshakes.limit().unwrap_or(0);
+        // Room in one listener is none for the clients of another.
+        let (pending, cap) = (listener.handshakes.inside(), listener.handshakes.limit());
+        if share(pending, cap) > share(sample.pending, Some(sample.pending_cap)) {
+            (sample.pending, sample.pending_cap) = (pending, cap.unwrap_or(0));
+        }
         let share = share(listener.gate.inside(), listener.gate.limit());
         shares.push((Some(listener.owner.name.clone()), share));
     }
@@ -140,14 +152,15 @@ fn judge(inner: &Inner, now: std::time::Instant) {
     reason = "a share needs no more than 52 bits"
 )]
 fn share(inside: u64, limit: Option<u64>) -> f64 {
-    limit.map_or(0.0, |limit| inside as f64 / limit as f64)
+    limit
+        .filter(|limit| *limit > 0)
+        .map_or(0.0, |limit| inside as f64 / limit as f64)
 }
 
 fn add(sample: &mut Sample, stats: &Stats) {
     sample.arrived += stats.arrived;
     sample.accepted += stats.accepted;
     sample.live += stats.live;
-    sample.pending += stats.pending;
     for (reason, count) in &stats.refused {
         if reason.is_handshake() {
             sample.handshake_failed += count;

@@ -1,13 +1,14 @@
 //! Sockets and listeners in memory.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 
 use super::faults::{Fault, Faults, Injector};
 use crate::acceptor::Arrival;
@@ -147,7 +148,11 @@ pub fn memory(transport: Transport) -> (Listen, Connector) {
     let (arrivals, queue) = mpsc::channel(BACKLOG);
     let local = Endpoint::Ip(([127, 0, 0, 1], 1).into());
     let acceptor = MemoryAcceptor {
-        queue: Arc::new(Mutex::new(queue)),
+        queue: Arc::new(Mutex::new(Queue {
+            arrivals: queue,
+            first: None,
+        })),
+        turn: Arc::default(),
         local: local.clone(),
     };
     let config = ListenerConfig {
@@ -224,8 +229,24 @@ impl Connector {
 /// The listening side.
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryAcceptor {
-    queue: Arc<Mutex<mpsc::Receiver<Result<MemoryStream, FailedAccept>>>>,
+    queue: Arc<Mutex<Queue>>,
+    /// Who waits for an arrival: one at a time.
+    turn: Arc<tokio::sync::Mutex<()>>,
     local: Endpoint,
+}
+
+/// The backlog.
+#[derive(Debug)]
+struct Queue {
+    arrivals: mpsc::Receiver<Result<MemoryStream, FailedAccept>>,
+    /// Seen by an acceptor that waits for room, and not taken yet.
+    first: Option<Result<MemoryStream, FailedAccept>>,
+}
+
+impl Queue {
+    fn take(&mut self) -> Option<Result<MemoryStream, FailedAccept>> {
+        self.first.take().or_else(|| self.arrivals.try_recv().ok())
+    }
 }
 
 impl MemoryAcceptor {
@@ -234,9 +255,42 @@ impl MemoryAcceptor {
     }
 
     pub(crate) async fn accept(&self) -> io::Result<Arrival> {
-        let next = self.queue.lock().await.recv().await;
-        match next {
-            Some(Ok(stream)) => {
+        loop {
+            self.arrived().await;
+            match self.take() {
+                // Another acceptor was faster.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                taken => return taken,
+            }
+        }
+    }
+
+    /// Waits until there is something to take.
+    pub(crate) async fn arrived(&self) {
+        let _turn = self.turn.lock().await;
+        poll_fn(|cx| {
+            let mut queue = self.queue();
+            if queue.first.is_none() {
+                queue.first = match ready!(queue.arrivals.poll_recv(cx)) {
+                    Some(arrival) => Some(arrival),
+                    // Nobody can connect any more.
+                    None => return Poll::Pending,
+                };
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who is there now; `WouldBlock` if nobody is.
+    pub(crate) fn take(&self) -> io::Result<Arrival> {
+        let taken = self.queue().take();
+        match taken.ok_or(io::ErrorKind::WouldBlock)? {
+            Ok(stream) => {
                 let peer = stream.peer().clone();
                 Ok(Arrival {
                     socket: Socket::Memory(stream),
@@ -244,22 +298,17 @@ impl MemoryAcceptor {
                     credentials: None,
                 })
             }
-            Some(Err(FailedAccept(error, faults))) => {
+            Err(FailedAccept(error, faults)) => {
                 if let Some(faults) = faults {
                     faults.fire(Fault::Accept);
                 }
                 Err(error)
             }
-            // Nobody can connect any more.
-            None => std::future::pending().await,
         }
     }
 
     /// Takes a waiting connection and closes it; says whether there was one.
     pub(crate) fn refuse_one(&self) -> bool {
-        let Ok(mut queue) = self.queue.try_lock() else {
-            return false;
-        };
-        matches!(queue.try_recv(), Ok(Ok(_)))
+        matches!(self.queue().take(), Some(Ok(_)))
     }
 }

@@ -25,6 +25,15 @@ pub(super) enum Side {
     Write,
 }
 
+/// What a peer has sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Nothing,
+    Bytes,
+    /// All that it sends.
+    End,
+}
+
 /// The clock is read only when a socket makes its user wait, and only if a timeout is set: reading
 /// and writing what is there costs two counters.
 pub(super) struct Guard {
@@ -33,8 +42,8 @@ pub(super) struct Guard {
     version: u32,
     /// The handshakes are complete.
     established: bool,
-    /// A byte was received since then.
-    spoken: bool,
+    /// What was received since then.
+    heard: Heard,
     /// A byte was sent since then.
     answered: bool,
     reading_since: Option<Instant>,
@@ -53,7 +62,7 @@ impl Guard {
             live,
             version,
             established: false,
-            spoken: false,
+            heard: Heard::Nothing,
             answered: false,
             reading_since: None,
             writing_since: None,
@@ -68,7 +77,7 @@ impl Guard {
     pub(super) fn established(&mut self, shared: &Shared, spoken: bool) {
         self.established = true;
         if spoken {
-            self.spoken = true;
+            self.heard = Heard::Bytes;
             shared.tell(State::Read);
         }
         self.reading_since = None;
@@ -118,16 +127,19 @@ impl Guard {
         }
     }
 
+    /// `bytes` were read into a buffer with room; 0 is the end.
     #[inline]
     pub(super) fn has_read(&mut self, shared: &Shared, bytes: usize) {
         shared.count_received(bytes);
         self.reading_since = None;
         if bytes == 0 {
-            shared.tell(State::CloseRead);
+            if std::mem::replace(&mut self.heard, Heard::End) != Heard::End {
+                shared.tell(State::CloseRead);
+            }
             return;
         }
-        if self.established && !self.spoken {
-            self.spoken = true;
+        if self.established && self.heard == Heard::Nothing {
+            self.heard = Heard::Bytes;
             shared.tell(State::Read);
         }
         if let Some(meter) = &mut self.meter {
@@ -196,7 +208,7 @@ impl Guard {
             // The handshakes have a deadline of their own.
             return None;
         }
-        let first = timeouts.first_byte.filter(|_| !self.spoken);
+        let first = timeouts.first_byte.filter(|_| self.heard == Heard::Nothing);
         let idle = timeouts.read_idle.map(|limit| (limit, Closed::ReadIdle));
         first.map(|limit| (limit, Closed::FirstByte)).or(idle)
     }

@@ -140,3 +140,51 @@ async fn an_applied_configuration_binds_anew_and_keeps_connections() {
     let late = handle.apply(config, deadline).unwrap_err();
     assert!(late.to_string().contains("draining"), "{late}");
 }
+
+/// Addresses go from one listener to another: a swap, and another name. A wider one has to wait.
+#[tokio::test]
+async fn addresses_that_are_given_up_are_handed_over() {
+    let says = |name: &'static str| {
+        Handler::stream(async move |mut stream: wharf::Stream| {
+            stream.write_all(name.as_bytes()).await
+        })
+    };
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (one, two) = (free(), free());
+    let [first, second] = [&one, &two].map(|it| it.local_addr().unwrap());
+    drop((one, two));
+    let builder = Server::builder()
+        .listen_with("a", Tcp::bind(first.to_string()), says("a"))
+        .listen_with("b", Tcp::bind(second.to_string()), says("b"))
+        .handler("c", says("c"));
+    let harness = Harness::start(builder).unwrap();
+    let handle = harness.handle();
+    let who = async |address| {
+        let mut said = String::new();
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.read_to_string(&mut said).await.unwrap();
+        said
+    };
+    assert_eq!((&*who(first).await, &*who(second).await), ("a", "b"));
+    let deadline = Duration::from_secs(1);
+    let mut config = handle.config();
+    let bind = |port: std::net::SocketAddr| vec![port.to_string().parse().unwrap()];
+    config.listeners.get_mut("a").unwrap().bind = bind(second);
+    config.listeners.get_mut("b").unwrap().bind = bind(first);
+    handle.apply(config.clone(), deadline).unwrap();
+    assert_eq!((&*who(first).await, &*who(second).await), ("b", "a"));
+    let renamed = config.listeners.remove("b").unwrap();
+    config.listeners.insert("c".to_owned(), renamed);
+    handle.apply(config.clone(), deadline).unwrap();
+    assert_eq!(handle.listeners(), ["a", "c"]);
+    assert_eq!((&*who(first).await, &*who(second).await), ("c", "a"));
+    let wide = std::net::SocketAddr::from(([0, 0, 0, 0], first.port()));
+    config.listeners.get_mut("c").unwrap().bind = bind(wide);
+    let refused = handle.apply(config, deadline).unwrap_err().to_string();
+    assert!(
+        refused.contains("without these addresses first"),
+        "{refused}"
+    );
+    assert_eq!(who(first).await, "c");
+    harness.finish(deadline).await;
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::broadcast::Receiver;
 use tokio::time::Instant;
-use wharf::config::{HealthOptions, Limits, Transport};
+use wharf::config::{HealthOptions, Limits, OnFull, Transport};
 use wharf::events::Event;
 use wharf::testkit::{Connector, MemoryStream, memory};
 use wharf::{Cause, Handle, Health, Server};
@@ -71,6 +71,7 @@ async fn health_worsens_at_once_and_recovers_when_it_was_better_for_long() {
     assert_eq!(worse, (Health::Healthy, Health::Unhealthy, Cause::Failures));
     assert!(began.elapsed() <= Duration::from_secs(1));
     assert_eq!(handle.health(), Health::Unhealthy);
+    assert!(!handle.is_ready());
     let better = next(&mut events, change).await;
     assert_eq!(
         better,
@@ -78,6 +79,50 @@ async fn health_worsens_at_once_and_recovers_when_it_was_better_for_long() {
     );
     assert!(began.elapsed() >= Duration::from_mins(1));
     assert_eq!(handle.health(), Health::Healthy);
+    assert!(handle.is_ready());
+}
+
+/// Only connections take places: an acceptor that waits for one raises no alarm.
+#[tokio::test(start_paused = true)]
+async fn nobody_raises_no_alarm() {
+    let limits = Limits {
+        max_connections: 1,
+        on_full: OnFull::Wait,
+        ..Limits::default()
+    };
+    let (handle, _connector) = start(HealthOptions::default(), limits);
+    let mut events = handle.events();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    while let Ok(event) = events.try_recv() {
+        assert!(!matches!(event, Event::Alarm { .. }), "{event:?}");
+    }
+}
+
+/// One listener's full room for handshakes is not hidden by another's, and takes nobody out of
+/// service.
+#[tokio::test(start_paused = true)]
+async fn the_listener_with_the_least_room_for_handshakes_is_judged() {
+    let (ws, connector) = memory(Transport::Ws);
+    let (other, _other) = memory(Transport::Ws);
+    let ws = ws.with(|it| it.limits.max_handshakes = 10);
+    let server = Server::builder()
+        .listen("other", other, echo)
+        .listen("ws", ws, echo)
+        .build()
+        .unwrap();
+    let handle = server.handle();
+    tokio::spawn(server.run());
+    let mut events = handle.events();
+    let mut silent = Vec::new();
+    for _ in 0..10 {
+        silent.push(connector.connect_from("192.0.2.1:1").await.unwrap());
+    }
+    let cause = next(&mut events, |event| match event {
+        Event::Health { to, cause, .. } => Some((to, cause)),
+        _ => None,
+    });
+    assert_eq!(cause.await, (Health::Unhealthy, Cause::Pending));
+    assert!(handle.is_ready());
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,11 +2,12 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wharf::config::{OnFull, ProxyMode, ServerLimits, Transport};
+use wharf::events::Event;
 use wharf::{ChangeError, Refusal, Server, Stream, testkit};
 
 use super::{
-    Answer, IT, arrive, connect, echo, knock, rebind, refused, serve, set_limits, settle, start,
-    tcp,
+    Answer, IT, arrive, connect, echo, knock, rebind, refused, serve, set_limits, set_rates,
+    settle, start, tcp,
 };
 
 const UPGRADE: &[u8] =
@@ -279,4 +280,73 @@ async fn a_listener_that_waits_for_nobody_takes_no_place() {
             .sum::<u64>(),
         4
     );
+}
+
+/// Every address of a listener is served, whoever else waits for nobody; none is counted as taken.
+#[tokio::test]
+async fn an_address_that_waits_for_nobody_takes_no_place() {
+    let directory = super::unix::Directory::new("on-full");
+    let path = directory.socket();
+    let listen = wharf::Ws::bind("127.0.0.1:0")
+        .bind("127.0.0.1:0")
+        .bind(path.to_str().unwrap())
+        .with(|it| {
+            it.transport = Transport::Ws;
+            it.limits.max_connections = 1;
+            it.limits.on_full = OnFull::Wait;
+            it.rates.accept = Some(wharf::config::Rate {
+                per_second: 1,
+                burst: 6,
+            });
+        });
+    let handle = start(Server::builder().listen(IT, listen, echo));
+    let addresses = handle.inspect(IT).unwrap().addresses;
+    let mut events = handle.events();
+    for _ in 0..2 {
+        for address in &addresses {
+            let mut status = [0; 12];
+            if let Some(ip) = address.ip() {
+                let mut client = tokio::net::TcpStream::connect(ip).await.unwrap();
+                client.write_all(UPGRADE).await.unwrap();
+                client.read_exact(&mut status).await.unwrap();
+            } else {
+                let mut client = tokio::net::UnixStream::connect(&path).await.unwrap();
+                client.write_all(UPGRADE).await.unwrap();
+                client.read_exact(&mut status).await.unwrap();
+            }
+            assert_eq!(&status, b"HTTP/1.1 101");
+        }
+    }
+    let stats = handle.inspect(IT).unwrap().stats;
+    assert_eq!((stats.accepted, stats.all_refused()), (6, 0));
+    while let Ok(event) = events.try_recv() {
+        assert!(!matches!(event, Event::RateLimited { .. }), "no token lost");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_leaves_who_waits_in_the_backlog() {
+    let (handle, connector) = tcp(|it| {
+        it.limits.max_connections = 1;
+        it.limits.on_full = OnFull::Wait;
+    });
+    handle.set_limits(ServerLimits {
+        max_connections: 1,
+        ..ServerLimits::default()
+    });
+    let (_, there) = arrive(&connector, "192.0.2.1").await;
+    set_limits(&handle, |limits| limits.max_connections = 0);
+    // There is room in the listener, but not in the server.
+    let (answer, mut waiting) = arrive(&connector, "192.0.2.2").await;
+    assert_eq!(answer, Answer::Waits);
+    set_rates(&handle, |rates| {
+        rates.accept = Some(wharf::config::Rate {
+            per_second: 1,
+            burst: 1,
+        });
+    });
+    settle().await;
+    drop(there);
+    assert_eq!(waiting.read_u8().await.unwrap(), b'?');
+    assert_eq!(handle.inspect(IT).unwrap().stats.all_refused(), 0);
 }

@@ -4,7 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 use wharf_stun::attribute::{
-    ChannelNumber, ErrorCode, Nonce, Realm, RequestedTransport, Username, XorPeerAddress,
+    ChannelNumber, ErrorCode, Nonce, Realm, RequestedTransport, Username, XorMappedAddress,
+    XorPeerAddress,
 };
 use wharf_stun::credential::long_term_md5;
 use wharf_stun::{Class, Message, MessageType, Method, Sha1Key, TransactionId, WriteError, Writer};
@@ -14,6 +15,8 @@ pub(crate) struct Client {
     link: Link,
     transaction: u8,
     credential: Option<Credential>,
+    /// Our address, as the server told when it allocated.
+    pub(crate) mapped: Option<SocketAddr>,
 }
 
 enum Link {
@@ -48,11 +51,22 @@ impl Client {
         Self::over(Link::Tcp(stream))
     }
 
+    /// A client over TCP behind a proxy, which first sends this header.
+    pub(crate) fn proxied(port: u16, header: &[u8]) -> Self {
+        let client = Self::tcp(port);
+        if let Link::Tcp(stream) = &client.link {
+            let mut stream = stream;
+            stream.write_all(header).unwrap();
+        }
+        client
+    }
+
     fn over(link: Link) -> Self {
         Self {
             link,
             transaction: 0,
             credential: None,
+            mapped: None,
         }
     }
 
@@ -92,7 +106,10 @@ impl Client {
         self.send(Method::ALLOCATE, |writer| {
             writer.push(&RequestedTransport::UDP).map(drop)
         });
-        code(&self.receive())
+        let answer = self.receive();
+        let mapped = Message::parse(&answer).unwrap().get::<XorMappedAddress>();
+        self.mapped = mapped.map(|address| address.unwrap().0);
+        code(&answer)
     }
 
     /// Asks for a permission: 0, or the error code.

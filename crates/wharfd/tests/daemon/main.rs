@@ -1,9 +1,11 @@
 //! The daemon as a process: its input, its service, its signals.
 #![allow(clippy::disallowed_methods, reason = "a deadline needs the clock")]
 
+mod certificates;
 mod client;
 mod harness;
 mod input;
+mod proxies;
 mod reload;
 mod serving;
 mod signals;

@@ -191,6 +191,21 @@ fn garbage_from_strangers_leaves_the_server_ready() {
     }
 }
 
+/// Handshakes that strangers begin and leave take the room for others', but not the server's clients
+/// who are there, nor the server out of service.
+#[test]
+fn half_done_handshakes_leave_the_server_ready() {
+    let (port, tls) = (free_port(), free_port());
+    let certificate = Certificate::new();
+    let limits = "[stream.limits]\nmax-handshakes = 10\n";
+    let file = File::new(&(with_tls(port, tls, &certificate) + limits));
+    let daemon = Daemon::ready(&file);
+    let connect = |_| TcpStream::connect(("127.0.0.1", tls)).unwrap();
+    let _silent: Vec<_> = (0..10).map(connect).collect();
+    daemon.counts("wharf_health{state=\"unhealthy\"} 1");
+    assert!(daemon.get("/readyz").starts_with("HTTP/1.1 200 "));
+}
+
 #[test]
 fn the_service_manager_is_told() {
     let name = socket_name();
