@@ -36,6 +36,7 @@ use crate::listener::Listener;
 use crate::owner::Live;
 use crate::path::Endpoint;
 use crate::reason::{Closed, Refusal};
+use crate::sockets::PeerCredentials;
 use crate::wire::Wire;
 
 /// How a connection that is not let in is ended.
@@ -187,6 +188,8 @@ async fn serve(listener: Arc<Listener>, ready: Ready, connection: Connection) {
 pub(crate) struct Newcomer {
     pub(crate) peer: Endpoint,
     pub(crate) local: Endpoint,
+    /// The process that sent the first datagram over a Unix socket.
+    pub(crate) credentials: Option<PeerCredentials>,
     /// What a trusted proxy said of it.
     pub(crate) proxied: Option<Proxied>,
 }
@@ -224,7 +227,13 @@ where
 {
     let owner = &listener.owner;
     let live = owner.live();
-    let places = match raw::check(listener, &live, &newcomer.peer, None, places) {
+    let places = match raw::check(
+        listener,
+        &live,
+        &newcomer.peer,
+        newcomer.credentials,
+        places,
+    ) {
         Ok(places) => places,
         Err(reason) => {
             owner.counters.refused(reason);
@@ -239,7 +248,7 @@ where
         transport: live.config.transport,
         peer: newcomer.peer,
         local: newcomer.local,
-        credentials: None,
+        credentials: newcomer.credentials,
         descriptor: None,
     };
     let hold = Shared::arrive(owner, arrived, places);
@@ -251,11 +260,12 @@ where
     let connection = Connection::new(shared.clone());
     if let Some(proxied) = newcomer.proxied {
         let _ = shared.details().proxied.set(Box::new(proxied));
-        if let Err(refused) = real::check(listener, &live, &connection) {
-            let reason = refused.reason;
-            shared.refuse(refused);
-            return Err(reason);
-        }
+    }
+    let behind_proxy = is_behind_proxy(&live, &shared.socket_peer);
+    if behind_proxy && let Err(refused) = real::check(listener, &live, &connection) {
+        let reason = refused.reason;
+        shared.refuse(refused);
+        return Err(reason);
     }
     if let Err(refused) = real::hook(listener, &connection) {
         let reason = refused.reason;

@@ -2,6 +2,7 @@
 
 mod address;
 mod check;
+mod datagrams;
 mod health;
 mod key;
 mod limits;
@@ -22,6 +23,7 @@ mod url;
 
 pub use address::{Address, InvalidAddress};
 pub(crate) use check::is_name;
+pub use datagrams::{DatagramOptions, FlowKey, HealthCheck};
 pub use health::HealthOptions;
 pub use limits::{
     Buffers, Limits, MinimumRate, OnFull, Rate, Rates, ServerLimits, SlowPeer, Timeouts,

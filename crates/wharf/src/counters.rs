@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::reason::{Closed, Refusal};
+use crate::reason::{Closed, Dropped, Refusal};
 
 /// The counters of one listener or client. Each event is counted once, when it happens.
 #[derive(Debug, Default)]
@@ -26,6 +26,12 @@ pub(crate) struct Counters {
     pub(crate) messages_oversized: AtomicU64,
     pub(crate) messages_incomplete: AtomicU64,
     pub(crate) messages_unparsable: AtomicU64,
+    pub(crate) datagrams_received: AtomicU64,
+    pub(crate) datagrams_delivered: AtomicU64,
+    pub(crate) datagrams_answered: AtomicU64,
+    dropped: [AtomicU64; Dropped::ALL.len()],
+    kernel_drops: AtomicU64,
+    pub(crate) icmp_errors: AtomicU64,
     pub(crate) certificate_reloads: AtomicU64,
     pub(crate) certificate_failures: AtomicU64,
 }
@@ -61,6 +67,17 @@ impl Counters {
         self.add_bytes(bytes);
     }
 
+    /// A datagram goes no further.
+    pub(crate) fn dropped(&self, reason: Dropped) {
+        one_more(&self.dropped[reason as usize]);
+    }
+
+    /// Datagrams that the kernel has discarded.
+    pub(crate) fn add_kernel_drops(&self, datagrams: u32) {
+        self.kernel_drops
+            .fetch_add(datagrams.into(), Ordering::Relaxed);
+    }
+
     fn add_bytes(&self, (received, sent): (u64, u64)) {
         self.received.fetch_add(received, Ordering::Relaxed);
         self.sent.fetch_add(sent, Ordering::Relaxed);
@@ -92,6 +109,14 @@ impl Counters {
             messages_oversized: read(&self.messages_oversized),
             messages_incomplete: read(&self.messages_incomplete),
             messages_unparsable: read(&self.messages_unparsable),
+            datagrams_received: read(&self.datagrams_received),
+            datagrams_delivered: read(&self.datagrams_delivered),
+            datagrams_answered: read(&self.datagrams_answered),
+            dropped: Dropped::ALL
+                .map(|reason| (reason, read(&self.dropped[reason as usize])))
+                .into(),
+            kernel_drops: read(&self.kernel_drops),
+            icmp_errors: read(&self.icmp_errors),
             certificate_reloads: read(&self.certificate_reloads),
             certificate_failures: read(&self.certificate_failures),
         }
@@ -108,7 +133,8 @@ fn one_less(counter: &AtomicU64) {
 
 /// The counters of a listener at one moment.
 ///
-/// At rest `arrived = pending + accepted + Σ refused` and `accepted = live + Σ closed`.
+/// At rest `arrived = pending + accepted + Σ refused`, `accepted = live + Σ closed` and
+/// `datagrams_received = datagrams_delivered + datagrams_answered + Σ dropped`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -148,6 +174,19 @@ pub struct Stats {
     pub messages_incomplete: u64,
     /// Messages that could not be parsed.
     pub messages_unparsable: u64,
+    /// Datagrams that the kernel handed over.
+    pub datagrams_received: u64,
+    /// Of these, given to a handler or queued for one.
+    pub datagrams_delivered: u64,
+    /// Of these, answered without a handler: requests of health, and what a cookie is asked for.
+    pub datagrams_answered: u64,
+    /// Of these, dropped, by reason; every reason is listed.
+    pub dropped: Vec<(Dropped, u64)>,
+    /// Datagrams that the kernel has discarded for want of room in the socket's buffer, as far as it
+    /// has told: it does so with the next datagram that it has room for.
+    pub kernel_drops: u64,
+    /// ICMP errors that came for datagrams that were sent.
+    pub icmp_errors: u64,
     /// Certificates that were reloaded.
     pub certificate_reloads: u64,
     /// Reloads that failed and left the certificates as they were.
@@ -169,6 +208,19 @@ impl Stats {
             .iter()
             .find(|(listed, _)| *listed == reason)
             .map_or(0, |(_, count)| *count)
+    }
+
+    /// How many datagrams were dropped for `reason`.
+    pub fn dropped(&self, reason: Dropped) -> u64 {
+        self.dropped
+            .iter()
+            .find(|(listed, _)| *listed == reason)
+            .map_or(0, |(_, count)| *count)
+    }
+
+    /// How many datagrams were dropped.
+    pub fn all_dropped(&self) -> u64 {
+        self.dropped.iter().map(|(_, count)| count).sum()
     }
 
     /// How many were refused.

@@ -114,6 +114,18 @@ pub enum Event {
         /// The key of the rate in the configuration.
         key: &'static str,
     },
+    /// An ICMP error came for a datagram that was sent. It is a hint that anybody can forge: no flow
+    /// ends for it.
+    Icmp {
+        /// The listener.
+        listener: Arc<str>,
+        /// Where the datagram was going.
+        peer: Endpoint,
+        /// The type of the ICMP or ICMPv6 message, by the family of `peer`.
+        icmp_type: u8,
+        /// Its code.
+        code: u8,
+    },
     /// A message was larger than allowed, cut off by the end of its connection, or not parsable.
     BadMessage {
         /// The listener or client.

@@ -94,10 +94,12 @@
 
 mod acceptor;
 mod admission;
+mod bound;
 pub mod client;
 pub mod config;
 mod connection;
 mod counters;
+mod datagrams;
 pub mod events;
 mod gate;
 #[cfg(test)]
@@ -143,13 +145,13 @@ pub use handlers::{Handler, Handlers, Outcome};
 pub use hooks::{Admit, Arriving, HelloChoice};
 #[cfg(feature = "quic")]
 pub use listen::Quic;
-pub use listen::{Listen, Tcp, Tls, Unix, Ws, Wss};
+pub use listen::{Listen, Tcp, Tls, Udp, Unix, Unixgram, Ws, Wss};
 pub use message::{Kind, Message};
 pub use messages::{MessageError, Messages, SendError, Sender};
 pub use path::{Endpoint, Path};
 #[cfg(feature = "quic")]
 pub use quic::QuicConnection;
-pub use reason::{Closed, ClosedByServer, Refusal};
+pub use reason::{Closed, ClosedByServer, Dropped, Refusal};
 pub use server::{BuildError, Builder, DrainReport, ListenerDrain, Server};
 pub use session::{Carrier, Session, SessionError, SessionSender};
 pub use stream::{IntoInner, Stream};

@@ -3,7 +3,7 @@
 use std::net;
 use std::os::unix::net as unix;
 
-use crate::acceptor::Acceptor;
+use crate::bound::Bound;
 use crate::config::{
     Address, Certificate, Limits, ListenerConfig, Pem, Problem, ProxyMode, Rates, Timeouts,
     Transport,
@@ -22,10 +22,11 @@ pub struct Listen {
 #[derive(Debug)]
 pub(crate) enum Foreign {
     /// By a listener of this server, which gives it up.
-    Handed(Box<Acceptor>),
+    Handed(Bound),
     Tcp(net::TcpListener),
     Unix(unix::UnixListener),
     Udp(net::UdpSocket),
+    Unixgram(unix::UnixDatagram),
     #[cfg(any(test, feature = "testkit"))]
     Memory(crate::testkit::MemoryAcceptor),
 }
@@ -49,6 +50,14 @@ pub struct Ws;
 /// WebSocket listeners over TLS.
 #[derive(Debug, Clone, Copy)]
 pub struct Wss;
+
+/// UDP listeners: datagrams, or the flows of their peers as messages.
+#[derive(Debug, Clone, Copy)]
+pub struct Udp;
+
+/// Unix datagram listeners.
+#[derive(Debug, Clone, Copy)]
+pub struct Unixgram;
 
 /// Gives a transport's name its ways to begin a [`Listen`].
 macro_rules! transport {
@@ -93,6 +102,30 @@ impl Quic {
     /// Listens on a UDP socket made elsewhere.
     pub fn from_std(socket: net::UdpSocket) -> Listen {
         Listen::on(Transport::Quic).foreign(Foreign::Udp(socket))
+    }
+}
+
+impl Udp {
+    /// Receives on `address`; see [`Address`] for how it is written.
+    pub fn bind(address: impl AsRef<str>) -> Listen {
+        Listen::on(Transport::Udp).bind(address)
+    }
+
+    /// Receives on a bound UDP socket made elsewhere.
+    pub fn from_std(socket: net::UdpSocket) -> Listen {
+        Listen::on(Transport::Udp).foreign(Foreign::Udp(socket))
+    }
+}
+
+impl Unixgram {
+    /// Receives on `address`, a path or an abstract name.
+    pub fn bind(address: impl AsRef<str>) -> Listen {
+        Listen::on(Transport::Unixgram).bind(address)
+    }
+
+    /// Receives on a bound Unix datagram socket made elsewhere; its file is left to its maker.
+    pub fn from_std(socket: unix::UnixDatagram) -> Listen {
+        Listen::on(Transport::Unixgram).foreign(Foreign::Unixgram(socket))
     }
 }
 

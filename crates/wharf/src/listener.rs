@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::AbortHandle;
 use wharf_policy::TokenBucket;
 
 pub(crate) use rules::{compile, tls_options, tls_problems};
 
-use crate::acceptor::{self, Acceptor};
+use crate::acceptor::Acceptor;
+use crate::bound::{Bound, Tasks};
 use crate::config::{Limits, ListenerConfig, Rate};
 use crate::events::Event;
 use crate::gate::Gate;
@@ -35,8 +36,8 @@ pub(crate) struct Listener {
 
 /// What a listener accepts on.
 struct Sockets {
-    acceptors: Vec<Arc<Acceptor>>,
-    tasks: Vec<JoinHandle<()>>,
+    bound: Vec<Bound>,
+    tasks: Tasks,
     watch: Option<AbortHandle>,
     /// Endpoints of QUIC that have stopped, whose last words are still to be sent.
     #[cfg(feature = "quic")]
@@ -53,7 +54,7 @@ impl Listener {
         handlers: Handlers,
         hooks: Arc<Hooks>,
         server_gate: Arc<Gate>,
-        acceptors: Vec<Acceptor>,
+        bound: Vec<Bound>,
     ) -> Arc<Self> {
         let live = owner.live();
         let config = &live.config;
@@ -63,8 +64,8 @@ impl Listener {
             prefixes: ArcSwap::from_pointee(Prefixes::new(&config.limits, &config.rates)),
             accept_rate: Mutex::new(config.rates.accept.map(bucket)),
             sockets: Mutex::new(Sockets {
-                acceptors: acceptors.into_iter().map(Arc::new).collect(),
-                tasks: Vec::new(),
+                bound,
+                tasks: Tasks::default(),
                 watch: None,
                 #[cfg(feature = "quic")]
                 leaving: Vec::new(),
@@ -86,14 +87,20 @@ impl Listener {
     /// Where it listens, as the kernel says.
     pub(crate) fn addresses(&self) -> Vec<crate::path::Endpoint> {
         self.sockets()
-            .acceptors
+            .bound
             .iter()
-            .map(|acceptor| acceptor.local().clone())
+            .map(|bound| bound.local().clone())
             .collect()
     }
 
+    pub(crate) fn bound(&self) -> Vec<Bound> {
+        self.sockets().bound.clone()
+    }
+
+    /// Those of its sockets that connections arrive on.
     pub(crate) fn acceptors(&self) -> Vec<Arc<Acceptor>> {
-        self.sockets().acceptors.clone()
+        let sockets = self.sockets();
+        sockets.bound.iter().filter_map(Bound::acceptor).collect()
     }
 
     pub(crate) fn is_suspended(&self) -> bool {
@@ -123,26 +130,22 @@ impl Listener {
         if !sockets.started || sockets.suspended || sockets.stopped {
             return;
         }
-        let config = &self.owner.live().config;
-        // With `reuse-port` each socket is an acceptor's own.
-        let shared = !config.accept.reuse_port;
-        let tasks = if shared { config.accept.acceptors } else { 1 };
-        sockets.tasks = sockets
-            .acceptors
-            .iter()
-            .flat_map(|acceptor| (0..tasks).map(move |_| acceptor.clone()))
-            .map(|acceptor| tokio::spawn(acceptor::run(self.clone(), acceptor)))
-            .collect();
+        let Sockets { bound, tasks, .. } = sockets;
+        for bound in bound {
+            bound.start(self, tasks);
+        }
     }
 
-    /// Leaves connections in the kernel's backlog until `resume`.
+    /// Leaves connections in the kernel's backlog until `resume`, and begins no flow.
     pub(crate) fn suspend(&self) {
         let mut sockets = self.sockets();
         sockets.suspended = true;
-        sockets.abort();
+        sockets.tasks.abort_accepting();
+        sockets.bound.iter().for_each(Bound::suspend);
     }
 
-    /// Accepts no more and closes its sockets; its connections go on.
+    /// Accepts no more and closes its sockets; its connections go on, and a socket of datagrams with
+    /// them.
     pub(crate) fn stop(&self) {
         let mut sockets = self.sockets();
         if sockets.stopped {
@@ -150,13 +153,13 @@ impl Listener {
         }
         sockets.stopped = true;
         sockets.suspended = true;
-        sockets.abort();
+        sockets.tasks.abort_accepting();
         #[cfg(feature = "quic")]
         {
-            let endpoints = sockets.acceptors.iter();
-            sockets.leaving = endpoints.filter_map(|one| one.endpoint()).collect();
+            let acceptors = sockets.bound.iter().filter_map(Bound::acceptor);
+            sockets.leaving = acceptors.filter_map(|one| one.endpoint()).collect();
         }
-        sockets.acceptors.clear();
+        sockets.bound.drain(..).for_each(|bound| bound.stop());
         if let Some(watch) = sockets.watch.take() {
             watch.abort();
         }
@@ -167,14 +170,11 @@ impl Listener {
         });
     }
 
-    /// Waits, once it is stopped, until its acceptors are gone and with them its sockets: then its
-    /// addresses are free.
+    /// Waits, once it is stopped and its connections have ended or were given up, until its tasks are
+    /// gone and with them its sockets: then its addresses are free.
     pub(crate) async fn released(&self) {
         let tasks = std::mem::take(&mut self.sockets().tasks);
-        for task in tasks {
-            // Aborted, as asked.
-            let _ = task.await;
-        }
+        tasks.end().await;
         #[cfg(feature = "quic")]
         {
             let leaving = std::mem::take(&mut self.sockets().leaving);
@@ -184,14 +184,18 @@ impl Listener {
         }
     }
 
-    /// Puts other sockets in the place of those it has.
-    pub(crate) fn rebind(self: &Arc<Self>, acceptors: Vec<Acceptor>) {
+    /// Puts other sockets in the place of those it has; some may be the same.
+    pub(crate) fn rebind(self: &Arc<Self>, bound: Vec<Bound>) {
         let mut sockets = self.sockets();
         if sockets.stopped {
             return;
         }
-        sockets.abort();
-        sockets.acceptors = acceptors.into_iter().map(Arc::new).collect();
+        sockets.tasks.abort_accepting();
+        for old in std::mem::replace(&mut sockets.bound, bound) {
+            if !sockets.bound.iter().any(|new| new.is(&old)) {
+                old.stop();
+            }
+        }
         self.spawn(&mut sockets);
     }
 
@@ -203,7 +207,8 @@ impl Listener {
     pub(crate) fn set_live(self: &Arc<Self>, live: Live) {
         let old = self.owner.live();
         let (limits, rates) = (live.config.limits.clone(), live.config.rates.clone());
-        let rate_changed = old.config.rates.accept_per_prefix != rates.accept_per_prefix;
+        let rate_changed = old.config.rates.accept_per_prefix != rates.accept_per_prefix
+            || old.config.rates.datagrams_per_prefix != rates.datagrams_per_prefix;
         self.gate.set_limit(limits.max_connections);
         self.handshakes.set_limit(limits.max_handshakes);
         if geometry(&old.config.limits) == geometry(&limits) {
@@ -225,7 +230,7 @@ impl Listener {
         let waits_otherwise =
             old.config.limits.on_full != limits.on_full || old.config.rates.accept != rates.accept;
         if waits_otherwise {
-            sockets.abort();
+            sockets.tasks.abort_accepting();
             self.spawn(&mut sockets);
         }
         let name = &self.owner.name;
@@ -274,15 +279,10 @@ impl Listener {
     }
 }
 
-impl Sockets {
-    fn abort(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
-    }
-}
-
 impl Drop for Sockets {
     fn drop(&mut self) {
-        self.abort();
+        self.tasks.abort_accepting();
+        self.bound.iter().for_each(Bound::stop);
     }
 }
 

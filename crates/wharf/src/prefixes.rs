@@ -7,7 +7,7 @@ use std::time::Instant;
 use wharf_policy::concurrency::{Entered, Full, PrefixSlots, PrefixSlotsLimits};
 use wharf_policy::{PrefixLimiter, PrefixLimits};
 
-use crate::config::{Limits, Rates};
+use crate::config::{Limits, Rate, Rates};
 use crate::reason::Refusal;
 
 /// The tables of a listener; each is behind a lock that is held for a look-up.
@@ -16,6 +16,7 @@ pub(crate) struct Prefixes {
     connections: Arc<Mutex<PrefixSlots>>,
     handshakes: Arc<Mutex<PrefixSlots>>,
     rate: Mutex<PrefixLimiter>,
+    datagrams: Mutex<PrefixLimiter>,
 }
 
 /// A connection counted under its prefix, until it is dropped.
@@ -57,7 +58,8 @@ impl Prefixes {
         Self {
             connections: slots(limits.per_prefix),
             handshakes: slots(limits.handshakes_per_prefix),
-            rate: Mutex::new(limiter(limits, rates)),
+            rate: Mutex::new(limiter(limits, rates.accept_per_prefix)),
+            datagrams: Mutex::new(limiter(limits, rates.datagrams_per_prefix)),
         }
     }
 
@@ -67,7 +69,8 @@ impl Prefixes {
         lock(&self.connections).set_limit(limits.per_prefix);
         lock(&self.handshakes).set_limit(limits.handshakes_per_prefix);
         if rate_changed {
-            *lock(&self.rate) = limiter(limits, rates);
+            *lock(&self.rate) = limiter(limits, rates.accept_per_prefix);
+            *lock(&self.datagrams) = limiter(limits, rates.datagrams_per_prefix);
         }
     }
 
@@ -79,6 +82,11 @@ impl Prefixes {
         } else {
             Err(Refusal::PrefixRate)
         }
+    }
+
+    /// Whether a datagram of `source` may be taken now, by its rate.
+    pub(crate) fn takes_datagram(&self, now: Instant, source: IpAddr) -> bool {
+        lock(&self.datagrams).allow(now, source)
     }
 
     /// Prefixes that hold anything.
@@ -102,8 +110,7 @@ impl Prefixes {
     }
 }
 
-fn limiter(limits: &Limits, rates: &Rates) -> PrefixLimiter {
-    let rate = rates.accept_per_prefix;
+fn limiter(limits: &Limits, rate: Option<Rate>) -> PrefixLimiter {
     let limits = PrefixLimits {
         per_second: rate.map_or(0, |rate| rate.per_second),
         burst: rate.map_or(1, |rate| rate.burst),

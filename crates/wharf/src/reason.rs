@@ -1,6 +1,10 @@
 //! Why an arrival was refused, and why a connection was closed: the labels of counters and events.
 
+mod dropped;
+
 use std::io;
+
+pub use dropped::Dropped;
 
 /// Why an arrival never reached its handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -198,6 +202,8 @@ pub enum Closed {
     FirstByte,
     /// `timeouts.read-idle`.
     ReadIdle,
+    /// `datagrams.idle`: nothing came for so long, which is how a flow of datagrams ends.
+    Idle,
     /// `timeouts.write`.
     WriteTimeout,
     /// `timeouts.lifetime`.
@@ -220,7 +226,7 @@ pub enum Closed {
 
 impl Closed {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Finished,
         Self::HandlerError,
         Self::Panic,
@@ -231,6 +237,7 @@ impl Closed {
         Self::Protocol,
         Self::FirstByte,
         Self::ReadIdle,
+        Self::Idle,
         Self::WriteTimeout,
         Self::Lifetime,
         Self::TooSlow,
@@ -255,6 +262,7 @@ impl Closed {
             Self::Protocol => "protocol",
             Self::FirstByte => "first-byte",
             Self::ReadIdle => "read-idle",
+            Self::Idle => "idle",
             Self::WriteTimeout => "write-timeout",
             Self::Lifetime => "lifetime",
             Self::TooSlow => "too-slow",
@@ -283,6 +291,7 @@ impl Closed {
         let kind = match self {
             Self::FirstByte
             | Self::ReadIdle
+            | Self::Idle
             | Self::WriteTimeout
             | Self::Lifetime
             | Self::TooSlow

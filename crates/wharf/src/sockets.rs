@@ -26,15 +26,19 @@
 //! ```
 
 mod bind;
+mod datagrams;
 mod error;
 mod exhaustion;
 mod inherited;
 mod options;
 mod owner;
 mod unix;
+mod unixgram;
 
 pub(crate) use bind::share;
 pub use bind::{Listening, bind, connect_socket, from_tcp, from_udp, from_unix};
+pub(crate) use datagrams::change as change_datagrams;
+pub use datagrams::{BoundDatagrams, bind_datagrams, from_udp_datagrams, from_unixgram};
 pub use error::{BindError, Occupant};
 pub use exhaustion::{AcceptError, Backoff, ReservedDescriptor, classify};
 #[cfg(feature = "quic")]

@@ -3,6 +3,7 @@
 
 mod guard;
 mod pace;
+mod packets;
 mod socket;
 
 use std::io;
@@ -13,6 +14,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use guard::{Guard, Side};
+pub(crate) use packets::Packets;
 pub use socket::Socket;
 
 use crate::connection::Hold;

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AcceptOptions, Address, Buffers, Limits, ProxyOptions, QuicOptions, Rates, Rule, SocketOptions,
-    Timeouts, TlsOptions, UnixOptions, WebSocketOptions,
+    AcceptOptions, Address, Buffers, DatagramOptions, Limits, ProxyOptions, QuicOptions, Rates,
+    Rule, SocketOptions, Timeouts, TlsOptions, UnixOptions, WebSocketOptions,
 };
 
 /// What a listener speaks on the connections it accepts.
@@ -39,6 +39,10 @@ pub enum Transport {
     Wss,
     /// QUIC (RFC 9000): streams of bytes, and datagrams as messages; the addresses are IP addresses.
     Quic,
+    /// Datagrams over UDP; the addresses are IP addresses.
+    Udp,
+    /// Datagrams over Unix sockets; the addresses are paths or abstract names.
+    Unixgram,
 }
 
 impl Transport {
@@ -54,18 +58,29 @@ impl Transport {
 
     /// Whether a handler may take its connections as messages.
     pub fn has_messages(self) -> bool {
-        self.is_websocket() || self == Self::Quic
+        self.is_websocket() || matches!(self, Self::Quic | Self::Udp | Self::Unixgram)
     }
 
     /// Whether its sockets carry datagrams.
     pub(crate) fn on_datagrams(self) -> bool {
-        self == Self::Quic
+        self == Self::Quic || self.has_flows()
+    }
+
+    /// Whether the datagrams of one peer are a flow.
+    pub(crate) fn has_flows(self) -> bool {
+        self.has_datagrams()
+    }
+
+    /// Whether a handler may take its datagrams one by one, without connections.
+    pub fn has_datagrams(self) -> bool {
+        matches!(self, Self::Udp | Self::Unixgram)
     }
 
     /// Whether a handler may take its connections as bytes.
     pub fn has_bytes(self) -> bool {
         match self {
             Self::Tcp | Self::Tls | Self::Unix | Self::Ws | Self::Wss | Self::Quic => true,
+            Self::Udp | Self::Unixgram => false,
         }
     }
 
@@ -73,6 +88,7 @@ impl Transport {
     pub fn is_reliable(self) -> bool {
         match self {
             Self::Tcp | Self::Tls | Self::Unix | Self::Ws | Self::Wss | Self::Quic => true,
+            Self::Udp | Self::Unixgram => false,
         }
     }
 
@@ -85,6 +101,8 @@ impl Transport {
             Self::Ws => "ws",
             Self::Wss => "wss",
             Self::Quic => "quic",
+            Self::Udp => "udp",
+            Self::Unixgram => "unixgram",
         }
     }
 }
@@ -113,6 +131,8 @@ pub struct ListenerConfig {
     pub websocket: WebSocketOptions,
     /// QUIC, for `quic`.
     pub quic: QuicOptions,
+    /// Datagrams, for `udp` and `unixgram`.
+    pub datagrams: DatagramOptions,
     /// How many connections, and what happens to one too many.
     pub limits: Limits,
     /// Ordered rules, `"allow 10.0.0.0/8"` or `"deny all"`: the first that matches decides, and

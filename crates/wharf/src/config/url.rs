@@ -15,7 +15,7 @@ const DEEPEST: usize = 8;
 /// The characters of a key that is too deep which a problem repeats.
 const LONGEST_KEY: usize = 60;
 /// The schemes, with whether their address is a Unix socket.
-const SCHEMES: [(&str, &str, bool); 9] = [
+const SCHEMES: [(&str, &str, bool); 11] = [
     ("tcp", "tcp", false),
     ("tls", "tls", false),
     ("ws", "ws", false),
@@ -25,13 +25,16 @@ const SCHEMES: [(&str, &str, bool); 9] = [
     ("ws+unix", "ws", true),
     ("wss+unix", "wss", true),
     ("quic", "quic", false),
+    ("udp", "udp", false),
+    ("unixgram", "unixgram", true),
 ];
 
 impl ListenerConfig {
     /// Reads a listener from a URL and checks it; every problem is told at once.
     ///
     /// The scheme is the transport (`tcp`, `tls`, `ws`, `wss`, `unix`, and `tls+unix`, `ws+unix`,
-    /// `wss+unix` for Unix addresses, `quic`), what follows it the first address: `tcp://[::]:7000`,
+    /// `wss+unix` for Unix addresses, `quic`, `udp`, `unixgram`), what follows it the first address:
+    /// `tcp://[::]:7000`,
     /// `unix:///run/x.sock`, `unix:@name`, `tls://systemd:NAME`. The query holds options by their
     /// key path; a name that only one option has will do alone (`max-connections`). A list's key is
     /// repeated; `cert`, `key` and `name` together are a certificate, several if repeated (then

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Handle;
 use super::change::{prepare, put_in_force};
-use crate::acceptor::Acceptor;
+use crate::bound::Bound;
 use crate::config::{Address, Change, ListenerConfig, Plan, Problem, Problems, ServerConfig};
 use crate::listen::Foreign;
 use crate::listener::Listener;
@@ -40,7 +40,7 @@ pub(super) fn apply(
     let plan = handle.plan(&config);
     let mut problems = Vec::new();
     let mut added = Vec::new();
-    let mut rebound: Vec<(Arc<Listener>, Vec<Acceptor>)> = Vec::new();
+    let mut rebound: Vec<(Arc<Listener>, Vec<Bound>)> = Vec::new();
     let given_up = given_up(&inner.state().listeners, &config);
     for name in &plan.added {
         let wanted = config.listeners[name].clone();
@@ -68,9 +68,9 @@ pub(super) fn apply(
             problems.push(problem);
             continue;
         }
-        let (acceptors, failed) = rebind(inner, name, &listener, wanted, &given_up);
+        let (bound, failed) = rebind(inner, name, &listener, wanted, &given_up);
         problems.extend(given_up.advise(failed));
-        rebound.push((listener, acceptors));
+        rebound.push((listener, bound));
     }
     crate::server::all(problems)?;
     let mut live = Vec::new();
@@ -94,8 +94,8 @@ pub(super) fn apply(
     for (listener, rules) in live {
         put_in_force(&listener, rules);
     }
-    for (listener, acceptors) in rebound {
-        listener.rebind(acceptors);
+    for (listener, bound) in rebound {
+        listener.rebind(bound);
         announce(&listener);
     }
     let mut state = inner.state();
@@ -140,10 +140,10 @@ fn rebind(
     listener: &Listener,
     wanted: &ListenerConfig,
     given_up: &GivenUp,
-) -> (Vec<Acceptor>, Vec<Problem>) {
+) -> (Vec<Bound>, Vec<Problem>) {
     let keeps = fixed_at_bind(&listener.config()) == fixed_at_bind(wanted);
-    let there = listener.acceptors();
-    let stays = there.iter().filter(|one| match &one.address {
+    let there = listener.bound();
+    let stays = there.iter().filter(|one| match one.address() {
         Some(address) => keeps && wanted.bind.contains(address),
         None => true,
     });
@@ -160,13 +160,13 @@ fn rebind(
 fn again<'a>(
     name: &str,
     wanted: &ListenerConfig,
-    sockets: impl Iterator<Item = &'a Arc<Acceptor>>,
+    sockets: impl Iterator<Item = &'a Bound>,
 ) -> (Vec<Foreign>, Vec<Problem>) {
     let mut handed = Vec::new();
     let mut problems = Vec::new();
     for socket in sockets {
-        match socket.again(&wanted.accept, &wanted.socket, &wanted.unix) {
-            Ok(acceptor) => handed.push(Foreign::Handed(Box::new(acceptor))),
+        match socket.again(wanted) {
+            Ok(bound) => handed.push(Foreign::Handed(bound)),
             Err(error) => problems.push(not_bound(name, &error)),
         }
     }
@@ -176,16 +176,16 @@ fn again<'a>(
 /// The sockets that listeners no longer have by a new configuration, each with the old one of its
 /// listener. They listen until the new ones do, so their addresses cannot be bound anew: whoever
 /// wants the same address gets the socket.
-struct GivenUp(Vec<(Arc<Acceptor>, ListenerConfig)>);
+struct GivenUp(Vec<(Bound, ListenerConfig)>);
 
 fn given_up(there: &BTreeMap<String, Arc<Listener>>, config: &ServerConfig) -> GivenUp {
     let mut given_up = Vec::new();
     for (name, listener) in there {
         let wanted = config.listeners.get(name);
-        for acceptor in listener.acceptors() {
+        for bound in listener.bound() {
             let goes = |address: &Address| wanted.is_none_or(|new| !new.bind.contains(address));
-            if acceptor.address.as_ref().is_some_and(goes) {
-                given_up.push((acceptor, listener.config()));
+            if bound.address().is_some_and(goes) {
+                given_up.push((bound, listener.config()));
             }
         }
     }
@@ -202,20 +202,24 @@ impl GivenUp {
             // What it is only its old listener's transport says.
             _ => old.transport == wanted.transport,
         };
-        let taken = self.0.iter().filter(|(acceptor, old)| {
-            acceptor.address.as_ref().is_some_and(|address| {
-                wanted.bind.contains(address)
-                    && fits(old, address)
-                    && fixed_at_bind(old) == fixed_at_bind(wanted)
-            })
+        let taken = self.0.iter().filter(|(bound, old)| {
+            // A socket of datagrams stays with the flows that it has.
+            bound
+                .acceptor()
+                .and(bound.address())
+                .is_some_and(|address| {
+                    wanted.bind.contains(address)
+                        && fits(old, address)
+                        && fixed_at_bind(old) == fixed_at_bind(wanted)
+                })
         });
-        again(name, wanted, taken.map(|(acceptor, _)| acceptor))
+        again(name, wanted, taken.map(|(bound, _)| bound))
     }
 
     /// Says what to do where an address is in use by a socket that is given up, but is not the same,
     /// or differs in what is fixed when it is bound.
     fn advise(&self, mut problems: Vec<Problem>) -> Vec<Problem> {
-        let addresses = self.0.iter().filter_map(|(one, _)| one.address.as_ref());
+        let addresses = self.0.iter().filter_map(|(one, _)| one.address());
         let addresses: Vec<_> = addresses.map(ToString::to_string).collect();
         for problem in &mut problems {
             let ports = addresses.iter().filter_map(|one| one.rsplit_once(':'));
@@ -248,6 +252,7 @@ fn fixed_at_bind(config: &ListenerConfig) -> impl PartialEq + '_ {
         config.accept.reuse_port.then_some(config.accept.acceptors),
         &socket.device,
         (socket.freebind, socket.transparent, socket.mptcp),
+        (config.datagrams.gro, config.datagrams.timestamps),
         socket.dual_stack,
     )
 }

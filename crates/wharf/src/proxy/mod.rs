@@ -169,6 +169,11 @@ impl Header {
     }
 }
 
+/// Whether `datagram` begins with a header of version 2, whole or cut off.
+pub(crate) fn begins_v2(datagram: &[u8]) -> bool {
+    datagram.starts_with(v2::SIGNATURE)
+}
+
 /// Whether `buf` begins with `pattern`, as far as both go.
 fn agrees(buf: &[u8], pattern: &[u8]) -> bool {
     buf.iter().zip(pattern).all(|(a, b)| a == b)

@@ -166,6 +166,7 @@ impl Front {
         let newcomer = Newcomer {
             peer: End::from_socket(peer),
             local: End::from_socket(local),
+            credentials: None,
             proxied: None,
         };
         let mut waits = Some(incoming);

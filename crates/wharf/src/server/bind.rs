@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use super::Inner;
 use crate::acceptor::Acceptor;
+use crate::bound::Bound;
 #[cfg(feature = "quic")]
 use crate::config::Transport;
-use crate::config::{ListenerConfig, Problem, Problems, ServerConfig};
+use crate::config::{Address, ListenerConfig, Problem, Problems, ServerConfig};
+use crate::datagrams::Port;
 use crate::events::Event;
 use crate::handlers::Handlers;
 use crate::handover::{Handovers, Shared};
 use crate::listen::Foreign;
 use crate::listener::{Listener, compile};
 use crate::owner::Owner;
-use crate::sockets::{self, BindError};
+use crate::sockets::{self, BindError, BoundDatagrams, Listening};
 use crate::tls::WatchEvent;
 
 /// Binds a listener and compiles its rules. It does not accept yet.
@@ -62,7 +64,7 @@ pub(crate) fn open(
         let key = format!("listeners.{name}.transport");
         problems.push(Problem::new(key, allowed).given(config.transport.label()));
     }
-    let (acceptors, failed) = sockets_of(&inner.handovers, name, &config, foreign);
+    let (bound, failed) = sockets_of(&inner.handovers, name, &config, foreign);
     problems.extend(failed);
     let live = match compile(name, config, &handlers, None) {
         Ok(live) => live,
@@ -88,48 +90,40 @@ pub(crate) fn open(
         handlers,
         inner.hooks.clone(),
         inner.gate.clone(),
-        acceptors,
+        bound,
     );
     watch_certificates(inner, &listener);
     Ok(listener)
 }
 
 /// Adopts foreign sockets, and for the addresses of `config` that none was handed over for takes the
-/// predecessor's sockets, or binds them. Every
-/// address is tried.
+/// predecessor's sockets, or binds them. Every address is tried.
 pub(crate) fn sockets_of(
     handovers: &Handovers,
     name: &str,
     config: &ListenerConfig,
     foreign: Vec<Foreign>,
-) -> (Vec<Acceptor>, Vec<Problem>) {
-    let mut acceptors = Vec::new();
+) -> (Vec<Bound>, Vec<Problem>) {
+    let mut all = Vec::new();
     let mut problems = Vec::new();
     for address in &config.bind {
         let is_handed = |one: &Foreign| match one {
-            Foreign::Handed(acceptor) => acceptor.address.as_ref() == Some(address),
+            Foreign::Handed(bound) => bound.address() == Some(address),
             _ => false,
         };
         if foreign.iter().any(is_handed) {
             continue;
         }
-        let (transport, accept, socket) = (config.transport, &config.accept, &config.socket);
-        let share =
-            |Shared {
-                 socket: fd, file, ..
-             }| { sockets::share(fd, file, address, transport, accept, socket) };
-        let shared = handovers.listening(name, address);
-        let bound = if shared.is_empty() {
-            sockets::bind(address, transport, accept, socket, &config.unix)
+        let bound = if config.transport.has_flows() {
+            bind_datagrams(address, config)
         } else {
-            shared.into_iter().map(share).collect()
+            bind_streams(handovers, name, address, config)
         };
         match bound {
             Ok(bound) => {
-                for listening in bound {
-                    let address = Some(address.clone());
-                    match Acceptor::new(listening, address, config.socket.clone()) {
-                        Ok(acceptor) => acceptors.push(acceptor),
+                for made in bound {
+                    match on_runtime(made, Some(address.clone()), config) {
+                        Ok(bound) => all.push(bound),
                         Err(error) => problems.push(failed(name, &error.to_string())),
                     }
                 }
@@ -138,35 +132,91 @@ pub(crate) fn sockets_of(
         }
     }
     for foreign in foreign {
-        let is_udp = matches!(foreign, Foreign::Udp(_));
-        if is_udp != config.transport.on_datagrams() {
-            let allowed = format!("expected a socket for {}", config.transport.label());
-            problems.push(failed(name, &allowed));
-            continue;
-        }
-        let adopted = match foreign {
-            Foreign::Handed(acceptor) => {
-                acceptors.push(*acceptor);
-                continue;
-            }
-            Foreign::Tcp(listener) => sockets::from_tcp(listener, &config.accept, &config.socket),
-            Foreign::Unix(listener) => sockets::from_unix(listener, &config.accept),
-            Foreign::Udp(socket) => sockets::from_udp(socket, &config.socket),
-            #[cfg(any(test, feature = "testkit"))]
-            Foreign::Memory(listener) => {
-                acceptors.push(Acceptor::memory(listener));
-                continue;
-            }
-        };
-        match adopted {
-            Ok(listening) => match Acceptor::new(listening, None, config.socket.clone()) {
-                Ok(acceptor) => acceptors.push(acceptor),
-                Err(error) => problems.push(failed(name, &error.to_string())),
-            },
-            Err(error) => problems.push(problem(name, &error)),
+        match adopt(name, foreign, config) {
+            Ok(bound) => all.push(bound),
+            Err(found) => problems.push(found),
         }
     }
-    (acceptors, problems)
+    (all, problems)
+}
+
+/// A socket that is bound, and not yet on the runtime.
+enum Made {
+    Streams(Listening),
+    Datagrams(BoundDatagrams),
+}
+
+fn bind_streams(
+    handovers: &Handovers,
+    name: &str,
+    address: &Address,
+    config: &ListenerConfig,
+) -> Result<Vec<Made>, BindError> {
+    let (transport, accept, socket) = (config.transport, &config.accept, &config.socket);
+    let share =
+        |one: Shared| sockets::share(one.socket, one.file, address, transport, accept, socket);
+    let shared = handovers.listening(name, address);
+    let bound: Result<Vec<_>, _> = if shared.is_empty() {
+        sockets::bind(address, transport, accept, socket, &config.unix)
+    } else {
+        shared.into_iter().map(share).collect()
+    };
+    Ok(bound?.into_iter().map(Made::Streams).collect())
+}
+
+fn bind_datagrams(address: &Address, config: &ListenerConfig) -> Result<Vec<Made>, BindError> {
+    let bound = sockets::bind_datagrams(
+        address,
+        config.transport,
+        &config.accept,
+        &config.socket,
+        &config.unix,
+        &config.datagrams,
+    )?;
+    Ok(bound.into_iter().map(Made::Datagrams).collect())
+}
+
+fn adopt(name: &str, foreign: Foreign, config: &ListenerConfig) -> Result<Bound, Problem> {
+    let (transport, accept, socket) = (config.transport, &config.accept, &config.socket);
+    let fits = match &foreign {
+        Foreign::Handed(_) => true,
+        Foreign::Udp(_) | Foreign::Unixgram(_) => transport.on_datagrams(),
+        _ => !transport.on_datagrams(),
+    };
+    if !fits {
+        let allowed = format!("expected a socket for {}", transport.label());
+        return Err(failed(name, &allowed));
+    }
+    let adopted = match foreign {
+        Foreign::Handed(bound) => return Ok(bound),
+        Foreign::Tcp(one) => sockets::from_tcp(one, accept, socket).map(Made::Streams),
+        Foreign::Unix(one) => sockets::from_unix(one, accept).map(Made::Streams),
+        Foreign::Udp(one) if transport.has_flows() => {
+            sockets::from_udp_datagrams(one, socket, &config.datagrams).map(Made::Datagrams)
+        }
+        Foreign::Udp(one) => sockets::from_udp(one, socket).map(Made::Streams),
+        Foreign::Unixgram(one) => sockets::from_unixgram(one, socket).map(Made::Datagrams),
+        #[cfg(any(test, feature = "testkit"))]
+        Foreign::Memory(listener) => {
+            return Ok(Bound::Streams(Arc::new(Acceptor::memory(listener))));
+        }
+    };
+    let made = adopted.map_err(|error| problem(name, &error))?;
+    on_runtime(made, None, config).map_err(|error| failed(name, &error.to_string()))
+}
+
+fn on_runtime(
+    made: Made,
+    address: Option<Address>,
+    config: &ListenerConfig,
+) -> std::io::Result<Bound> {
+    let options = config.socket.clone();
+    Ok(match made {
+        Made::Streams(listening) => {
+            Bound::Streams(Arc::new(Acceptor::new(listening, address, options)?))
+        }
+        Made::Datagrams(bound) => Bound::Datagrams(Port::new(bound, address, options)?),
+    })
 }
 
 fn failed(name: &str, error: &str) -> Problem {

@@ -243,11 +243,15 @@ fn adopt(
     }
 }
 
-/// `tcp` and `quic` listen on IP, `unix` on Unix sockets, and the others on both.
-fn check_family(address: &Address, transport: Transport, is_unix: bool) -> Result<(), BindError> {
+/// `tcp`, `udp` and `quic` listen on IP, `unix` on Unix sockets, and the others on both.
+pub(super) fn check_family(
+    address: &Address,
+    transport: Transport,
+    is_unix: bool,
+) -> Result<(), BindError> {
     let fits = match transport {
-        Transport::Tcp | Transport::Quic => !is_unix,
-        Transport::Unix => is_unix,
+        Transport::Tcp | Transport::Quic | Transport::Udp => !is_unix,
+        Transport::Unix | Transport::Unixgram => is_unix,
         Transport::Tls | Transport::Ws | Transport::Wss => true,
     };
     if fits {
@@ -265,7 +269,7 @@ pub(super) fn backlog(accept: &AcceptOptions) -> i32 {
     i32::try_from(accept.backlog).unwrap_or(i32::MAX)
 }
 
-fn refused(address: &Address) -> impl FnOnce(io::Error) -> BindError + use<> {
+pub(super) fn refused(address: &Address) -> impl FnOnce(io::Error) -> BindError + use<> {
     let address = address.clone();
     move |source| BindError::Address { address, source }
 }

@@ -90,6 +90,14 @@ pub enum BindError {
         /// What it is instead.
         found: String,
     },
+    /// What was handed over is no bound datagram socket.
+    #[error("bind {address}: expected a bound datagram socket (UDP or Unix), not {found}")]
+    NoDatagrams {
+        /// The address.
+        address: Address,
+        /// What it is instead.
+        found: String,
+    },
     /// The path of a Unix socket is taken.
     #[error("bind {}: {}", .path.display(), .by.text())]
     Occupied {

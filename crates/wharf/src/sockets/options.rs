@@ -46,7 +46,7 @@ fn advice(key: &str, source: &io::Error) -> &'static str {
 }
 
 /// Names the option in the error of setting it.
-fn named<T: fmt::Display>(
+pub(super) fn named<T: fmt::Display>(
     key: &'static str,
     value: impl FnOnce() -> T,
 ) -> impl FnOnce(io::Error) -> OptionError {
@@ -157,13 +157,23 @@ pub(crate) fn apply_to_datagrams(
     socket: &impl AsFd,
     options: &SocketOptions,
 ) -> Result<(), OptionError> {
-    let wanted = Held {
+    change_datagrams(socket, &SocketOptions::default(), options, true)
+}
+
+/// Gives a datagram socket its options; those that it had by `bound` are not set again.
+pub(super) fn change_datagrams(
+    socket: &impl AsFd,
+    bound: &SocketOptions,
+    wanted: &SocketOptions,
+    is_ip: bool,
+) -> Result<(), OptionError> {
+    let of = |options: &SocketOptions| Held {
         receive_buffer: options.receive_buffer,
         send_buffer: options.send_buffer,
-        dscp: options.dscp,
+        dscp: options.dscp.filter(|_| is_ip),
         ..Held::default()
     };
-    set_changed(socket, Held::default(), wanted)
+    set_changed(socket, of(bound), of(wanted))
 }
 
 /// What any socket of IP must have before it is bound.

@@ -58,6 +58,15 @@ impl SocketFile {
         self.ours.store(ours, Ordering::SeqCst);
     }
 
+    /// The file at `path`, from now on removed by this.
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            identity: identity(path)?,
+            ours: AtomicBool::new(true),
+        })
+    }
+
     /// Makes a new listening socket, with other options, in the place of this one: clients find one
     /// or the other at any moment, and what waits in the old one's backlog stays there.
     pub fn replace(
@@ -81,7 +90,7 @@ impl Drop for SocketFile {
 
 /// Listens on a name in the abstract name space.
 pub(super) fn bind_abstract(name: &str, accept: &AcceptOptions) -> io::Result<UnixListener> {
-    let socket = stream_socket()?;
+    let socket = unix_socket(Type::STREAM)?;
     socket.bind(&SockAddr::unix(format!("\0{name}"))?)?;
     socket.listen(backlog(accept))?;
     Ok(OwnedFd::from(socket).into())
@@ -113,7 +122,7 @@ pub(super) fn bind_path(
         None => stale(path)?,
     };
 
-    let socket = stream_socket().map_err(at("socket"))?;
+    let socket = unix_socket(Type::STREAM).map_err(at("socket"))?;
     // The file gets this mode, less the umask, as it is made; never a wider one.
     fchmod(&socket, Mode::from_raw_mode(options.mode))
         .map_err(io::Error::from)
@@ -195,7 +204,7 @@ fn put_in_place(
 }
 
 /// What may be replaced at `path`: nothing, or a socket on which nobody answers.
-fn stale(path: &Path) -> Result<Option<Identity>, BindError> {
+pub(super) fn stale(path: &Path) -> Result<Option<Identity>, BindError> {
     let occupied = |by| {
         Err(BindError::Occupied {
             path: path.to_owned(),
@@ -217,7 +226,7 @@ fn stale(path: &Path) -> Result<Option<Identity>, BindError> {
     if !found.file_type().is_socket() {
         return occupied(Occupant::NoSocket);
     }
-    let asked = stream_socket()
+    let asked = unix_socket(Type::STREAM)
         .and_then(|socket| socket.connect(&SockAddr::unix(path)?))
         .map_err(|error| error.kind());
     match asked {
@@ -230,7 +239,7 @@ fn stale(path: &Path) -> Result<Option<Identity>, BindError> {
 }
 
 /// Looks whether the file is what was asked for: some file systems keep no modes or owners.
-fn verify(
+pub(super) fn verify(
     file: &Path,
     path: &Path,
     mode: u32,
@@ -257,12 +266,12 @@ fn verify(
     })
 }
 
-fn identity(path: &Path) -> io::Result<Identity> {
+pub(super) fn identity(path: &Path) -> io::Result<Identity> {
     fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
-fn stream_socket() -> io::Result<Socket> {
-    Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)
+pub(super) fn unix_socket(kind: Type) -> io::Result<Socket> {
+    Socket::new(Domain::UNIX, kind.nonblocking().cloexec(), None)
 }
 
 #[cfg(test)]

@@ -130,14 +130,20 @@ impl Guard {
     /// `bytes` were read into a buffer with room; 0 is the end.
     #[inline]
     pub(super) fn has_read(&mut self, shared: &Shared, bytes: usize) {
+        if bytes > 0 {
+            return self.has_received(shared, bytes);
+        }
+        self.reading_since = None;
+        if std::mem::replace(&mut self.heard, Heard::End) != Heard::End {
+            shared.tell(State::CloseRead);
+        }
+    }
+
+    /// Bytes, or a datagram that may be empty, have come.
+    #[inline]
+    pub(super) fn has_received(&mut self, shared: &Shared, bytes: usize) {
         shared.count_received(bytes);
         self.reading_since = None;
-        if bytes == 0 {
-            if std::mem::replace(&mut self.heard, Heard::End) != Heard::End {
-                shared.tell(State::CloseRead);
-            }
-            return;
-        }
         if self.established && self.heard == Heard::Nothing {
             self.heard = Heard::Bytes;
             shared.tell(State::Read);
@@ -210,7 +216,15 @@ impl Guard {
         }
         let first = timeouts.first_byte.filter(|_| self.heard == Heard::Nothing);
         let idle = timeouts.read_idle.map(|limit| (limit, Closed::ReadIdle));
-        first.map(|limit| (limit, Closed::FirstByte)).or(idle)
+        let read = first.map(|limit| (limit, Closed::FirstByte)).or(idle);
+        // Nothing else tells that the peer of a flow is gone.
+        let config = &self.live.config;
+        let flow = config
+            .datagrams
+            .idle
+            .filter(|_| config.transport.has_flows());
+        let flow = flow.map(|limit| (limit, Closed::Idle));
+        read.into_iter().chain(flow).min_by_key(|(limit, _)| *limit)
     }
 
     /// Ready with the reason when a deadline has passed.

@@ -1,0 +1,129 @@
+//! What a listener is bound to: a socket that connections arrive on, or one of datagrams.
+
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+
+use crate::acceptor::{self, Acceptor};
+use crate::config::{Address, ListenerConfig};
+use crate::datagrams::{Mode, Port};
+use crate::listener::Listener;
+use crate::path::Endpoint;
+use crate::sockets::BindError;
+
+/// One bound socket of a listener.
+#[derive(Debug, Clone)]
+pub(crate) enum Bound {
+    /// Connections are taken from it one by one.
+    Streams(Arc<Acceptor>),
+    /// It carries the datagrams of all peers.
+    Datagrams(Arc<Port>),
+}
+
+impl Bound {
+    /// The acceptor, if connections arrive on it.
+    pub(crate) fn acceptor(&self) -> Option<Arc<Acceptor>> {
+        match self {
+            Self::Streams(acceptor) => Some(acceptor.clone()),
+            Self::Datagrams(_) => None,
+        }
+    }
+
+    /// Where it is bound, as peers find it.
+    pub(crate) fn local(&self) -> &Endpoint {
+        match self {
+            Self::Streams(acceptor) => acceptor.local(),
+            Self::Datagrams(port) => port.local(),
+        }
+    }
+
+    /// What it was configured as; `None` for a socket made elsewhere.
+    pub(crate) fn address(&self) -> Option<&Address> {
+        match self {
+            Self::Streams(acceptor) => acceptor.address.as_ref(),
+            Self::Datagrams(port) => port.address(),
+        }
+    }
+
+    /// The same by a new configuration, as far as that can change on a bound socket.
+    pub(crate) fn again(&self, wanted: &ListenerConfig) -> Result<Self, BindError> {
+        match self {
+            Self::Streams(acceptor) => acceptor
+                .again(&wanted.accept, &wanted.socket, &wanted.unix)
+                .map(|acceptor| Self::Streams(Arc::new(acceptor))),
+            Self::Datagrams(port) => port
+                .again(&wanted.socket, &wanted.unix)
+                .map(Self::Datagrams),
+        }
+    }
+
+    /// Takes arrivals from now on, in new tasks where there are none.
+    pub(crate) fn start(&self, listener: &Arc<Listener>, tasks: &mut Tasks) {
+        match self {
+            Self::Streams(acceptor) => {
+                let accept = &listener.owner.live().config.accept;
+                // With `reuse-port` each socket is an acceptor's own.
+                let many = if accept.reuse_port {
+                    1
+                } else {
+                    accept.acceptors
+                };
+                let run = || tokio::spawn(acceptor::run(listener.clone(), acceptor.clone()));
+                tasks.accepting.extend((0..many).map(|_| run()));
+            }
+            Self::Datagrams(port) => tasks.serving.extend(port.start(listener)),
+        }
+    }
+
+    /// Takes no arrivals; flows that are there go on.
+    pub(crate) fn suspend(&self) {
+        if let Self::Datagrams(port) = self {
+            port.set(Mode::Suspended);
+        }
+    }
+
+    /// Takes no arrivals any more, and lets go once the last flow has ended.
+    pub(crate) fn stop(&self) {
+        if let Self::Datagrams(port) = self {
+            port.set(Mode::Stopping);
+        }
+    }
+
+    /// Whether this is the same socket, not only the same address.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Streams(one), Self::Streams(other)) => Arc::ptr_eq(one, other),
+            (Self::Datagrams(one), Self::Datagrams(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+/// The tasks of a listener's sockets.
+#[derive(Default)]
+pub(crate) struct Tasks {
+    /// Accept connections; they can be aborted where they wait.
+    accepting: Vec<JoinHandle<()>>,
+    /// Serve datagrams, until the last flow of their socket has ended.
+    serving: Vec<JoinHandle<()>>,
+}
+
+impl Tasks {
+    /// Ends those that accept.
+    pub(crate) fn abort_accepting(&mut self) {
+        self.accepting.iter().for_each(JoinHandle::abort);
+        self.accepting.retain(|task| !task.is_finished());
+        self.serving.retain(|task| !task.is_finished());
+    }
+
+    /// Ends all, and waits until they are gone.
+    pub(crate) async fn end(self) {
+        for task in self.accepting.iter().chain(&self.serving) {
+            task.abort();
+        }
+        for task in self.accepting.into_iter().chain(self.serving) {
+            // Aborted, as asked.
+            let _ = task.await;
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Datagram listeners: UDP and Unix, as flows.
+//!
+//! ```text
+//! recvmmsg ─▶ rules for each ─▶ its flow ─────────────────────▶ queue ─▶ Packets ─▶ Messages ─▶ handler
+//!             access, size,     │ none: the front               bounded   guard
+//!             rate, health      └─▶ ignore │ answer │ open ─▶ admission, as a connection
+//! ```
+//!
+//! One task for each socket takes datagrams from the kernel in batches and never waits for a
+//! handler: what finds its flow's queue full is dropped and counted.
+
+mod driver;
+mod flow;
+mod front;
+mod intake;
+mod link;
+mod port;
+mod rules;
+mod socket;
+
+pub(crate) use flow::{Flow, Key, Table};
+#[cfg(any(feature = "dtls", feature = "sctp"))]
+#[expect(unused_imports, reason = "the fronts are made elsewhere")]
+pub(crate) use front::{Begin, First, FlowFront, Opening};
+pub(crate) use port::{Mode, Port};
+pub(crate) use socket::{DatagramSocket, Manner, Source};

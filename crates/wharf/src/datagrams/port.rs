@@ -1,0 +1,109 @@
+//! A datagram socket as a listener holds it.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::driver;
+use super::socket::DatagramSocket;
+use crate::config::{Address, SocketOptions, UnixOptions};
+use crate::listener::Listener;
+use crate::path::Endpoint;
+use crate::sockets::{BindError, BoundDatagrams, change_datagrams};
+
+/// How far a port serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Running,
+    /// Flows go on, none begins.
+    Suspended,
+    /// As suspended, until the last flow has ended.
+    Stopping,
+}
+
+/// A bound datagram socket, and the task that serves it.
+#[derive(Debug)]
+pub(crate) struct Port {
+    socket: Arc<DatagramSocket>,
+    local: Endpoint,
+    /// What it was configured as.
+    address: Option<Address>,
+    /// The options that it has.
+    options: Mutex<SocketOptions>,
+    mode: watch::Sender<Mode>,
+    started: Mutex<bool>,
+}
+
+impl Port {
+    /// On the server's runtime.
+    pub(crate) fn new(
+        bound: BoundDatagrams,
+        address: Option<Address>,
+        options: SocketOptions,
+    ) -> io::Result<Arc<Self>> {
+        let socket = DatagramSocket::new(bound)?;
+        Ok(Arc::new(Self {
+            local: socket.local(),
+            socket: Arc::new(socket),
+            address,
+            options: Mutex::new(options),
+            mode: watch::Sender::new(Mode::Suspended),
+            started: Mutex::new(false),
+        }))
+    }
+
+    pub(crate) fn local(&self) -> &Endpoint {
+        &self.local
+    }
+
+    pub(crate) fn address(&self) -> Option<&Address> {
+        self.address.as_ref()
+    }
+
+    /// Serves from now on; the task, when it was not there yet.
+    pub(crate) fn start(self: &Arc<Self>, listener: &Arc<Listener>) -> Option<JoinHandle<()>> {
+        self.set(Mode::Running);
+        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *started, true) {
+            return None;
+        }
+        Some(tokio::spawn(driver::run(
+            listener.clone(),
+            self.socket.clone(),
+            self.mode.subscribe(),
+            None,
+        )))
+    }
+
+    /// Changes the mode; a port that stops goes on stopping.
+    pub(crate) fn set(&self, mode: Mode) {
+        self.mode.send_if_modified(|now| {
+            let change = *now != Mode::Stopping && *now != mode;
+            if change {
+                *now = mode;
+            }
+            change
+        });
+    }
+
+    /// The port itself, with those options that can change on a bound socket.
+    pub(crate) fn again(
+        self: &Arc<Self>,
+        wanted: &SocketOptions,
+        unix: &UnixOptions,
+    ) -> Result<Arc<Self>, BindError> {
+        let mut have = self.options.lock().unwrap_or_else(PoisonError::into_inner);
+        let options = (&*have, wanted);
+        match &*self.socket {
+            DatagramSocket::Udp(socket) => change_datagrams(socket, None, options, unix, true),
+            DatagramSocket::Unix(socket, file) => {
+                change_datagrams(socket, file.as_ref(), options, unix, false)
+            }
+        }?;
+        have.clone_from(wanted);
+        drop(have);
+        Ok(self.clone())
+    }
+}

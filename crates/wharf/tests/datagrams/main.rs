@@ -1,0 +1,4 @@
+//! Datagram listeners.
+
+mod flows;
+mod support;
