@@ -39,6 +39,9 @@ pub struct ReceiveBatch {
 // SAFETY: the pointers in the headers lead to arrays that the batch owns and moves with it.
 unsafe impl Send for ReceiveBatch {}
 
+// SAFETY: by a shared reference the arrays are only read.
+unsafe impl Sync for ReceiveBatch {}
+
 impl ReceiveBatch {
     /// A batch of this many slots of [`SLOT_SIZE`] bytes each.
     pub fn new(slots: usize) -> ReceiveBatch {

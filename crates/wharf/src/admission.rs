@@ -167,6 +167,7 @@ async fn serve(listener: Arc<Listener>, ready: Ready, connection: Connection) {
         (Kind::Messages(function), ready) => {
             Some(function(ready.into_messages(connection.clone())?))
         }
+        (Kind::Datagrams(_), _) => None,
         #[cfg(feature = "quic")]
         (Kind::Both(..) | Kind::Quic(_), _) => None,
     });
@@ -317,7 +318,7 @@ async fn limited<F: Future>(
 }
 
 /// Notes how the handler ended.
-fn settle(
+pub(crate) fn settle(
     connection: &Connection,
     result: Result<Result<(), BoxError>, Box<dyn std::any::Any + Send>>,
 ) {

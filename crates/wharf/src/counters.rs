@@ -29,6 +29,7 @@ pub(crate) struct Counters {
     pub(crate) datagrams_received: AtomicU64,
     pub(crate) datagrams_delivered: AtomicU64,
     pub(crate) datagrams_answered: AtomicU64,
+    pub(crate) datagrams_sent: AtomicU64,
     dropped: [AtomicU64; Dropped::ALL.len()],
     kernel_drops: AtomicU64,
     pub(crate) icmp_errors: AtomicU64,
@@ -112,6 +113,7 @@ impl Counters {
             datagrams_received: read(&self.datagrams_received),
             datagrams_delivered: read(&self.datagrams_delivered),
             datagrams_answered: read(&self.datagrams_answered),
+            datagrams_sent: read(&self.datagrams_sent),
             dropped: Dropped::ALL
                 .map(|reason| (reason, read(&self.dropped[reason as usize])))
                 .into(),
@@ -180,7 +182,9 @@ pub struct Stats {
     pub datagrams_delivered: u64,
     /// Of these, answered without a handler: requests of health, and what a cookie is asked for.
     pub datagrams_answered: u64,
-    /// Of these, dropped, by reason; every reason is listed.
+    /// Datagrams that handlers have sent.
+    pub datagrams_sent: u64,
+    /// Of those that were received, dropped, by reason; every reason is listed.
     pub dropped: Vec<(Dropped, u64)>,
     /// Datagrams that the kernel has discarded for want of room in the socket's buffer, as far as it
     /// has told: it does so with the next datagram that it has room for.

@@ -9,6 +9,7 @@
 //! One task for each socket takes datagrams from the kernel in batches and never waits for a
 //! handler: what finds its flow's queue full is dropped and counted.
 
+mod datagram;
 mod driver;
 mod flow;
 mod front;
@@ -17,10 +18,14 @@ mod link;
 mod port;
 mod rules;
 mod socket;
+mod turns;
+mod unconnected;
 
+pub use datagram::Datagram;
 pub(crate) use flow::{Flow, Key, Table};
 #[cfg(any(feature = "dtls", feature = "sctp"))]
 #[expect(unused_imports, reason = "the fronts are made elsewhere")]
 pub(crate) use front::{Begin, First, FlowFront, Opening};
 pub(crate) use port::{Mode, Port};
 pub(crate) use socket::{DatagramSocket, Manner, Source};
+pub use unconnected::{DatagramError, DatagramSender, Datagrams};

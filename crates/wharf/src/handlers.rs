@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 
-use crate::{BoxError, Messages, Stream};
+use crate::{BoxError, Datagrams, Messages, Stream};
 
 pub(crate) type Running = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
 pub(crate) type StreamFunction = Arc<dyn Fn(Stream) -> Running + Send + Sync>;
 type MessagesFunction = Arc<dyn Fn(Messages) -> Running + Send + Sync>;
+
+pub(crate) type DatagramsFunction = Arc<dyn Fn(Datagrams) -> Running + Send + Sync>;
 
 /// A function for one kind of connection.
 #[derive(Clone)]
@@ -22,6 +24,7 @@ pub struct Handler(pub(crate) Kind);
 pub(crate) enum Kind {
     Stream(StreamFunction),
     Messages(MessagesFunction),
+    Datagrams(DatagramsFunction),
     /// The streams and the datagrams of one QUIC connection.
     #[cfg(feature = "quic")]
     Both(StreamFunction, MessagesFunction),
@@ -55,6 +58,17 @@ impl Handler {
         Fut: Future<Output: Outcome> + Send + 'static,
     {
         Self(Kind::Stream(streams(function)))
+    }
+
+    /// A function of single datagrams: `async fn(Datagrams)`, for `udp` and `unixgram`.
+    pub fn datagrams<F, Fut>(function: F) -> Self
+    where
+        F: Fn(Datagrams) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        Self(Kind::Datagrams(Arc::new(move |datagrams| {
+            Box::pin(function(datagrams).map(Outcome::into_result))
+        })))
     }
 
     /// A function of messages: `async fn(Messages)`, for transports that keep their boundaries.
@@ -114,6 +128,7 @@ impl fmt::Debug for Handler {
         f.write_str(match self.0 {
             Kind::Stream(_) => "Handler(stream)",
             Kind::Messages(_) => "Handler(messages)",
+            Kind::Datagrams(_) => "Handler(datagrams)",
             #[cfg(feature = "quic")]
             Kind::Both(..) => "Handler(streams, messages)",
             #[cfg(feature = "quic")]
@@ -174,6 +189,18 @@ impl Handlers {
     pub(crate) fn protocols(&self) -> impl Iterator<Item = String> {
         let names = self.by_protocol.iter().map(|(name, _)| name);
         names.map(|name| String::from_utf8_lossy(name).into_owned())
+    }
+
+    /// The function of single datagrams, which no protocol is agreed on for.
+    pub(crate) fn of_datagrams(&self) -> Option<DatagramsFunction> {
+        match &self.otherwise.as_ref()?.0 {
+            Kind::Datagrams(function) => Some(function.clone()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn takes_datagrams(&self) -> bool {
+        self.any(|kind| matches!(kind, Kind::Datagrams(_)))
     }
 
     pub(crate) fn takes_messages(&self) -> bool {

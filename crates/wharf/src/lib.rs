@@ -140,6 +140,7 @@ pub use admission::Proxied;
 pub use client::{Client, ConnectError};
 pub use connection::Connection;
 pub use counters::Stats;
+pub use datagrams::{Datagram, DatagramError, DatagramSender, Datagrams};
 pub use handle::{ApplyError, ChangeError, Filter, Handle, ListenerInfo, UnknownListener};
 pub use handlers::{Handler, Handlers, Outcome};
 pub use hooks::{Admit, Arriving, HelloChoice};

@@ -3,6 +3,7 @@
 //! An option that would be ignored where it is given is an error, so that nobody relies on it.
 
 mod binds;
+mod datagrams;
 mod kinds;
 mod protocols;
 mod quic;
@@ -70,6 +71,7 @@ impl ListenerConfig {
     /// Checks the options, with key paths below that of `checker`.
     fn check_options(&self, checker: &mut Checker<'_>) {
         ranges::listener(self, checker);
+        datagrams::check(self, checker);
         protocols::check(self, checker);
         kinds::check(self, checker);
         quic::check(self, checker);

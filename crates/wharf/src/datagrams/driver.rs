@@ -11,7 +11,7 @@ use super::front::{First, FlowFront, Opening};
 use super::intake::{Intake, Side};
 use super::link;
 use super::port::Mode;
-use super::socket::{DatagramSocket, Manner, Source};
+use super::socket::{DatagramSocket, Manner, Source, local_end};
 use crate::admission::{self, Newcomer};
 use crate::config::ProxyMode;
 use crate::counters::one_more;
@@ -55,7 +55,7 @@ pub(crate) async fn run(
 }
 
 /// A socket that fails is tried again: it may have been for want of memory.
-async fn rest(listener: &Listener, error: &io::Error, mode: &mut watch::Receiver<Mode>) {
+pub(super) async fn rest(listener: &Listener, error: &io::Error, mode: &mut watch::Receiver<Mode>) {
     let owner = &listener.owner;
     one_more(&owner.counters.accept_errors);
     owner.events.emit(|| Event::ListenerError {
@@ -175,7 +175,7 @@ impl Driver {
     ) -> Result<(), Dropped> {
         let newcomer = Newcomer {
             peer: side.source.endpoint(),
-            local: self.local(side),
+            local: local_end(&self.socket, side.local),
             credentials: side.credentials,
             proxied: side.proxied.clone(),
         };
@@ -202,17 +202,6 @@ impl Driver {
                 self.table.remove(&key, &flow);
                 Err(Dropped::Refused)
             }
-        }
-    }
-
-    /// Our end of a flow.
-    fn local(&self, side: &Side) -> crate::Endpoint {
-        match (self.socket.local_ip(), side.local) {
-            (Some(mut local), Some(ip)) => {
-                local.set_ip(ip);
-                crate::Endpoint::from_socket(local)
-            }
-            _ => self.socket.local(),
         }
     }
 }

@@ -116,6 +116,8 @@ impl Intake {
     /// The socket is broken, or the system is out of memory. Never the ICMP error of a datagram sent
     /// before: that is told as an event.
     pub(crate) async fn wait(&mut self) -> io::Result<()> {
+        // A socket that always has more must not keep others from running.
+        tokio::task::coop::consume_budget().await;
         match (&*self.socket, &mut self.batch) {
             (DatagramSocket::Udp(socket), Batch::Udp { received, .. }) => {
                 receive(socket, received, &self.listener).await?;

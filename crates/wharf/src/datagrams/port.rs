@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::driver;
 use super::socket::DatagramSocket;
+use super::{driver, turns};
 use crate::config::{Address, SocketOptions, UnixOptions};
 use crate::listener::Listener;
 use crate::path::Endpoint;
@@ -69,12 +69,12 @@ impl Port {
         if std::mem::replace(&mut *started, true) {
             return None;
         }
-        Some(tokio::spawn(driver::run(
-            listener.clone(),
-            self.socket.clone(),
-            self.mode.subscribe(),
-            None,
-        )))
+        let (listener, socket, mode) =
+            (listener.clone(), self.socket.clone(), self.mode.subscribe());
+        Some(match listener.handlers.of_datagrams() {
+            Some(function) => tokio::spawn(turns::run(listener, socket, mode, function)),
+            None => tokio::spawn(driver::run(listener, socket, mode, None)),
+        })
     }
 
     /// Changes the mode; a port that stops goes on stopping.

@@ -133,6 +133,16 @@ impl DatagramSocket {
     }
 }
 
+/// Our end of what came to this address of a socket.
+pub(crate) fn local_end(socket: &DatagramSocket, address: Option<IpAddr>) -> Endpoint {
+    match (socket.local_ip(), address) {
+        (Some(bound), Some(address)) => {
+            Endpoint::from_socket(SocketAddr::new(address, bound.port()))
+        }
+        _ => socket.local(),
+    }
+}
+
 /// The error of answering a sender without a name.
 fn unnamed() -> io::Error {
     io::Error::new(

@@ -53,6 +53,8 @@ impl Established {
             Kind::Both(streams, messages) => {
                 (Some(streams), Whole::Runs(messages(connection.messages())))
             }
+            // The builder refuses such a pair.
+            Kind::Datagrams(_) => (None, Whole::None),
             Kind::Quic(function) => (None, Whole::Runs(function(connection.clone()))),
         };
         Box::pin(self.serve(connection, streams.cloned(), whole))

@@ -51,6 +51,11 @@ pub(crate) fn open(
             config.transport.has_bytes(),
             "bytes",
         ),
+        (
+            handlers.takes_datagrams(),
+            config.transport.has_datagrams(),
+            "single datagrams",
+        ),
     ] {
         if takes && !has {
             let allowed = format!("has no {what}, which the handler takes");

@@ -19,7 +19,7 @@ use crate::handover::{Handover, Handovers};
 use crate::hooks::{Admit, Arriving, HelloChoice, Hooks};
 use crate::listen::Foreign;
 use crate::memory::Budget;
-use crate::{Listen, Messages, Stream};
+use crate::{Datagrams, Listen, Messages, Stream};
 
 /// Why a server cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,21 @@ impl Builder {
         Fut: Future<Output: Outcome> + Send + 'static,
     {
         self.listen_with(name, listen, Handler::stream(function))
+    }
+
+    /// A listener of datagrams that `function` handles one by one, without flows.
+    #[must_use]
+    pub fn listen_datagrams<F, Fut>(
+        self,
+        name: &str,
+        listen: impl Into<Listen>,
+        function: F,
+    ) -> Self
+    where
+        F: Fn(Datagrams) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        self.listen_with(name, listen, Handler::datagrams(function))
     }
 
     /// A WebSocket listener whose connections `function` handles as messages.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::guard::{Guard, Side};
 use crate::connection::Hold;
+use crate::counters::one_more;
 use crate::datagrams::{DatagramSocket, Flow, Key, Manner, Source, Table};
 use crate::reason::Closed;
 
@@ -137,6 +138,7 @@ impl Packets {
                 self.sending = None;
                 if done.is_ok() {
                     self.guard.has_written(shared, datagram.len());
+                    one_more(&shared.owner.counters.datagrams_sent);
                 }
                 Poll::Ready(done)
             }
@@ -150,6 +152,7 @@ impl Packets {
     /// There is no room, or the kernel cannot send it.
     pub(crate) fn try_send_datagram(&mut self, datagram: &[u8]) -> io::Result<()> {
         self.now(datagram)?;
+        one_more(&self.hold.shared().owner.counters.datagrams_sent);
         self.guard.has_written(self.hold.shared(), datagram.len());
         Ok(())
     }

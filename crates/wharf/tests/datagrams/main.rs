@@ -1,4 +1,6 @@
 //! Datagram listeners.
 
 mod flows;
+mod rules;
+mod single;
 mod support;

@@ -4,6 +4,7 @@
 mod accept;
 mod access;
 mod buffers;
+mod datagrams;
 mod half_close;
 mod health;
 mod hooks;

@@ -147,3 +147,30 @@ async fn messages() {
     settle().await;
     assert_eq!(began.elapsed().as_secs(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn datagrams_per_prefix() {
+    let listen = wharf::Udp::bind("127.0.0.1:0").with(|it| {
+        it.rates.datagrams_per_prefix = rate(1, 2);
+    });
+    let handler = |mut messages: wharf::Messages| async move {
+        while let Some(Ok(message)) = messages.recv().await {
+            let _ = messages.send(message).await;
+        }
+    };
+    let handle = start(Server::builder().listen_messages(IT, listen, handler));
+    let to = handle.address(IT).unwrap().ip().unwrap();
+    let one = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let other = tokio::net::UdpSocket::bind("127.0.0.2:0").await.unwrap();
+    for client in [&one, &one, &one, &one, &other] {
+        client.send_to(b"x", to).await.unwrap();
+    }
+    let stats = crate::datagrams::until(&handle, |stats| stats.datagrams_received == 5).await;
+    assert_eq!(stats.dropped(wharf::Dropped::PrefixRate), 2);
+    set_rates(&handle, |rates| rates.datagrams_per_prefix = None);
+    for _ in 0..4 {
+        one.send_to(b"x", to).await.unwrap();
+    }
+    let stats = crate::datagrams::until(&handle, |stats| stats.datagrams_received == 9).await;
+    assert_eq!(stats.datagrams_delivered, 7);
+}

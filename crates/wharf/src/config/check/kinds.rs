@@ -91,19 +91,25 @@ pub(super) fn check(config: &ListenerConfig, checker: &mut Checker<'_>) {
 fn one_address(transport: Transport, index: usize, address: &Address, checker: &mut Checker<'_>) {
     let key = format!("bind[{index}]");
     let known = !checker.is_broken("transport");
-    if known && matches!(transport, Transport::Tcp | Transport::Quic) && is_unix(address) {
-        let advice = "Use transport = \"unix\", or an address such as \"[::]:7000\".";
+    let on_ip = matches!(transport, Transport::Tcp | Transport::Quic | Transport::Udp);
+    if known && on_ip && is_unix(address) {
+        let unix = match transport {
+            Transport::Udp => "unixgram",
+            _ => "unix",
+        };
+        let advice = &format!("Use transport = \"{unix}\", or an address such as \"[::]:7000\".");
         let allowed = format!("expected an IP address and port for {}", transport.label());
         checker.problem(&key, Some(address), &allowed, advice);
     }
-    if known && transport == Transport::Unix && is_ip(address) {
-        let advice = "Use transport = \"tcp\", or an address such as \"/run/app.sock\".";
-        checker.problem(
-            &key,
-            Some(address),
-            "expected a path or \"@name\" for unix",
-            advice,
-        );
+    let on_unix = matches!(transport, Transport::Unix | Transport::Unixgram);
+    if known && on_unix && is_ip(address) {
+        let ip = match transport {
+            Transport::Unixgram => "udp",
+            _ => "tcp",
+        };
+        let advice = &format!("Use transport = \"{ip}\", or an address such as \"/run/app.sock\".");
+        let allowed = format!("expected a path or \"@name\" for {}", transport.label());
+        checker.problem(&key, Some(address), &allowed, advice);
     }
     let length = match address {
         Address::Path(path) => path.as_os_str().as_bytes().len(),

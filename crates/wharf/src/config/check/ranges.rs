@@ -100,6 +100,7 @@ pub(super) fn listener(config: &ListenerConfig, checker: &mut Checker<'_>) {
     let rates = &config.rates;
     checker.rate("rates.accept", rates.accept);
     checker.rate("rates.accept-per-prefix", rates.accept_per_prefix);
+    checker.rate("rates.datagrams-per-prefix", rates.datagrams_per_prefix);
     checker.rate("rates.bytes", rates.bytes);
     checker.rate("rates.messages", rates.messages);
     timeouts(&config.timeouts, checker);
