@@ -150,7 +150,7 @@ impl Driver {
         };
         self.begin(
             opening,
-            key,
+            &key,
             side,
             payload,
             config.proxy.mode,
@@ -167,7 +167,7 @@ impl Driver {
     fn begin(
         &self,
         opening: Opening,
-        key: Key,
+        key: &Key,
         side: &Side,
         payload: &[u8],
         proxy: ProxyMode,
@@ -193,15 +193,11 @@ impl Driver {
             let packets = Packets::new(flow.clone(), key.clone(), table, socket, hold);
             (opening.begin)(packets)
         });
-        match begun {
-            Ok(_) => {
-                one_more(&self.listener.owner.counters.datagrams_delivered);
-                Ok(())
-            }
-            Err(_) => {
-                self.table.remove(&key, &flow);
-                Err(Dropped::Refused)
-            }
+        if begun.is_err() {
+            self.table.remove(key, &flow);
+            return Err(Dropped::Refused);
         }
+        one_more(&self.listener.owner.counters.datagrams_delivered);
+        Ok(())
     }
 }

@@ -174,7 +174,7 @@ fn bind_udp(
     accept: &AcceptOptions,
     options: &SocketOptions,
 ) -> Result<Listening, BindError> {
-    let socket = options::udp_socket(address, accept, options)?;
+    let socket = super::datagrams::udp_socket(address, accept, options)?;
     socket
         .bind(&address.into())
         .map_err(refused(&Address::Ip(address)))?;

@@ -113,7 +113,7 @@ fn bind_udp(
     let mut address = address;
     let mut all = Vec::new();
     for _ in 0..sockets {
-        let socket = options::udp_socket(address, accept, options)?;
+        let socket = udp_socket(address, accept, options)?;
         options::apply_to_datagrams(&socket, options)?;
         let refused = refused(&Address::Ip(address));
         let adopted = socket
@@ -125,6 +125,21 @@ fn bind_udp(
         all.push(BoundDatagrams::Udp(adopted));
     }
     Ok(all)
+}
+
+/// A UDP socket for `address`'s family, ready to be bound.
+pub(super) fn udp_socket(
+    address: SocketAddr,
+    accept: &AcceptOptions,
+    options: &SocketOptions,
+) -> Result<Socket, BindError> {
+    let kind = Type::DGRAM.nonblocking().cloexec();
+    let protocol = Some(socket2::Protocol::UDP);
+    let socket = Socket::new(Domain::for_address(address), kind, protocol)
+        .map_err(refused(&Address::Ip(address)))?;
+    options::before_any_bind(&socket, address, options)?;
+    options::before_listening(&socket, address, accept, options)?;
+    Ok(socket)
 }
 
 /// Asks the kernel to tell all that it knows of a datagram.

@@ -135,23 +135,6 @@ pub(super) fn tcp_socket(
     Ok(socket)
 }
 
-/// A UDP socket for `address`'s family, ready to be bound.
-pub(super) fn udp_socket(
-    address: SocketAddr,
-    accept: &AcceptOptions,
-    options: &SocketOptions,
-) -> Result<Socket, BindError> {
-    let kind = socket2::Type::DGRAM.nonblocking().cloexec();
-    let domain = socket2::Domain::for_address(address);
-    let socket = Socket::new(domain, kind, Some(socket2::Protocol::UDP)).map_err(|source| {
-        let address = Address::Ip(address);
-        BindError::Address { address, source }
-    })?;
-    before_any_bind(&socket, address, options)?;
-    before_listening(&socket, address, accept, options)?;
-    Ok(socket)
-}
-
 /// What a UDP socket has, bound here or inherited.
 pub(crate) fn apply_to_datagrams(
     socket: &impl AsFd,
@@ -177,7 +160,7 @@ pub(super) fn change_datagrams(
 }
 
 /// What any socket of IP must have before it is bound.
-fn before_any_bind(
+pub(super) fn before_any_bind(
     socket: &Socket,
     address: SocketAddr,
     options: &SocketOptions,
@@ -224,7 +207,7 @@ pub(super) fn before_bind(
 }
 
 /// What only a listener has, of streams or datagrams, and must have before it is bound.
-fn before_listening(
+pub(super) fn before_listening(
     socket: &Socket,
     address: SocketAddr,
     accept: &AcceptOptions,
