@@ -49,8 +49,8 @@
 //!
 //! | to … | see |
 //! |---|---|
-//! | say where and what to listen | [`Tcp`], [`Tls`], [`Unix`], [`Ws`], [`Wss`], [`Listen`] |
-//! | serve bytes, messages, or whole messages of a codec | [`Stream`], [`Messages`], [`Session`] |
+//! | say where and what to listen | [`Tcp`], [`Tls`], [`Unix`], [`Ws`], [`Wss`], [`Udp`], [`Unixgram`], [`Listen`] |
+//! | serve bytes, messages, datagrams, or whole messages of a codec | [`Stream`], [`Messages`], [`Datagrams`], [`Session`] |
 //! | choose a handler by ALPN, refuse arrivals, pick a TLS configuration | [`Handlers`], [`Builder::admit`], [`Builder::client_hello`] |
 //! | connect, with the same shapes and options | [`Client`] |
 //! | know who is at the other end | [`Connection`], [`Path`] |
@@ -73,6 +73,7 @@
 //! | pending handshakes of a source prefix | `limits.handshakes-per-prefix` | 256 |
 //! | prefixes remembered | `limits.prefix-slots` | 65,536 |
 //! | a message | `buffers.max-message`, `websocket.max-message` | 1 MiB each |
+//! | bytes that wait for the handler of a flow of datagrams | `datagrams.queue` | 64 KiB |
 //! | bytes that wait to be sent to a connection | `buffers.write` | 64 KiB |
 //! | a PROXY header, a TLS ClientHello, an upgrade request | 4 KiB, 16 KiB, `websocket.max-head` | 8 KiB |
 //! | events that a receiver may be behind | [`Handle::events`] | 1,024 |
@@ -85,8 +86,9 @@
 //!   connections × (the connection itself + one message that is being received, on a WebSocket)
 //! + pending handshakes × (the largest header, hello or request)
 //! + limits.memory
-//! + listeners × prefix-slots × 16 bytes × (how many of per-prefix, handshakes-per-prefix and
-//!                                          accept-per-prefix are on)
+//! + listeners × prefix-slots × 16 bytes × (how many of per-prefix, handshakes-per-prefix,
+//!                                          accept-per-prefix and datagrams-per-prefix are on)
+//! + datagram sockets × 32 × 64 KiB, as far as bursts have filled them
 //! ```
 //!
 //! `docs/sockets.md` in the repository is the user's guide, `docs/sockets-options.md` lists every

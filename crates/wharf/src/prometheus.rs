@@ -20,6 +20,8 @@
 //! # }
 //! ```
 
+mod metrics;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -30,7 +32,9 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 use wharf_policy::health::Health;
 
-use crate::{Closed, Handle, Refusal, Stats};
+use metrics::{METRICS, Metric};
+
+use crate::{Closed, Dropped, Handle, Refusal, Stats};
 
 /// The media type of [`Handle::prometheus_text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -73,128 +77,6 @@ impl Handle {
     }
 }
 
-/// A number of each listener.
-struct Metric {
-    name: &'static str,
-    help: &'static str,
-    unit: Option<Unit>,
-    kind: MetricType,
-    value: fn(&Stats) -> u64,
-}
-
-const fn counter(name: &'static str, help: &'static str, value: fn(&Stats) -> u64) -> Metric {
-    Metric {
-        name,
-        help,
-        unit: None,
-        kind: MetricType::Counter,
-        value,
-    }
-}
-
-const fn bytes(name: &'static str, help: &'static str, value: fn(&Stats) -> u64) -> Metric {
-    Metric {
-        name,
-        help,
-        unit: Some(Unit::Bytes),
-        kind: MetricType::Counter,
-        value,
-    }
-}
-
-const fn gauge(name: &'static str, help: &'static str, value: fn(&Stats) -> u64) -> Metric {
-    Metric {
-        name,
-        help,
-        unit: None,
-        kind: MetricType::Gauge,
-        value,
-    }
-}
-
-/// Without `_total`, and without the unit, which the encoder appends.
-static METRICS: [Metric; 17] = [
-    counter(
-        "wharf_connections_arrived",
-        "Connections that the kernel handed over.",
-        |stats| stats.arrived,
-    ),
-    gauge(
-        "wharf_connections_pending",
-        "Connections whose handshakes are not complete.",
-        |stats| stats.pending,
-    ),
-    counter(
-        "wharf_connections_accepted",
-        "Connections that reached their handler.",
-        |stats| stats.accepted,
-    ),
-    gauge(
-        "wharf_connections_live",
-        "Connections that reached their handler and have not ended.",
-        |stats| stats.live,
-    ),
-    bytes(
-        "wharf_received",
-        "Bytes received, as on the wire.",
-        |stats| stats.received,
-    ),
-    bytes("wharf_sent", "Bytes sent, as on the wire.", |stats| {
-        stats.sent
-    }),
-    counter(
-        "wharf_accept_errors",
-        "Errors of accept(2) other than a connection that was gone again.",
-        |stats| stats.accept_errors,
-    ),
-    counter(
-        "wharf_accept_pauses",
-        "Pauses in accepting after such an error.",
-        |stats| stats.accept_pauses,
-    ),
-    counter(
-        "wharf_throttled",
-        "Pauses in reading from a connection over its rate.",
-        |stats| stats.throttled,
-    ),
-    counter("wharf_messages_received", "Messages received.", |stats| {
-        stats.messages_received
-    }),
-    counter("wharf_messages_sent", "Messages sent.", |stats| {
-        stats.messages_sent
-    }),
-    counter(
-        "wharf_messages_dropped",
-        "Messages dropped because the peer was too slow to take them.",
-        |stats| stats.messages_dropped,
-    ),
-    counter(
-        "wharf_messages_oversized",
-        "Messages larger than allowed.",
-        |stats| stats.messages_oversized,
-    ),
-    counter(
-        "wharf_messages_incomplete",
-        "Connections that ended in the middle of a message.",
-        |stats| stats.messages_incomplete,
-    ),
-    counter(
-        "wharf_messages_unparsable",
-        "Messages that could not be parsed.",
-        |stats| stats.messages_unparsable,
-    ),
-    counter(
-        "wharf_certificate_reloads",
-        "Times that certificates were reloaded.",
-        |stats| stats.certificate_reloads,
-    ),
-    counter(
-        "wharf_certificate_failures",
-        "Reloads of certificates that failed and left the old ones in force.",
-        |stats| stats.certificate_failures,
-    ),
-];
-
 /// The counters of the listeners by name.
 type ByName = BTreeMap<String, Vec<Stats>>;
 
@@ -222,6 +104,14 @@ impl prometheus_client::collector::Collector for Collector {
             &listeners,
             &Closed::ALL.map(|reason| (reason.label(), reason)),
             Stats::closed,
+        )?;
+        encode_by_reason(
+            &mut encoder,
+            "wharf_datagrams_dropped",
+            "Datagrams that were dropped, by reason.",
+            &listeners,
+            &Dropped::ALL.map(|reason| (reason.label(), reason)),
+            Stats::dropped,
         )?;
         self.encode_server(&mut encoder)
     }

@@ -10,6 +10,7 @@
 
 mod browser;
 mod conformance;
+mod datagrams;
 mod pki;
 mod proxy;
 mod served;
