@@ -45,7 +45,7 @@ fn occupant(path: &Path) -> Occupant {
 
 /// A socket file on which nobody listens, as a server that was killed leaves it.
 fn leave_stale(path: &Path) {
-    let socket = stream_socket().unwrap();
+    let socket = unix_socket(Type::STREAM).unwrap();
     socket.bind(&SockAddr::unix(path).unwrap()).unwrap();
 }
 
@@ -173,7 +173,7 @@ fn a_server_that_was_quicker_keeps_its_name() {
     let judged = stale(&path).unwrap();
     assert!(judged.is_some());
     let (quick, quick_file) = listen(&path, &UnixOptions::default()).unwrap();
-    let slow = stream_socket().unwrap();
+    let slow = unix_socket(Type::STREAM).unwrap();
     let mut file = bind_beside(&slow, &path).unwrap();
     let error = put_in_place(&mut file, &path, judged).unwrap_err();
     assert!(matches!(
