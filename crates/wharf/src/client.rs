@@ -6,6 +6,7 @@ mod dial;
 mod error;
 mod establish;
 mod handshake;
+mod keep;
 mod options;
 mod race;
 mod rules;
@@ -22,7 +23,10 @@ use tokio::sync::broadcast;
 pub use builder::ClientBuilder;
 pub use error::{Attempt, AttemptError, ConnectError, Stage};
 use establish::{not_bytes, not_messages};
-pub use options::{ClientOptions, ClientTimeouts, ClientWebSocket, ProxiedClient, SendProxy};
+pub use keep::{KeepEnd, KeepState, Keeper, Lost};
+pub use options::{
+    ClientOptions, ClientTimeouts, ClientWebSocket, ProxiedClient, Reconnect, SendProxy,
+};
 use rules::Rules;
 use target::{Place, Site, Target};
 pub use tries::AttemptStats;

@@ -152,6 +152,15 @@ pub enum Event {
         /// The listener.
         listener: Arc<str>,
     },
+    /// A connection that a client keeps is not there; it connects again after a wait.
+    Reconnect {
+        /// The client.
+        client: Arc<str>,
+        /// How long it waits.
+        delay: Duration,
+        /// Failures in a row.
+        failures: u32,
+    },
     /// The server's health has changed.
     Health {
         /// Before.

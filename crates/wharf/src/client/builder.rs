@@ -124,6 +124,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Takes the random numbers for the waits of [`Client::keep`] from this function, in place of the
+    /// kernel's: any `u64`, evenly distributed. For tests.
+    pub fn entropy(mut self, random: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        self.ways.random_with(random);
+        self
+    }
+
     /// Checks every option, and reads the files that the TLS options name.
     ///
     /// # Errors

@@ -78,6 +78,24 @@ pub(super) fn all(name: &str, options: &ClientOptions) -> Vec<Problem> {
         10 * MILLISECOND,
         2000 * MILLISECOND,
     );
+    let reconnect = &options.reconnect;
+    within("reconnect.min", Some(reconnect.min), MILLISECOND, YEAR);
+    let least = reconnect.min.min(YEAR);
+    within("reconnect.max", Some(reconnect.max), least, YEAR);
+    within(
+        "reconnect.stable",
+        Some(reconnect.stable),
+        Duration::ZERO,
+        YEAR,
+    );
+    if !(1..=10).contains(&reconnect.factor) {
+        let problem = Problem::new("reconnect.factor", "expected 1 to 10");
+        problems.push(problem.given(reconnect.factor));
+    }
+    if reconnect.give_up == Some(0) {
+        let problem = Problem::new("reconnect.give-up", "expected at least 1").given(0);
+        problems.push(problem.advice("Use `connect` for one attempt."));
+    }
     if !(1..=64).contains(&options.max_addresses) {
         let problem = Problem::new("max-addresses", "expected 1 to 64");
         problems.push(problem.given(options.max_addresses));

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use wharf_policy::BackoffRules;
+
 use crate::config::{
     Buffers, ListenerConfig, MinimumRate, Rate, Rates, SocketOptions, Timeouts, Transport,
     WebSocketOptions,
@@ -38,6 +40,8 @@ pub struct ClientOptions {
     pub websocket: ClientWebSocket,
     /// A PROXY header that each connection begins with. Default: none.
     pub proxy: Option<SendProxy>,
+    /// How long [`keep`](super::Client::keep) waits before it connects again.
+    pub reconnect: Reconnect,
 }
 
 impl Default for ClientOptions {
@@ -54,6 +58,7 @@ impl Default for ClientOptions {
             tls: ClientTlsOptions::default(),
             websocket: ClientWebSocket::default(),
             proxy: None,
+            reconnect: Reconnect::default(),
         }
     }
 }
@@ -89,6 +94,52 @@ impl Default for ClientTimeouts {
             read_idle: None,
             write: Some(Duration::from_mins(1)),
             minimum_rate: None,
+        }
+    }
+}
+
+/// The waits between the connections of a [`Keeper`](super::Keeper): after the `n`th failure in a
+/// row evenly distributed between `min` and `min × factorⁿ`, at most `max`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reconnect {
+    /// The shortest wait, 1 ms to 1 year. Default 100 ms.
+    pub min: Duration,
+    /// The longest wait, `min` to 1 year. Default 30 s.
+    pub max: Duration,
+    /// How the upper bound grows with each failure, 1 to 10. Default 2.
+    pub factor: u32,
+    /// A connection that was there for so long has the failures before it forgotten; one that ends
+    /// sooner is a failure itself. At most 1 year; default 30 s.
+    pub stable: Duration,
+    /// Failures in a row after which it connects no more, at least 1. Default: none.
+    pub give_up: Option<u32>,
+}
+
+impl Default for Reconnect {
+    fn default() -> Self {
+        let BackoffRules {
+            min,
+            max,
+            factor,
+            stable,
+        } = BackoffRules::default();
+        Self {
+            min,
+            max,
+            factor,
+            stable,
+            give_up: None,
+        }
+    }
+}
+
+impl Reconnect {
+    pub(super) fn rules(&self) -> BackoffRules {
+        BackoffRules {
+            min: self.min,
+            max: self.max,
+            factor: self.factor,
+            stable: self.stable,
         }
     }
 }

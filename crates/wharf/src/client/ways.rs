@@ -1,4 +1,5 @@
-//! How names are looked up and addresses reached: by the system, unless the user gives functions.
+//! How names are looked up, addresses reached and random numbers drawn: by the system, unless the
+//! user gives functions.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +13,7 @@ use crate::wire::Socket;
 
 type Pending<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
 type Resolve = Box<dyn Fn(String, u16) -> Pending<Vec<SocketAddr>> + Send + Sync>;
+type Random = Box<dyn Fn() -> u64 + Send + Sync>;
 type Connect = Box<dyn Fn(SocketAddr) -> Pending<Socket> + Send + Sync>;
 
 /// The user's functions, where there are any.
@@ -19,6 +21,7 @@ type Connect = Box<dyn Fn(SocketAddr) -> Pending<Socket> + Send + Sync>;
 pub(super) struct Ways {
     resolve: Option<Resolve>,
     connect: Option<Connect>,
+    random: Option<Random>,
 }
 
 impl Ways {
@@ -36,6 +39,19 @@ impl Ways {
         Fut: Future<Output = io::Result<Socket>> + Send + 'static,
     {
         self.connect = Some(Box::new(move |address| Box::pin(connect(address))));
+    }
+
+    pub(super) fn random_with(&mut self, random: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.random = Some(Box::new(random));
+    }
+
+    /// A number from anywhere in the range. A system that has none to give gets the largest: the
+    /// longest wait.
+    pub(super) fn random(&self) -> u64 {
+        match &self.random {
+            Some(random) => random(),
+            None => getrandom::u64().unwrap_or(u64::MAX),
+        }
     }
 
     /// The addresses of a name, at most `most`; an address is its own.

@@ -100,6 +100,12 @@ impl Shared {
         Hold(shared)
     }
 
+    /// One more hold, while there is another.
+    pub(crate) fn hold(self: &Arc<Self>) -> Hold {
+        self.holds.fetch_add(1, Ordering::Relaxed);
+        Hold(self.clone())
+    }
+
     pub(crate) fn path(&self) -> Path {
         let transport = self.transport;
         let (local, peer) = match self.proxied().and_then(Proxied::endpoints) {
@@ -318,8 +324,7 @@ impl Hold {
 
 impl Clone for Hold {
     fn clone(&self) -> Self {
-        self.0.holds.fetch_add(1, Ordering::Relaxed);
-        Self(self.0.clone())
+        self.0.hold()
     }
 }
 

@@ -4,6 +4,7 @@ mod addresses;
 mod change;
 mod control;
 mod errors;
+mod keep;
 mod proxy;
 mod support;
 mod transports;
