@@ -8,6 +8,7 @@ mod establish;
 mod handshake;
 mod keep;
 mod options;
+mod pool;
 mod race;
 mod rules;
 mod target;
@@ -27,6 +28,7 @@ pub use keep::{KeepEnd, KeepState, Keeper, Lost};
 pub use options::{
     ClientOptions, ClientTimeouts, ClientWebSocket, ProxiedClient, Reconnect, SendProxy,
 };
+pub use pool::{Pool, PoolError, PoolOptions, PoolStats, PoolStatus, Pooled};
 use rules::Rules;
 use target::{Place, Site, Target};
 pub use tries::AttemptStats;
@@ -85,6 +87,7 @@ struct Inner {
     rules: ArcSwap<Rules>,
     ways: Ways,
     tries: Tries,
+    pools: pool::Counters,
 }
 
 impl Client {

@@ -86,6 +86,25 @@ impl Stream {
         self.connection.path()
     }
 
+    /// For a connection that nobody uses: ready when it is of no more use, because it was closed,
+    /// has failed, or something has come that nobody asked for. The time until then counts for no
+    /// timeout of reading.
+    pub(crate) fn poll_unusable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut byte = [0];
+        let read = Pin::new(&mut *self).poll_read(cx, &mut ReadBuf::new(&mut byte));
+        if read.is_pending() {
+            match &mut self.inner {
+                Inner::Bytes(layer) => layer.wire().rest(),
+                Inner::WebSocket(bytes) => bytes.get_mut().get_mut().wire().rest(),
+                // Its connection has the timeouts.
+                #[cfg(feature = "quic")]
+                Inner::Quic(_) => {}
+                Inner::Gone => {}
+            }
+        }
+        read.map(drop)
+    }
+
     /// The tokio socket or rustls session inside. Limits go on counting the connection until the
     /// [`Lease`] is dropped; timeouts and rates end with a socket that is taken out, and go on
     /// beneath TLS.

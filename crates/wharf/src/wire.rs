@@ -62,6 +62,11 @@ impl Wire {
         self.guard.established(self.hold.shared(), spoken);
     }
 
+    /// Nobody waits for the read that was under way.
+    pub(crate) fn rest(&mut self) {
+        self.guard.rest();
+    }
+
     /// The socket and the bytes that were read too far; the connection counts until the
     /// [`Lease`] is dropped, but is no longer timed.
     pub fn into_parts(mut self) -> (Socket, Bytes, Lease) {

@@ -152,6 +152,7 @@ impl ClientBuilder {
             rules: ArcSwap::from_pointee(rules),
             ways: self.ways,
             tries: Tries::default(),
+            pools: super::pool::Counters::default(),
         })))
     }
 }

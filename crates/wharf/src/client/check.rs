@@ -88,6 +88,17 @@ pub(super) fn all(name: &str, options: &ClientOptions) -> Vec<Problem> {
         Duration::ZERO,
         YEAR,
     );
+    let pool = &options.pool;
+    within("pool.idle", pool.idle, MILLISECOND, YEAR);
+    within("pool.wait", pool.wait, MILLISECOND, YEAR);
+    for (key, given) in [
+        ("pool.max-total", pool.max_total),
+        ("pool.max-waiting", pool.max_waiting),
+    ] {
+        if !(1..=65_536).contains(&given) {
+            problems.push(Problem::new(key, "expected 1 to 65536").given(given));
+        }
+    }
     if !(1..=10).contains(&reconnect.factor) {
         let problem = Problem::new("reconnect.factor", "expected 1 to 10");
         problems.push(problem.given(reconnect.factor));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use wharf_policy::BackoffRules;
 
+use super::PoolOptions;
 use crate::config::{
     Buffers, ListenerConfig, MinimumRate, Rate, Rates, SocketOptions, Timeouts, Transport,
     WebSocketOptions,
@@ -42,6 +43,8 @@ pub struct ClientOptions {
     pub proxy: Option<SendProxy>,
     /// How long [`keep`](super::Client::keep) waits before it connects again.
     pub reconnect: Reconnect,
+    /// The bounds of each [`pool`](super::Client::pool).
+    pub pool: PoolOptions,
 }
 
 impl Default for ClientOptions {
@@ -59,6 +62,7 @@ impl Default for ClientOptions {
             websocket: ClientWebSocket::default(),
             proxy: None,
             reconnect: Reconnect::default(),
+            pool: PoolOptions::default(),
         }
     }
 }

@@ -84,6 +84,14 @@ impl Guard {
         self.adopt();
     }
 
+    /// A read that waits is given up: its time counts no more.
+    pub(super) fn rest(&mut self) {
+        self.reading_since = None;
+        if let Some(meter) = &mut self.meter {
+            meter.pause(now());
+        }
+    }
+
     /// Takes over rates that have changed.
     fn adopt(&mut self) {
         self.pacer = match (self.live.config.rates.bytes, self.pacer.take()) {

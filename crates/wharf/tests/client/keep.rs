@@ -54,7 +54,7 @@ async fn waits_grow_until_somebody_is_there() {
     let began = Instant::now();
     let mut keeper = client
         .keep(URL, async |stream: Stream| {
-            once(stream).await;
+            let _ = once(stream).await;
             ControlFlow::Break(())
         })
         .unwrap();
@@ -241,10 +241,7 @@ async fn a_drain_ends_the_wait_and_the_connection() {
     assert_eq!((report.finished(), report.forced()), (1, 0), "{report}");
     for keeper in [&mut busy, &mut waiting] {
         let ended = tokio::time::timeout(Duration::from_millis(1), keeper.ended()).await;
-        assert!(
-            matches!(ended, Ok(KeepEnd::Draining)),
-            "{ended:?}"
-        );
+        assert!(matches!(ended, Ok(KeepEnd::Draining)), "{ended:?}");
     }
 }
 

@@ -5,6 +5,7 @@ mod change;
 mod control;
 mod errors;
 mod keep;
+mod pool;
 mod proxy;
 mod support;
 mod transports;
