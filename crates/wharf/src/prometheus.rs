@@ -20,21 +20,23 @@
 //! # }
 //! ```
 
+mod clients;
+mod family;
 mod metrics;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 use wharf_policy::health::Health;
 
-use metrics::{METRICS, Metric};
+pub use clients::ClientCollector;
+use family::{Family, signed};
+use metrics::LISTENER_METRICS;
 
-use crate::{Closed, Dropped, Handle, Refusal, Stats};
+use crate::{Dropped, Handle, Stats};
 
 /// The media type of [`Handle::prometheus_text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -77,39 +79,17 @@ impl Handle {
     }
 }
 
-/// The counters of the listeners by name.
-type ByName = BTreeMap<String, Vec<Stats>>;
-
 impl prometheus_client::collector::Collector for Collector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut listeners = ByName::new();
+        let mut listeners = Family::new("wharf_", "listener");
         for (name, stats) in self.servers.iter().flat_map(Handle::stats) {
-            listeners.entry(name).or_default().push(stats);
+            listeners.add(name, stats);
         }
-        for metric in &METRICS {
-            encode(&mut encoder, metric, &listeners)?;
-        }
-        encode_by_reason(
+        listeners.encode(&mut encoder, &LISTENER_METRICS)?;
+        listeners.encode_by_reason(
             &mut encoder,
-            "wharf_connections_refused",
-            "Arrivals that did not reach a handler, by reason.",
-            &listeners,
-            &Refusal::ALL.map(|reason| (reason.label(), reason)),
-            Stats::refused,
-        )?;
-        encode_by_reason(
-            &mut encoder,
-            "wharf_connections_closed",
-            "Accepted connections that ended, by reason.",
-            &listeners,
-            &Closed::ALL.map(|reason| (reason.label(), reason)),
-            Stats::closed,
-        )?;
-        encode_by_reason(
-            &mut encoder,
-            "wharf_datagrams_dropped",
+            "datagrams_dropped",
             "Datagrams that were dropped, by reason.",
-            &listeners,
             &Dropped::ALL.map(|reason| (reason.label(), reason)),
             Stats::dropped,
         )?;
@@ -150,43 +130,4 @@ impl Collector {
         }
         Ok(())
     }
-}
-
-fn encode(encoder: &mut DescriptorEncoder<'_>, metric: &Metric, listeners: &ByName) -> fmt::Result {
-    let mut family =
-        encoder.encode_descriptor(metric.name, metric.help, metric.unit.as_ref(), metric.kind)?;
-    for (name, stats) in listeners {
-        let value = stats.iter().map(metric.value).sum();
-        let labels = [("listener", name.as_str())];
-        let one = family.encode_family(&labels)?;
-        match metric.kind {
-            MetricType::Gauge => ConstGauge::new(signed(value)).encode(one)?,
-            _ => ConstCounter::new(value).encode(one)?,
-        }
-    }
-    Ok(())
-}
-
-fn encode_by_reason<R: Copy>(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    listeners: &ByName,
-    reasons: &[(&str, R)],
-    count: fn(&Stats, R) -> u64,
-) -> fmt::Result {
-    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    for (listener, stats) in listeners {
-        for (label, reason) in reasons {
-            let value: u64 = stats.iter().map(|stats| count(stats, *reason)).sum();
-            let labels = [("listener", listener.as_str()), ("reason", *label)];
-            ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
-        }
-    }
-    Ok(())
-}
-
-/// A gauge's number; none of them comes near the end of its range.
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -1,11 +1,11 @@
-//! The counters of a listener and their names.
+//! The counters of listeners and clients, and their names.
 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use crate::Stats;
 
-/// A number of each listener.
+/// A number of each listener or client.
 pub(super) struct Metric {
     pub(super) name: &'static str,
     pub(super) help: &'static str,
@@ -44,115 +44,122 @@ const fn gauge(name: &'static str, help: &'static str, value: fn(&Stats) -> u64)
     }
 }
 
-/// Without `_total`, and without the unit, which the encoder appends.
-pub(super) static METRICS: [Metric; 23] = [
-    counter(
-        "wharf_connections_arrived",
-        "Connections that the kernel handed over.",
-        |stats| stats.arrived,
-    ),
+/// Of listeners and clients. Without the prefix, `_total` and the unit, which are put around them.
+pub(super) static METRICS: [Metric; 12] = [
     gauge(
-        "wharf_connections_pending",
+        "connections_pending",
         "Connections whose handshakes are not complete.",
         |stats| stats.pending,
     ),
     counter(
-        "wharf_connections_accepted",
+        "connections_accepted",
         "Connections that reached their handler.",
         |stats| stats.accepted,
     ),
     gauge(
-        "wharf_connections_live",
+        "connections_live",
         "Connections that reached their handler and have not ended.",
         |stats| stats.live,
     ),
-    bytes(
-        "wharf_received",
-        "Bytes received, as on the wire.",
-        |stats| stats.received,
-    ),
-    bytes("wharf_sent", "Bytes sent, as on the wire.", |stats| {
-        stats.sent
+    bytes("received", "Bytes received, as on the wire.", |stats| {
+        stats.received
     }),
+    bytes("sent", "Bytes sent, as on the wire.", |stats| stats.sent),
     counter(
-        "wharf_accept_errors",
-        "Errors of accept(2) other than a connection that was gone again.",
-        |stats| stats.accept_errors,
-    ),
-    counter(
-        "wharf_accept_pauses",
-        "Pauses in accepting after such an error.",
-        |stats| stats.accept_pauses,
-    ),
-    counter(
-        "wharf_throttled",
+        "throttled",
         "Pauses in reading from a connection over its rate.",
         |stats| stats.throttled,
     ),
-    counter("wharf_messages_received", "Messages received.", |stats| {
+    counter("messages_received", "Messages received.", |stats| {
         stats.messages_received
     }),
-    counter("wharf_messages_sent", "Messages sent.", |stats| {
+    counter("messages_sent", "Messages sent.", |stats| {
         stats.messages_sent
     }),
     counter(
-        "wharf_messages_dropped",
+        "messages_dropped",
         "Messages dropped because the peer was too slow to take them.",
         |stats| stats.messages_dropped,
     ),
     counter(
-        "wharf_messages_oversized",
+        "messages_oversized",
         "Messages larger than allowed.",
         |stats| stats.messages_oversized,
     ),
     counter(
-        "wharf_messages_incomplete",
+        "messages_incomplete",
         "Connections that ended in the middle of a message.",
         |stats| stats.messages_incomplete,
     ),
     counter(
-        "wharf_messages_unparsable",
+        "messages_unparsable",
         "Messages that could not be parsed.",
         |stats| stats.messages_unparsable,
     ),
+];
+
+/// Of listeners only.
+pub(super) static LISTENER_METRICS: [Metric; 11] = [
     counter(
-        "wharf_certificate_reloads",
+        "connections_arrived",
+        "Connections that the kernel handed over.",
+        |stats| stats.arrived,
+    ),
+    counter(
+        "accept_errors",
+        "Errors of accept(2) other than a connection that was gone again.",
+        |stats| stats.accept_errors,
+    ),
+    counter(
+        "accept_pauses",
+        "Pauses in accepting after such an error.",
+        |stats| stats.accept_pauses,
+    ),
+    counter(
+        "certificate_reloads",
         "Times that certificates were reloaded.",
         |stats| stats.certificate_reloads,
     ),
     counter(
-        "wharf_certificate_failures",
+        "certificate_failures",
         "Reloads of certificates that failed and left the old ones in force.",
         |stats| stats.certificate_failures,
     ),
     counter(
-        "wharf_datagrams_received",
+        "datagrams_received",
         "Datagrams that the kernel handed over.",
         |stats| stats.datagrams_received,
     ),
     counter(
-        "wharf_datagrams_delivered",
+        "datagrams_delivered",
         "Datagrams given to a handler, or queued for one.",
         |stats| stats.datagrams_delivered,
     ),
     counter(
-        "wharf_datagrams_answered",
+        "datagrams_answered",
         "Datagrams answered without a handler.",
         |stats| stats.datagrams_answered,
     ),
     counter(
-        "wharf_datagrams_sent",
+        "datagrams_sent",
         "Datagrams that handlers have sent.",
         |stats| stats.datagrams_sent,
     ),
     counter(
-        "wharf_kernel_drops",
+        "kernel_drops",
         "Datagrams that the kernel discarded for want of room.",
         |stats| stats.kernel_drops,
     ),
     counter(
-        "wharf_icmp_errors",
+        "icmp_errors",
         "ICMP errors that came for datagrams that were sent.",
         |stats| stats.icmp_errors,
     ),
 ];
+
+/// Of clients only.
+pub(super) static CLIENT_METRICS: [Metric; 1] = [counter(
+    "connections_dialled",
+    "Connections that were begun.",
+    |stats| stats.arrived,
+)];

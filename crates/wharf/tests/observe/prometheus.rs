@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wharf::config::{Limits, Transport};
+use wharf::prometheus::ClientCollector;
 use wharf::testkit::memory;
-use wharf::{Closed, Handle, Refusal, Server};
+use wharf::{Client, Closed, Handle, Refusal, Server};
 
 use crate::support::echo;
 
@@ -97,9 +100,62 @@ fn described(page: &str) -> BTreeSet<String> {
 
 #[tokio::test(start_paused = true)]
 async fn the_guide_lists_every_metric() {
-    let listed = GUIDE.lines().filter(|line| line.starts_with("| `wharf_"));
-    let listed: BTreeSet<String> = listed.map(str::to_owned).collect();
-    assert_eq!(described(&page().await), listed);
+    let (of_clients, of_servers): (BTreeSet<String>, BTreeSet<String>) = GUIDE
+        .lines()
+        .filter(|line| line.starts_with("| `wharf_"))
+        .map(str::to_owned)
+        .partition(|line| line.starts_with("| `wharf_client_"));
+    assert_eq!(described(&page().await), of_servers);
+    assert_eq!(described(&client_page().await), of_clients);
+}
+
+/// Two clients of one name, one of them with a pool, and one of another name that reaches nobody.
+async fn client_page() -> String {
+    let (listen, connector) = memory(Transport::Tcp);
+    let server = Server::builder().listen("echo", listen, echo);
+    tokio::spawn(server.build().unwrap().run());
+    let reach = move |_| {
+        let connector = connector.clone();
+        async move { Ok(connector.connect_from("192.0.2.9:1").await?.into()) }
+    };
+    let up = || Client::builder().name("up").connector(reach.clone());
+    let (one, other) = (up().build().unwrap(), up().build().unwrap());
+    let mut stream = one.connect("tcp://192.0.2.1:1").await.unwrap();
+    stream.write_all(b"hello").await.unwrap();
+    stream.read_exact(&mut [0; 5]).await.unwrap();
+    let pool = other.pool("tcp://192.0.2.1:1").unwrap();
+    pool.take().await.unwrap().give_back();
+    pool.take().await.unwrap().give_back();
+    let refuse = async |_| Err(std::io::ErrorKind::ConnectionRefused.into());
+    let down = Client::builder().name("down").connector(refuse).build();
+    let down = down.unwrap();
+    assert!(down.connect("tcp://192.0.2.1:1").await.is_err());
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(ClientCollector::new([one, other, down])));
+    let mut page = String::new();
+    encode(&mut page, &registry).unwrap();
+    page
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_page_of_clients_says_what_happened() {
+    let page = client_page().await;
+    let (up, down) = ("client=\"up\"", "client=\"down\"");
+    let expected = [
+        format!("wharf_client_connections_dialled_total{{{up}}} 2"),
+        format!("wharf_client_connections_live{{{up}}} 2"),
+        format!("wharf_client_sent_bytes_total{{{up}}} 5"),
+        format!("wharf_client_attempts_total{{{up},outcome=\"reached\"}} 2"),
+        format!("wharf_client_attempts_total{{{down},outcome=\"failed\"}} 1"),
+        format!("wharf_client_connections_refused_total{{{down},reason=\"unreachable\"}} 1"),
+        format!("wharf_client_pool_total{{{up},event=\"taken\"}} 2"),
+        format!("wharf_client_pool_total{{{up},event=\"reused\"}} 1"),
+        format!("wharf_client_buffered_bytes{{{up}}} 0"),
+    ];
+    let lines: BTreeSet<&str> = page.lines().collect();
+    for line in &expected {
+        assert!(lines.contains(line.as_str()), "{line}\n{page}");
+    }
 }
 
 #[test]
