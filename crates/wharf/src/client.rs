@@ -15,7 +15,7 @@ mod target;
 mod tries;
 mod ways;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -85,6 +85,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     owner: Arc<Owner>,
     rules: ArcSwap<Rules>,
+    changing: Mutex<()>,
     ways: Ways,
     tries: Tries,
     pools: pool::Counters,

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
@@ -150,6 +150,7 @@ impl ClientBuilder {
         Ok(Client(Arc::new(Inner {
             owner: Arc::new(owner),
             rules: ArcSwap::from_pointee(rules),
+            changing: Mutex::new(()),
             ways: self.ways,
             tries: Tries::default(),
             pools: super::pool::Counters::default(),

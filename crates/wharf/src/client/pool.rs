@@ -34,6 +34,10 @@ pub enum PoolError {
     /// As many wait already as may.
     #[error("`pool.max_waiting` are waiting for a connection")]
     Busy,
+    /// The attempt was ended where it stood: the [`connector`](super::ClientBuilder::connector) or
+    /// [`resolver`](super::ClientBuilder::resolver) panicked, or the runtime ends.
+    #[error("the attempt to connect was ended")]
+    Abandoned,
     /// No connection was free or made in time.
     #[error("no connection was free within {} (`pool.wait`)", format_duration(*.0))]
     Timeout(Duration),
@@ -138,7 +142,7 @@ impl Pool {
                     one_more(&self.0.counters().reused);
                     stream
                 }
-                Claim::Wait(mut ticket) => ticket.wait().await.map_err(PoolError::Connect)?,
+                Claim::Wait(mut ticket) => ticket.wait().await?,
             };
             one_more(&self.0.counters().taken);
             return Ok(Pooled {

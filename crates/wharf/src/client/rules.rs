@@ -1,5 +1,7 @@
 //! The options in force, and changing them while connections are there.
 
+use std::sync::PoisonError;
+
 use tokio::sync::OnceCell;
 use wharf_policy::access::{AccessRules, IdentityRules};
 
@@ -70,9 +72,14 @@ impl Client {
     /// # Ok::<(), wharf::config::Problems>(())
     /// ```
     ///
+    /// `change` must not call this itself.
+    ///
     /// # Errors
     /// All problems at once; then the options stay as they were.
     pub fn change(&self, change: impl FnOnce(&mut ClientOptions)) -> Result<(), Problems> {
+        // One after another, so that none is lost.
+        let changing = self.0.changing.lock();
+        let _changing = changing.unwrap_or_else(PoisonError::into_inner);
         let mut options = self.options();
         change(&mut options);
         let rules = Rules::new(self.name(), options)?;

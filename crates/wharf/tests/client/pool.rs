@@ -204,6 +204,76 @@ async fn one_is_made_at_a_time_and_a_failure_is_told_to_all() {
     assert_eq!(pool.status().total, 0);
 }
 
+#[tokio::test]
+async fn a_connection_may_be_dropped_outside_of_the_runtime() {
+    let (_handle, server) = in_memory(Transport::Tcp);
+    let client = client(&server).with(|options| options.pool.max_total = 1);
+    let pool = client.build().unwrap().pool(URL).unwrap();
+    let only = pool.take().await.unwrap();
+    let next = tokio::spawn({
+        let pool = pool.clone();
+        async move { ask(&mut pool.take().await.unwrap()).await }
+    });
+    tokio::task::yield_now().await;
+    assert_eq!(pool.status().waiting, 1);
+    std::thread::spawn(|| drop(only)).join().unwrap();
+    next.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connector_that_panics_leaves_nobody_waiting() {
+    let (_handle, server) = in_memory(Transport::Tcp);
+    let times = AtomicU64::new(0);
+    let client = Client::builder()
+        .connector(move |_| {
+            let first = times.fetch_add(1, Ordering::SeqCst) == 0;
+            let server = server.clone();
+            async move {
+                assert!(!first, "the first time");
+                Ok(Socket::from(server.connect_from("192.0.2.9:1").await?))
+            }
+        })
+        .with(|options| options.pool.max_total = 1)
+        .build()
+        .unwrap();
+    let pool = client.pool(URL).unwrap();
+    let error = pool.take().await.unwrap_err();
+    assert!(matches!(error, PoolError::Abandoned), "{error}");
+    assert_eq!(pool.status().total, 0);
+    ask(&mut pool.take().await.unwrap()).await;
+}
+
+#[test]
+fn a_runtime_that_ends_leaves_nobody_waiting() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (short, other) = (runtime(), runtime());
+    let client = Client::builder()
+        .connector(async |_| std::future::pending::<io::Result<Socket>>().await)
+        .with(|options| options.timeouts.connect = None)
+        .build()
+        .unwrap();
+    let guard = short.enter();
+    let pool = client.pool(URL).unwrap();
+    let waiting = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.take().await.map(drop) }
+    });
+    short.block_on(tokio::task::yield_now());
+    assert_eq!(pool.status().waiting, 1);
+    drop(guard);
+    drop(short);
+    assert!(
+        other.block_on(waiting).is_err(),
+        "it ended with its runtime"
+    );
+    assert_eq!(pool.status().total, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_made_for_nobody_is_kept_for_the_next() {
     let (_handle, server) = in_memory(Transport::Tcp);

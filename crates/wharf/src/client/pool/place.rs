@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use futures_util::task::AtomicWaker;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
 use super::stats::Counters;
-use super::{PoolOptions, PoolStatus};
+use super::{PoolError, PoolOptions, PoolStatus};
 use crate::Stream;
 use crate::client::{ConnectError, Inner, Target};
 use crate::counters::one_more;
@@ -21,6 +22,8 @@ type Answer = Result<Stream, Arc<ConnectError>>;
 pub(super) struct Places {
     client: Arc<Inner>,
     target: Target,
+    /// That of the pool: a connection may be dropped where there is none.
+    runtime: Handle,
     state: Mutex<State>,
     /// The task that watches over the free ones.
     keeper: AtomicWaker,
@@ -57,11 +60,10 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    pub(super) async fn wait(&mut self) -> Answer {
+    pub(super) async fn wait(&mut self) -> Result<Stream, PoolError> {
         match (&mut self.answer).await {
-            Ok(answer) => answer,
-            // Those who answer never go without an answer, except with the runtime.
-            Err(_) => Err(Arc::new(ConnectError::Draining)),
+            Ok(answer) => answer.map_err(PoolError::Connect),
+            Err(_) => Err(PoolError::Abandoned),
         }
     }
 }
@@ -80,10 +82,11 @@ impl Places {
         let places = Arc::new(Self {
             client,
             target,
+            runtime: Handle::current(),
             state: Mutex::default(),
             keeper: AtomicWaker::new(),
         });
-        tokio::spawn(watch(Arc::downgrade(&places)));
+        places.runtime.spawn(watch(Arc::downgrade(&places)));
         places
     }
 
@@ -127,7 +130,7 @@ impl Places {
         }
         let (sender, answer) = oneshot::channel();
         state.waiting.push_back(sender);
-        self.dial_if_due(&mut state, &options);
+        self.dial_if_due(state, &options);
         Some(Claim::Wait(Ticket {
             answer,
             places: self.clone(),
@@ -135,17 +138,24 @@ impl Places {
     }
 
     /// Makes one more connection if somebody waits, there is room, and none is being made.
-    fn dial_if_due(self: &Arc<Self>, state: &mut State, options: &PoolOptions) {
+    fn dial_if_due(self: &Arc<Self>, mut state: MutexGuard<'_, State>, options: &PoolOptions) {
         let is_due = state.waiting.iter().any(|one| !one.is_closed());
         if state.dials || !is_due || state.total >= options.max_total {
             return;
         }
         state.dials = true;
         state.total += 1;
-        let dialled = Dialled(self.clone());
-        tokio::spawn(async move {
-            let places = &dialled.0;
-            match places.client.stream(&places.target).await {
+        // A runtime that ends drops what is spawned at once, and that looks at the state.
+        drop(state);
+        let mut dialled = Dialled {
+            places: self.clone(),
+            settled: false,
+        };
+        self.runtime.spawn(async move {
+            let places = dialled.places.clone();
+            let result = places.client.stream(&places.target).await;
+            dialled.settled = true;
+            match result {
                 Ok(stream) => places.hand_over(stream),
                 Err(error) => places.fail(error),
             }
@@ -192,7 +202,7 @@ impl Places {
         let options = self.options();
         let mut state = self.state();
         state.total -= 1;
-        self.dial_if_due(&mut state, &options);
+        self.dial_if_due(state, &options);
     }
 
     /// Tells all who wait that none could be made.
@@ -212,16 +222,25 @@ impl Places {
 }
 
 /// A connection that is being made; when that is over another may be.
-struct Dialled(Arc<Places>);
+struct Dialled {
+    places: Arc<Places>,
+    /// It was made, or failed; otherwise it was ended where it stood.
+    settled: bool,
+}
 
 impl Drop for Dialled {
     fn drop(&mut self) {
-        let options = self.0.options();
-        let mut state = self.0.state();
+        let options = self.places.options();
+        let mut state = self.places.state();
         state.dials = false;
-        // In a runtime that ends there is nobody to make another.
-        if tokio::runtime::Handle::try_current().is_ok() {
-            self.0.dial_if_due(&mut state, &options);
+        if self.settled {
+            self.places.dial_if_due(state, &options);
+        } else {
+            state.total -= 1;
+            let waiting = std::mem::take(&mut state.waiting);
+            drop(state);
+            // Without an answer they know.
+            drop(waiting);
         }
     }
 }
