@@ -53,6 +53,7 @@
 //! | serve bytes, messages, datagrams, or whole messages of a codec | [`Stream`], [`Messages`], [`Datagrams`], [`Session`] |
 //! | choose a handler by ALPN, refuse arrivals, pick a TLS configuration | [`Handlers`], [`Builder::admit`], [`Builder::client_hello`] |
 //! | connect, with the same shapes and options | [`Client`] |
+//! | connect again when a connection is lost; use connections again | [`Client::keep`], [`Client::pool`] |
 //! | know who is at the other end | [`Connection`], [`Path`] |
 //! | read options from TOML or a URL, check them, plan a change | [`config`] |
 //! | change, inspect, suspend, drain what runs | [`Handle`] |

@@ -113,8 +113,9 @@ impl ClientBuilder {
     }
 
     /// Reaches IP addresses with this function, in place of a TCP socket of ours: through a proxy,
-    /// from another network namespace, or in memory. The options `socket` and `local` are then the
-    /// function's own affair; time, order and the race between addresses stay ours.
+    /// from another network namespace, or in memory. The option `socket` is then the function's
+    /// own affair, and of `local` only the family counts; time, order and the race between addresses
+    /// stay ours.
     pub fn connector<F, Fut>(mut self, connect: F) -> Self
     where
         F: Fn(SocketAddr) -> Fut + Send + Sync + 'static,
