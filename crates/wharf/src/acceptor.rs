@@ -123,16 +123,28 @@ impl Acceptor {
         }
     }
 
-    /// The socket that another process can accept on as well. A listener in memory has none, and a
-    /// socket of QUIC carries connections, which are this process's.
+    /// Its socket, for another process; a listener in memory has none.
     pub(crate) fn socket(&self) -> Option<BorrowedFd<'_>> {
         match &self.kind {
             Kind::Tcp(socket) => Some(socket.get_ref().as_fd()),
             Kind::Unix(socket, _) => Some(socket.get_ref().as_fd()),
             #[cfg(feature = "quic")]
-            Kind::Quic(_) => None,
+            Kind::Quic(front) => Some(front.socket()),
             #[cfg(any(test, feature = "testkit"))]
             Kind::Memory(_) => None,
+        }
+    }
+
+    /// Leaves the socket to another process. Says whether its connections are cut off by that: those
+    /// of QUIC share it.
+    pub(crate) fn leave(&self) -> bool {
+        match &self.kind {
+            #[cfg(feature = "quic")]
+            Kind::Quic(front) => {
+                front.leave();
+                true
+            }
+            _ => false,
         }
     }
 

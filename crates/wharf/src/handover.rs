@@ -34,10 +34,9 @@
 //! before binding, as those of a service manager do; other options of the successor are in force on
 //! them from its `build` on, for the predecessor too, as they are the same sockets.
 //!
-//! A QUIC listener is not offered: all of its connections are on the one UDP socket, and two processes
-//! that read it would take each other's packets. Its address is free only once the predecessor has
-//! drained, so a successor must give it another one, or add it ([`Handle::add`](crate::Handle::add))
-//! later.
+//! All connections of a QUIC listener are on its one UDP socket. The predecessor reads it until the
+//! successor does, and no datagram is lost; but from then on it hears its connections no more. It closes
+//! them at once, with `quic.drain-code`, and their peers find the successor when they connect again.
 //!
 //! The file of a Unix listener changes its owner with the socket: whoever accepts last removes it.
 //!
@@ -100,10 +99,17 @@ impl Handovers {
     }
 
     /// The predecessor's sockets for an address of a listener, if it has any.
-    pub(crate) fn listening(&self, listener: &str, address: &Address) -> Vec<Shared> {
+    pub(crate) fn listening(
+        &self,
+        listener: &str,
+        address: &Address,
+        datagrams: bool,
+    ) -> Vec<Shared> {
         let mut state = self.state();
         let from = state.from.as_mut();
-        from.map_or_else(Vec::new, |from| from.listening(listener, address))
+        from.map_or_else(Vec::new, |from| {
+            from.listening(listener, address, datagrams)
+        })
     }
 
     /// Whether the predecessor is still to be told that this server is ready.

@@ -42,6 +42,7 @@ mod crypto;
 mod datagrams;
 mod fault;
 mod front;
+mod gate;
 mod handshake;
 mod serve;
 mod stream;

@@ -16,6 +16,7 @@ use crate::Handle;
 use crate::acceptor::Acceptor;
 use crate::config::{AcceptOptions, Address, SocketOptions, Transport, UnixOptions};
 use crate::events::Event;
+use crate::reason::Closed;
 use crate::server::Inner;
 use crate::sockets::{self, AcceptError, Backoff, BindError, Listening, SocketFile};
 
@@ -130,9 +131,16 @@ async fn give(
         own(true);
         return Err(error);
     }
-    // Whoever is accepted up to here is served here, and told that the server drains.
+    // Whoever is accepted up to here is served here, and told that the server drains; who can be heard
+    // no more is told to come again.
     for listener in inner.listeners() {
+        let cut_off = listener.acceptors().iter().any(|one| one.leave());
         listener.stop();
+        if cut_off {
+            for connection in listener.owner.connections.all() {
+                connection.fail(Closed::Drained);
+            }
+        }
     }
     let deadline = inner.drain_deadline;
     let handle = Handle::new(inner.clone());

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use socket2::{SockRef, Type};
 use tokio::net::UnixStream;
 
 use super::HandoverError;
@@ -25,6 +26,8 @@ pub struct Handover {
 #[derive(Debug)]
 pub(crate) struct Shared {
     item: Item,
+    /// Whether it takes datagrams: UDP and TCP know the same addresses.
+    datagrams: bool,
     pub(crate) socket: OwnedFd,
     pub(crate) file: Option<SocketFile>,
 }
@@ -60,7 +63,9 @@ impl Handover {
                 let garbage = format!("{sent} descriptors for {named} sockets");
                 return Err(HandoverError::Garbage(garbage));
             }
-            sockets.extend(items.into_iter().zip(descriptors).map(Shared::new));
+            for (item, socket) in items.into_iter().zip(descriptors) {
+                sockets.push(Shared::new(item, socket)?);
+            }
             if sockets.len() > MAX_SOCKETS {
                 return Err(HandoverError::TooMuch);
             }
@@ -86,25 +91,36 @@ impl Handover {
     }
 
     /// Takes the sockets for an address of a listener: its own, or else those that are bound there.
-    pub(super) fn listening(&mut self, listener: &str, address: &Address) -> Vec<Shared> {
+    pub(super) fn listening(
+        &mut self,
+        listener: &str,
+        address: &Address,
+        datagrams: bool,
+    ) -> Vec<Shared> {
         let address = address.to_string();
-        let named = self.extract(|item| item.is_named(listener, &address));
-        if named.is_empty() {
-            return self.extract(|item| item.is_at(&address));
+        let fits = |shared: &Shared| shared.datagrams == datagrams;
+        let named = |one: &Shared| fits(one) && one.item.is_named(listener, &address);
+        let found = self.extract(named);
+        if found.is_empty() {
+            return self.extract(|one| fits(one) && one.item.is_at(&address));
         }
-        named
+        found
     }
 
     /// Takes the socket on which handovers are asked for.
     pub(super) fn asked_on(&mut self, path: &Path) -> Option<Shared> {
         let path = path.to_string_lossy();
-        let mut found = self.extract(|item| item.listener.is_none() && item.bound == path);
+        let mut found = self.extract(
+            |Shared {
+                 item, datagrams, ..
+             }| { item.listener.is_none() && item.bound == path && !datagrams },
+        );
         found.pop()
     }
 
-    fn extract(&mut self, wanted: impl Fn(&Item) -> bool) -> Vec<Shared> {
-        let wanted = |shared: &mut Shared| wanted(&shared.item);
-        self.sockets.extract_if(.., wanted).collect()
+    fn extract(&mut self, wanted: impl Fn(&Shared) -> bool) -> Vec<Shared> {
+        let taken = self.sockets.extract_if(.., |shared| wanted(shared));
+        taken.collect()
     }
 
     /// Says that the server is ready, and waits for the predecessor to stop. The files that `visit`
@@ -154,11 +170,18 @@ impl Handover {
 }
 
 impl Shared {
-    fn new((item, socket): (Item, OwnedFd)) -> Self {
+    fn new(item: Item, socket: OwnedFd) -> Result<Self, HandoverError> {
+        let kind = SockRef::from(&socket).r#type();
+        let kind = kind.map_err(|error| HandoverError::Garbage(format!("{item:?}: {error}")))?;
         let file = item
             .file
             .map(|identity| SocketFile::of_another(item.bound.clone().into(), identity));
-        Self { item, socket, file }
+        Ok(Self {
+            item,
+            datagrams: kind == Type::DGRAM,
+            socket,
+            file,
+        })
     }
 }
 

@@ -4,14 +4,16 @@
 use std::fmt;
 use std::io;
 use std::net::UdpSocket;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use quinn::{Endpoint, EndpointConfig, Incoming, TokioRuntime};
+use quinn::{Endpoint, EndpointConfig, Incoming, Runtime, TokioRuntime};
 use wharf_policy::access::Verdict;
 
 use super::crypto::{Asking, Refuses, for_quic, seal};
+use super::gate::Gated;
 use super::handshake::{self, Terms};
 use super::transport::transport;
 use crate::acceptor::{room, tell_broken};
@@ -37,6 +39,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// gone; without its front it hears no new client.
 pub(crate) struct Front {
     endpoint: Endpoint,
+    gate: Arc<Gated>,
     /// The same socket, for its options.
     socket: UdpSocket,
     /// What all configurations of this endpoint have in common: the key of Retry tokens.
@@ -58,9 +61,12 @@ impl Front {
     pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
         let options = socket.try_clone()?;
         let runtime = Arc::new(TokioRuntime);
-        let endpoint = Endpoint::new(EndpointConfig::default(), None, socket, runtime)?;
+        let gate = Gated::new(runtime.wrap_udp_socket(socket)?);
+        let config = EndpointConfig::default();
+        let endpoint = Endpoint::new_with_abstract_socket(config, None, gate.clone(), runtime)?;
         Ok(Self {
             endpoint,
+            gate,
             socket: options,
             base: OnceLock::new(),
             built: Mutex::new(None),
@@ -85,6 +91,7 @@ impl Front {
             .incoming_buffer_size(FIRST_PACKETS)
             .incoming_buffer_size_total(ALL_FIRST_PACKETS);
         self.endpoint.set_server_config(Some(config));
+        self.gate.set(true);
         Ok(())
     }
 
@@ -189,6 +196,16 @@ impl Front {
     pub(crate) async fn idle(endpoint: Endpoint) {
         // Who does not answer by then has had the time.
         let _ = tokio::time::timeout(LAST_WORDS, endpoint.wait_idle()).await;
+    }
+
+    /// The socket, for another process.
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Reads no more: another process does.
+    pub(crate) fn leave(&self) {
+        self.gate.set(false);
     }
 
     pub(crate) fn endpoint(&self) -> Endpoint {

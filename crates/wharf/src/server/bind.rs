@@ -160,7 +160,7 @@ fn bind_streams(
     let (transport, accept, socket) = (config.transport, &config.accept, &config.socket);
     let share =
         |one: Shared| sockets::share(one.socket, one.file, address, transport, accept, socket);
-    let shared = handovers.listening(name, address);
+    let shared = handovers.listening(name, address, transport.on_datagrams());
     let bound: Result<Vec<_>, _> = if shared.is_empty() {
         sockets::bind(address, transport, accept, socket, &config.unix)
     } else {

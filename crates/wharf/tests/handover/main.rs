@@ -1,6 +1,12 @@
 //! Zero-downtime restart: sockets change hands, and nobody notices but the two processes.
 
 mod processes;
+#[cfg(feature = "quic")]
+mod quic;
+#[cfg(feature = "quic")]
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../quic_site.rs"]
+mod quic_site;
 mod refusals;
 mod sockets;
 
