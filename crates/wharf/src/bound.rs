@@ -1,6 +1,8 @@
 //! What a listener is bound to: a socket that connections arrive on, or one of datagrams.
 
-use std::sync::Arc;
+use std::any::Any;
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Weak};
 
 use tokio::task::JoinHandle;
 
@@ -9,7 +11,7 @@ use crate::config::{Address, ListenerConfig};
 use crate::datagrams::{Mode, Port};
 use crate::listener::Listener;
 use crate::path::Endpoint;
-use crate::sockets::BindError;
+use crate::sockets::{BindError, SocketFile};
 
 /// One bound socket of a listener.
 #[derive(Debug, Clone)]
@@ -22,6 +24,7 @@ pub(crate) enum Bound {
 
 impl Bound {
     /// The acceptor, if connections arrive on it.
+    #[cfg(feature = "quic")]
     pub(crate) fn acceptor(&self) -> Option<Arc<Acceptor>> {
         match self {
             Self::Streams(acceptor) => Some(acceptor.clone()),
@@ -86,6 +89,47 @@ impl Bound {
     pub(crate) fn stop(&self) {
         if let Self::Datagrams(port) = self {
             port.set(Mode::Stopping);
+        }
+    }
+
+    /// Its socket, for another process; a listener in memory has none.
+    pub(crate) fn socket(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Streams(acceptor) => acceptor.socket(),
+            Self::Datagrams(port) => Some(port.socket()),
+        }
+    }
+
+    /// The file of its socket, if it has one.
+    pub(crate) fn file(&self) -> Option<&SocketFile> {
+        match self {
+            Self::Streams(acceptor) => acceptor.file(),
+            Self::Datagrams(port) => port.file(),
+        }
+    }
+
+    /// Leaves the socket to another process. Says whether its connections must end for that.
+    pub(crate) fn leave(&self) -> bool {
+        match self {
+            Self::Streams(acceptor) => acceptor.leave(),
+            Self::Datagrams(port) => {
+                port.set(Mode::Left);
+                false
+            }
+        }
+    }
+
+    /// What tells it from others without holding it.
+    pub(crate) fn token(&self) -> Weak<dyn Any + Send + Sync> {
+        match self {
+            Self::Streams(acceptor) => {
+                let any: Arc<dyn Any + Send + Sync> = acceptor.clone();
+                Arc::downgrade(&any)
+            }
+            Self::Datagrams(port) => {
+                let any: Arc<dyn Any + Send + Sync> = port.clone();
+                Arc::downgrade(&any)
+            }
         }
     }
 

@@ -34,9 +34,13 @@
 //! before binding, as those of a service manager do; other options of the successor are in force on
 //! them from its `build` on, for the predecessor too, as they are the same sockets.
 //!
-//! All connections of a QUIC listener are on its one UDP socket. The predecessor reads it until the
-//! successor does, and no datagram is lost; but from then on it hears its connections no more. It closes
-//! them at once, with `quic.drain-code`, and their peers find the successor when they connect again.
+//! Datagram sockets change hands too: the predecessor reads until the successor does, and what waits in
+//! the socket is the successor's, so that no datagram is lost. The next datagram of a flow begins a new
+//! flow there; the old one gets what it has received already, may still answer, and drains.
+//!
+//! All connections of a QUIC listener are on its one UDP socket. From then on the
+//! predecessor hears them no more: it closes them at once, with `quic.drain-code`, and their peers find
+//! the successor when they connect again.
 //!
 //! The file of a Unix listener changes its owner with the socket: whoever accepts last removes it.
 //!
@@ -158,8 +162,8 @@ pub(crate) async fn take_over(inner: &Inner) -> Result<(), HandoverError> {
     };
     let sockets = from.complete(|visit| {
         for listener in inner.listeners() {
-            for acceptor in listener.acceptors() {
-                acceptor.file().map_or(Ok(()), &mut *visit)?;
+            for bound in listener.bound() {
+                bound.file().map_or(Ok(()), &mut *visit)?;
             }
         }
         let state = inner.handovers.state();

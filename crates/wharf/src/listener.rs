@@ -11,7 +11,6 @@ use wharf_policy::TokenBucket;
 
 pub(crate) use rules::{compile, tls_options, tls_problems};
 
-use crate::acceptor::Acceptor;
 use crate::bound::{Bound, Tasks};
 use crate::config::{Limits, ListenerConfig, Rate};
 use crate::events::Event;
@@ -95,12 +94,6 @@ impl Listener {
 
     pub(crate) fn bound(&self) -> Vec<Bound> {
         self.sockets().bound.clone()
-    }
-
-    /// Those of its sockets that connections arrive on.
-    pub(crate) fn acceptors(&self) -> Vec<Arc<Acceptor>> {
-        let sockets = self.sockets();
-        sockets.bound.iter().filter_map(Bound::acceptor).collect()
     }
 
     pub(crate) fn is_suspended(&self) -> bool {

@@ -23,7 +23,7 @@ use crate::wire::Packets;
 /// How long a socket rests that has failed to receive.
 const REST: Duration = Duration::from_millis(100);
 
-/// Serves the flows of a socket until it is told to stop and its last flow has ended.
+/// Serves the flows of a socket until it is told to stop and its last flow has ended, or to leave.
 pub(crate) async fn run(
     listener: Arc<Listener>,
     socket: Arc<DatagramSocket>,
@@ -41,6 +41,9 @@ pub(crate) async fn run(
     };
     loop {
         driver.mode = *mode.borrow_and_update();
+        if driver.mode == Mode::Left {
+            return;
+        }
         let stops = driver.mode == Mode::Stopping;
         tokio::select! {
             // Whoever lets go of the port has told it to stop.

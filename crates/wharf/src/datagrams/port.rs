@@ -1,6 +1,7 @@
 //! A datagram socket as a listener holds it.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -11,7 +12,7 @@ use super::{driver, turns};
 use crate::config::{Address, SocketOptions, UnixOptions};
 use crate::listener::Listener;
 use crate::path::Endpoint;
-use crate::sockets::{BindError, BoundDatagrams, change_datagrams};
+use crate::sockets::{BindError, BoundDatagrams, SocketFile, change_datagrams};
 
 /// How far a port serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub(crate) enum Mode {
     Suspended,
     /// As suspended, until the last flow has ended.
     Stopping,
+    /// Another process reads the socket. Flows may still send, and read what waits for them.
+    Left,
 }
 
 /// A bound datagram socket, and the task that serves it.
@@ -58,6 +61,17 @@ impl Port {
         &self.local
     }
 
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    pub(crate) fn file(&self) -> Option<&SocketFile> {
+        match &*self.socket {
+            DatagramSocket::Udp(_) => None,
+            DatagramSocket::Unix(_, file) => file.as_ref(),
+        }
+    }
+
     pub(crate) fn address(&self) -> Option<&Address> {
         self.address.as_ref()
     }
@@ -80,7 +94,12 @@ impl Port {
     /// Changes the mode; a port that stops goes on stopping.
     pub(crate) fn set(&self, mode: Mode) {
         self.mode.send_if_modified(|now| {
-            let change = *now != Mode::Stopping && *now != mode;
+            let stays = match *now {
+                Mode::Running | Mode::Suspended => *now == mode,
+                Mode::Stopping => mode != Mode::Left,
+                Mode::Left => true,
+            };
+            let change = !stays;
             if change {
                 *now = mode;
             }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{self as unix, UnixDatagram};
 use std::time::Duration;
 
@@ -80,6 +81,13 @@ impl DatagramSocket {
                 .get_ref()
                 .local_addr()
                 .map_or(Endpoint::Unix(None), |local| Endpoint::from_unix(&local)),
+        }
+    }
+
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Udp(socket) => socket.as_fd(),
+            Self::Unix(socket, _) => socket.as_fd(),
         }
     }
 

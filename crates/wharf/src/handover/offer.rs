@@ -1,5 +1,6 @@
 //! The predecessor's side.
 
+use std::any::Any;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -13,12 +14,16 @@ use super::protocol::{
 };
 use super::{HandoverError, Shared};
 use crate::Handle;
-use crate::acceptor::Acceptor;
+use crate::bound::Bound;
 use crate::config::{AcceptOptions, Address, SocketOptions, Transport, UnixOptions};
 use crate::events::Event;
+use crate::listener::Listener;
 use crate::reason::Closed;
 use crate::server::Inner;
 use crate::sockets::{self, AcceptError, Backoff, BindError, Listening, SocketFile};
+
+/// What tells a socket from others without holding it.
+type Token = Weak<dyn Any + Send + Sync>;
 
 /// A socket on which successors ask.
 pub(super) struct Offer {
@@ -123,7 +128,7 @@ async fn give(
         }
     };
     let own = |ours| {
-        let files = given.iter().filter_map(|acceptor| acceptor.file());
+        let files = given.iter().filter_map(Bound::file);
         files.chain(&offer.file).for_each(|file| file.own(ours));
     };
     own(false);
@@ -134,7 +139,7 @@ async fn give(
     // Whoever is accepted up to here is served here, and told that the server drains; who can be heard
     // no more is told to come again.
     for listener in inner.listeners() {
-        let cut_off = listener.acceptors().iter().any(|one| one.leave());
+        let cut_off = leave(&listener);
         listener.stop();
         if cut_off {
             for connection in listener.owner.connections.all() {
@@ -155,7 +160,7 @@ async fn prepare(
     inner: &Inner,
     offer: &Offer,
     channel: &Channel,
-) -> Result<Vec<Arc<Acceptor>>, HandoverError> {
+) -> Result<Vec<Bound>, HandoverError> {
     channel.judge()?;
     match channel.recv(ANSWER_WITHIN, "request").await?.0 {
         Said::Take { version: VERSION } => {}
@@ -172,7 +177,7 @@ async fn prepare(
     }
     let now: Vec<_> = listening(inner).into_iter().map(|(_, one)| one).collect();
     // A connection may wait where the successor does not listen.
-    let same = |(then, now): (&Weak<Acceptor>, &Arc<Acceptor>)| then.as_ptr() == Arc::as_ptr(now);
+    let same = |(then, now): (&Token, &Bound)| then.ptr_eq(&now.token());
     if shown.len() != now.len() || !shown.iter().zip(&now).all(same) {
         let why = "the listeners changed meanwhile";
         return Err(HandoverError::Overtaken(why));
@@ -185,7 +190,7 @@ async fn show(
     inner: &Inner,
     offer: &Offer,
     channel: &Channel,
-) -> Result<Vec<Weak<Acceptor>>, HandoverError> {
+) -> Result<Vec<Token>, HandoverError> {
     let listening = listening(inner);
     let mut all: Vec<(Item, BorrowedFd<'_>)> = vec![(
         Item {
@@ -196,15 +201,15 @@ async fn show(
         },
         offer.listener.as_fd(),
     )];
-    for (listener, acceptor) in &listening {
-        let Some(socket) = acceptor.socket() else {
+    for (listener, bound) in &listening {
+        let Some(socket) = bound.socket() else {
             continue;
         };
         let item = Item {
             listener: Some(listener.to_string()),
-            address: acceptor.address.as_ref().map(ToString::to_string),
-            bound: acceptor.local().to_string(),
-            file: acceptor.file().map(SocketFile::identity),
+            address: bound.address().map(ToString::to_string),
+            bound: bound.local().to_string(),
+            file: bound.file().map(SocketFile::identity),
         };
         all.push((item, socket));
     }
@@ -221,17 +226,22 @@ async fn show(
         };
         channel.send(&said, &descriptors).await?;
     }
-    let shown = listening.iter().map(|(_, one)| Arc::downgrade(one));
-    Ok(shown.collect())
+    Ok(listening.iter().map(|(_, one)| one.token()).collect())
 }
 
-/// All that the server accepts on, with the name of the listener, in a fixed order.
-fn listening(inner: &Inner) -> Vec<(Arc<str>, Arc<Acceptor>)> {
+/// Leaves all sockets of a listener to the successor. Says whether its connections must end for that.
+fn leave(listener: &Listener) -> bool {
+    let cut_off = listener.bound().into_iter().map(|bound| bound.leave());
+    cut_off.fold(false, |any, one| any | one)
+}
+
+/// All that the server listens on, with the name of the listener, in a fixed order.
+fn listening(inner: &Inner) -> Vec<(Arc<str>, Bound)> {
     let listeners = inner.listeners();
     let all = listeners.iter().flat_map(|listener| {
         let name = listener.owner.name.clone();
-        let acceptors = listener.acceptors().into_iter();
-        acceptors.map(move |acceptor| (name.clone(), acceptor))
+        let bound = listener.bound().into_iter();
+        bound.map(move |one| (name.clone(), one))
     });
     all.collect()
 }

@@ -120,7 +120,7 @@ pub(crate) fn sockets_of(
             continue;
         }
         let bound = if config.transport.has_flows() {
-            bind_datagrams(address, config)
+            bind_datagrams(handovers, name, address, config)
         } else {
             bind_streams(handovers, name, address, config)
         };
@@ -169,7 +169,22 @@ fn bind_streams(
     Ok(bound?.into_iter().map(Made::Streams).collect())
 }
 
-fn bind_datagrams(address: &Address, config: &ListenerConfig) -> Result<Vec<Made>, BindError> {
+fn bind_datagrams(
+    handovers: &Handovers,
+    name: &str,
+    address: &Address,
+    config: &ListenerConfig,
+) -> Result<Vec<Made>, BindError> {
+    let (transport, socket, datagrams) = (config.transport, &config.socket, &config.datagrams);
+    let shared = handovers.listening(name, address, true);
+    if !shared.is_empty() {
+        let share = |one: Shared| {
+            let (fd, file) = (one.socket, one.file);
+            sockets::share_datagrams(fd, file, address, transport, socket, datagrams)
+        };
+        let shared = shared.into_iter().map(share);
+        return shared.map(|one| one.map(Made::Datagrams)).collect();
+    }
     let bound = sockets::bind_datagrams(
         address,
         config.transport,

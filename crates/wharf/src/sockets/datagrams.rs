@@ -170,6 +170,22 @@ fn with_options(
     Ok(BoundDatagrams::Unix(socket, file))
 }
 
+/// Receives on a socket that another process receives on too, and with its file.
+pub(crate) fn share(
+    fd: OwnedFd,
+    file: Option<SocketFile>,
+    address: &Address,
+    transport: Transport,
+    options: &SocketOptions,
+    datagrams: &DatagramOptions,
+) -> Result<BoundDatagrams, BindError> {
+    let adopted = adopt(fd, address, transport, options, datagrams)?;
+    Ok(match adopted {
+        BoundDatagrams::Unix(socket, None) => BoundDatagrams::Unix(socket, file),
+        other => other,
+    })
+}
+
 /// Receives on an inherited socket, after a look at what it is.
 fn adopt(
     fd: OwnedFd,

@@ -1,5 +1,6 @@
 //! Zero-downtime restart: sockets change hands, and nobody notices but the two processes.
 
+mod datagrams;
 mod processes;
 #[cfg(feature = "quic")]
 mod quic;
