@@ -38,9 +38,9 @@
 //! the socket is the successor's, so that no datagram is lost. The next datagram of a flow begins a new
 //! flow there; the old one gets what it has received already, may still answer, and drains.
 //!
-//! All connections of a QUIC listener are on its one UDP socket. From then on the
-//! predecessor hears them no more: it closes them at once, with `quic.drain-code`, and their peers find
-//! the successor when they connect again.
+//! All connections of a QUIC listener are on its one UDP socket. From then on the predecessor hears them
+//! no more: it closes them at once, with `quic.drain-code`, and their peers find the successor when they
+//! connect again.
 //!
 //! The file of a Unix listener changes its owner with the socket: whoever accepts last removes it.
 //!

@@ -152,7 +152,8 @@ async fn give(
     inner
         .runtime
         .spawn(async move { handle.drain(deadline).await });
-    Ok(given.len() + 1)
+    let sockets = given.iter().filter(|bound| bound.socket().is_some());
+    Ok(sockets.count() + 1)
 }
 
 /// Shows the sockets and waits until the successor is ready to accept on them.

@@ -79,6 +79,14 @@ async fn no_datagram_is_lost_while_udp_sockets_change_hands() {
     assert!(answers.values().all(|&count| count >= 100), "{answers:?}");
 }
 
+/// Whoever waits for what has happened by now is woken by the kernel, and has run.
+async fn everybody_has_run() {
+    let (one, other) = UnixDatagram::pair().unwrap();
+    one.send(b"now").await.unwrap();
+    other.recv(&mut [0; 3]).await.unwrap();
+    tokio::task::yield_now().await;
+}
+
 /// Answers likewise, but never ends.
 async fn hold(messages: Messages) -> Result<(), BoxError> {
     answer("one")(messages).await?;
@@ -108,6 +116,7 @@ async fn datagrams_that_wait_in_the_socket_are_the_successors() {
     // The first has a flow of this peer as long as it drains, and the second does not run yet.
     assert!(first.handle.is_draining());
     client.send(b" c").await.unwrap();
+    everybody_has_run().await;
     let second = Running::start(second);
     let mut buffer = [0; 64];
     let length = timeout(PATIENCE, client.recv(&mut buffer)).await;
