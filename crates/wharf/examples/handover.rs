@@ -2,7 +2,7 @@
 //! from the process that runs, which then ends.
 //!
 //! ```text
-//! cargo run --example handover -- [TCP] [UNIX] [HANDOVER]
+//! cargo run --example handover -- [TCP] [UDP] [UNIX] [HANDOVER]
 //! while nc 127.0.0.1 7000; do :; done    # and start it again in another terminal
 //! ```
 //!
@@ -13,26 +13,37 @@ mod support;
 use support::{address, is_check};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wharf::handover::Handover;
-use wharf::{BoxError, Client, Server, Stream, Tcp, Unix};
+use wharf::{BoxError, Client, Message, Messages, Server, Stream, Tcp, Udp, Unix};
 
 /// Where it listens, and where it hands over.
 struct Places {
     tcp: String,
+    udp: String,
     unix: String,
     handover: String,
 }
 
 /// A server that tells everybody `who` it is.
 async fn start(who: &str, places: &Places) -> Result<Server, BoxError> {
-    let who = who.to_owned();
+    let (who, said) = (who.to_owned(), Message::binary(who.to_owned()));
     let greet = move |mut stream: Stream| {
         let who = who.clone();
         async move { stream.write_all(who.as_bytes()).await }
+    };
+    let answer = move |mut messages: Messages| {
+        let said = said.clone();
+        async move {
+            while messages.recv().await.transpose()?.is_some() {
+                messages.send(said.clone()).await?;
+            }
+            Ok::<_, BoxError>(())
+        }
     };
     let predecessor = Handover::take(&places.handover).await?;
     let server = Server::builder()
         .inherit(predecessor)
         .listen("tcp", Tcp::bind(&places.tcp), greet.clone())
+        .listen_messages("udp", Udp::bind(&places.udp), answer)
         .listen("unix", Unix::bind(&places.unix), greet)
         .build()?;
     server.handle().offer_handover(&places.handover)?;
@@ -45,8 +56,9 @@ async fn start(who: &str, places: &Places) -> Result<Server, BoxError> {
 async fn main() -> Result<(), BoxError> {
     let places = Places {
         tcp: address(0, "127.0.0.1:7000"),
-        unix: address(1, "/tmp/greet.sock"),
-        handover: address(2, "/tmp/greet.handover"),
+        udp: address(1, "127.0.0.1:7001"),
+        unix: address(2, "/tmp/greet.sock"),
+        handover: address(3, "/tmp/greet.handover"),
     };
     if !is_check() {
         let who = format!("{}\n", std::process::id());

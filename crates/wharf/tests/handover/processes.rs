@@ -1,7 +1,7 @@
 //! Real processes, one after the other, under traffic: the example `handover`.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -26,24 +26,27 @@ struct Service {
     child: Child,
     /// Where its TCP listener is.
     tcp: String,
+    /// And its UDP listener.
+    udp: String,
 }
 
 impl Service {
     fn start(tcp: &str, directory: &Directory) -> Self {
         let mut child = Command::new(program())
-            .args([tcp.as_ref(), directory.file("unix").as_os_str()])
-            .arg(directory.socket())
+            .args([tcp, "127.0.0.1:0"])
+            .args([directory.file("unix"), directory.socket()])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         // Said once the predecessor has stopped.
         let output = child.stdout.take().unwrap();
         let mut lines = BufReader::new(output).lines().map(Result::unwrap);
-        let tcp = lines.find_map(|line| line.strip_prefix("tcp on ").map(str::to_owned));
-        let tcp = tcp.expect("its address");
+        let mut address = |of| lines.find_map(|line| line.strip_prefix(of).map(str::to_owned));
+        let tcp = address("tcp on ").expect("its address");
+        let udp = address("udp on ").expect("its address");
         // What it says at its end must not fill the pipe, nor find it closed.
         thread::spawn(move || lines.for_each(drop));
-        Self { child, tcp }
+        Self { child, tcp, udp }
     }
 
     fn id(&self) -> u32 {
@@ -77,12 +80,27 @@ fn ask(mut stream: impl Read) -> u32 {
     answer.trim().parse().unwrap()
 }
 
+/// Who answers a datagram from a new port, and the next one from there.
+fn ask_datagrams(address: &str) -> u32 {
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(super::PATIENCE)).unwrap();
+    client.connect(address).unwrap();
+    let mut last = 0;
+    for _ in 0..2 {
+        client.send(b"who?").unwrap();
+        let mut answer = [0; 16];
+        let length = client.recv(&mut answer).expect("no datagram is lost");
+        last = ask(&answer[..length]);
+    }
+    last
+}
+
 /// Asks again and again until `stop`; says who answered, in order. A connection that is refused,
 /// reset or not answered is a panic.
-fn clients(stop: &AtomicBool, connect: impl Fn() -> Box<dyn Read>) -> Vec<u32> {
+fn clients(stop: &AtomicBool, ask: impl Fn() -> u32) -> Vec<u32> {
     let mut who = Vec::new();
     while !stop.load(Ordering::Relaxed) {
-        let answer = ask(connect());
+        let answer = ask();
         if who.last() != Some(&answer) {
             who.push(answer);
         }
@@ -94,15 +112,19 @@ fn clients(stop: &AtomicBool, connect: impl Fn() -> Box<dyn Read>) -> Vec<u32> {
 fn three_processes_follow_each_other_and_no_client_is_lost() {
     let directory = Directory::new("processes");
     let first = Service::start("127.0.0.1:0", &directory);
-    let (tcp, unix) = (first.tcp.clone(), directory.file("unix"));
+    let (tcp, udp) = (first.tcp.clone(), first.udp.clone());
+    let unix = directory.file("unix");
     let stop = AtomicBool::new(false);
     let mut order = vec![first.id()];
     thread::scope(|scope| {
-        let on_tcp = || clients(&stop, || Box::new(TcpStream::connect(&tcp).unwrap()));
-        let on_unix = || clients(&stop, || Box::new(UnixStream::connect(&unix).unwrap()));
+        let on_tcp = || clients(&stop, || ask(TcpStream::connect(&tcp).unwrap()));
+        let on_udp = || clients(&stop, || ask_datagrams(&udp));
+        let on_unix = || clients(&stop, || ask(UnixStream::connect(&unix).unwrap()));
         let traffic = [
             scope.spawn(on_tcp),
             scope.spawn(on_tcp),
+            scope.spawn(on_udp),
+            scope.spawn(on_udp),
             scope.spawn(on_unix),
         ];
         let mut serving = first;
@@ -110,11 +132,12 @@ fn three_processes_follow_each_other_and_no_client_is_lost() {
             // Each has clients of its own before it is replaced.
             while ask(TcpStream::connect(&tcp).unwrap()) != serving.id() {}
             let next = Service::start("127.0.0.1:0", &directory);
-            assert_eq!(next.tcp, tcp);
+            assert_eq!((&next.tcp, &next.udp), (&tcp, &udp));
             order.push(next.id());
             std::mem::replace(&mut serving, next).ended();
         }
         assert_eq!(ask(UnixStream::connect(&unix).unwrap()), serving.id());
+        assert_eq!(ask_datagrams(&udp), serving.id());
         stop.store(true, Ordering::Relaxed);
         for clients in traffic {
             let who = clients.join().unwrap();
@@ -156,8 +179,9 @@ fn another_user_gets_nothing() {
     // The file keeps others out, and so does the look at who asks.
     let (copy, run) = (directory.file("program"), |copy: &Path| {
         let mut other = Command::new(copy);
-        other.args(["127.0.0.1:0".as_ref(), directory.file("mine").as_os_str()]);
-        let other = other.arg(directory.socket()).uid(65534).gid(65534).output();
+        other.args(["127.0.0.1:0"; 2]);
+        other.args([directory.file("mine"), directory.socket()]);
+        let other = other.uid(65534).gid(65534).output();
         let other = other.unwrap();
         assert!(!other.status.success());
         String::from_utf8(other.stderr).unwrap()
