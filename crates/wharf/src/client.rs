@@ -9,6 +9,8 @@ mod handshake;
 mod keep;
 mod options;
 mod pool;
+#[cfg(feature = "quic")]
+mod quic;
 mod race;
 mod rules;
 mod target;
@@ -48,6 +50,7 @@ use crate::{Filter, Messages, Stats, Stream};
 /// | URL | connects to |
 /// |---|---|
 /// | `tcp://host:port`, `tls://host:port` | a host, an address or a name |
+/// | `quic://host:port` | a QUIC server: a stream on the connection that is there, or on a new one |
 /// | `ws://host[:port]/path?query`, `wss://…` | a WebSocket server |
 /// | `unix:/run/app.sock`, `unix:@name` | a Unix socket |
 /// | `tls+unix:…`, `ws+unix:…?path=/chat`, `wss+unix:…` | the same over a Unix socket; its name is `localhost` |
@@ -89,6 +92,8 @@ struct Inner {
     ways: Ways,
     tries: Tries,
     pools: pool::Counters,
+    #[cfg(feature = "quic")]
+    quic: crate::quic::Dialer,
 }
 
 impl Client {

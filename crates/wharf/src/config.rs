@@ -22,8 +22,8 @@ pub mod units;
 mod url;
 
 pub use address::{Address, InvalidAddress};
-pub(crate) use check::is_name;
 pub use datagrams::{DatagramOptions, FlowKey, HealthCheck};
+pub(crate) use check::{is_name, quic_problems};
 pub use health::HealthOptions;
 pub use limits::{
     Buffers, Limits, MinimumRate, OnFull, Rate, Rates, ServerLimits, SlowPeer, Timeouts,

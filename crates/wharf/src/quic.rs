@@ -40,6 +40,7 @@
 mod connection;
 mod crypto;
 mod datagrams;
+mod dial;
 mod fault;
 mod front;
 mod gate;
@@ -52,6 +53,7 @@ mod transport;
 pub use quinn;
 
 pub use connection::QuicConnection;
+pub(crate) use dial::{Dialer, Wanted};
 pub(crate) use front::{Front, run};
 pub(crate) use serve::Established;
 pub(crate) use stream::QuicStream;

@@ -155,6 +155,8 @@ impl ClientBuilder {
             ways: self.ways,
             tries: Tries::default(),
             pools: super::pool::Counters::default(),
+            #[cfg(feature = "quic")]
+            quic: crate::quic::Dialer::default(),
         })))
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{ClientOptions, ProxiedClient};
 use crate::config::units::format_duration;
-use crate::config::{Problem, Problems};
+use crate::config::{Problem, Problems, QuicOptions, quic_problems};
 use crate::proxy::Version;
 use crate::websocket::client::ClientRequest;
 
@@ -42,6 +42,11 @@ pub(super) fn all(name: &str, options: &ClientOptions) -> Vec<Problem> {
         socket.defer_accept.is_some(),
         listening,
     );
+    let (quic, own) = (&options.quic, QuicOptions::default());
+    let server = "on connections that we make: the server decides";
+    idle("quic.migration", quic.migration != own.migration, server);
+    idle("quic.zero-rtt", quic.zero_rtt, server);
+    idle("quic.retry", quic.retry != own.retry, server);
     if let Some(proxy) = &options.proxy {
         let first = proxy.version == Version::V1;
         idle(
@@ -54,6 +59,7 @@ pub(super) fn all(name: &str, options: &ClientOptions) -> Vec<Problem> {
         let why = "in a header on nobody's behalf";
         idle("proxy.tlvs", nobody && !proxy.tlvs.is_empty(), why);
     }
+    problems.extend(quic_problems(quic));
     let mut within = |key: &str, given: Option<Duration>, least: Duration, most: Duration| {
         if let Some(given) = given
             && !(least..=most).contains(&given)

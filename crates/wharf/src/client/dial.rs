@@ -59,7 +59,7 @@ async fn at(
     }
 }
 
-async fn resolve(
+pub(super) async fn resolve(
     host: &str,
     port: u16,
     options: &ClientOptions,
@@ -86,17 +86,22 @@ async fn among(
     ways: &Ways,
     tries: &Tries,
 ) -> Result<(Socket, Endpoint), Vec<Attempt>> {
-    let local = options.local.as_ref();
-    let mut usable = found.to_vec();
-    usable.retain(|address| local.is_none_or(|local| local.is_ipv4() == address.is_ipv4()));
     let timeouts = &options.timeouts;
     let connect = |address| within(timeouts.connect, ways.connect(address, options));
-    let order = interleave(&usable);
+    let order = usable(found, options);
     let (socket, address) = race(&order, timeouts.attempt_delay, tries, connect).await?;
     Ok((socket, Endpoint::from_socket(address)))
 }
 
-async fn within<T>(
+/// The addresses of the family that is to be used, in the order in which they are tried.
+pub(super) fn usable(found: &[SocketAddr], options: &ClientOptions) -> Vec<SocketAddr> {
+    let local = options.local.as_ref();
+    let mut usable = found.to_vec();
+    usable.retain(|address| local.is_none_or(|local| local.is_ipv4() == address.is_ipv4()));
+    interleave(&usable)
+}
+
+pub(super) async fn within<T>(
     limit: Option<Duration>,
     connecting: impl Future<Output = Result<T, AttemptError>>,
 ) -> Result<T, AttemptError> {

@@ -91,6 +91,9 @@ pub enum ConnectError {
     /// each, in their order.
     #[error("no host could be connected to: {}", each(.0))]
     Everywhere(Vec<ConnectError>),
+    /// The connection that was there has ended meanwhile.
+    #[error("{0}")]
+    Io(io::Error),
     /// The PROXY header cannot say what the options ask for.
     #[error("PROXY header: {0}")]
     ProxyHeader(#[from] EncodeError),
@@ -144,7 +147,7 @@ impl ConnectError {
             // Each host was counted for itself.
             Self::Everywhere(errors) => return errors.last()?.reason(),
             Self::ProxyHeader(_) => Refusal::ProxyInvalid,
-            Self::Proxy(_) => Refusal::Io,
+            Self::Proxy(_) | Self::Io(_) => Refusal::Io,
             Self::TlsOptions(_) | Self::Tls { .. } => Refusal::Tls,
             Self::Upgrade(_) => Refusal::Upgrade,
             Self::Timeout { .. } => Refusal::HandshakeTimeout,

@@ -2,6 +2,8 @@
 
 use super::{ConnectError, Inner, Site, Target, dial, handshake};
 use crate::admission::Ready;
+#[cfg(feature = "quic")]
+use crate::config::Transport;
 use crate::config::{Problem, Problems};
 use crate::connection::{Arrived, Connection, Places, Shared};
 use crate::events::{Event, State};
@@ -14,6 +16,10 @@ use crate::{Messages, Stream};
 impl Inner {
     /// Connects to the first host that can be connected to, and speaks bytes.
     pub(super) async fn stream(&self, target: &Target) -> Result<Stream, ConnectError> {
+        #[cfg(feature = "quic")]
+        if target.transport == Transport::Quic {
+            return self.quic_stream(target).await;
+        }
         let (ready, connection) = self.connect(target).await?;
         ready.into_stream(connection).ok_or_else(not_bytes)
     }
@@ -21,6 +27,10 @@ impl Inner {
     /// As [`stream`](Self::stream), and speaks messages.
     pub(super) async fn messages(&self, target: &Target) -> Result<Messages, ConnectError> {
         target.has_messages()?;
+        #[cfg(feature = "quic")]
+        if target.transport == Transport::Quic {
+            return self.quic_messages(target).await;
+        }
         let (ready, connection) = self.connect(target).await?;
         ready.into_messages(connection).ok_or_else(not_messages)
     }
@@ -35,13 +45,7 @@ impl Inner {
                 result => return result,
             }
         }
-        Err(match errors.pop() {
-            Some(only) if errors.is_empty() => only,
-            last => {
-                errors.extend(last);
-                ConnectError::Everywhere(errors)
-            }
-        })
+        Err(everywhere(errors))
     }
 
     async fn dial(
@@ -70,6 +74,11 @@ impl Inner {
             let allowed = "expected one host: the socket is connected already";
             return Err(Problems(vec![Problem::new("url host", allowed)]).into());
         };
+        if target.transport.on_datagrams() {
+            let allowed = "expected a transport over streams, which a socket can be adopted for";
+            let problem = Problem::new("url", allowed).given(target.transport.label());
+            return Err(Problems(vec![problem]).into());
+        }
         let dial = Dial::begin(&self.owner)?;
         // A socket without a peer fails at the first use.
         let peer = socket.peer().unwrap_or(Endpoint::Unix(None));
@@ -130,6 +139,17 @@ impl Target {
             Ok(())
         } else {
             Err(not_messages())
+        }
+    }
+}
+
+/// What is said when all hosts have failed.
+pub(super) fn everywhere(mut errors: Vec<ConnectError>) -> ConnectError {
+    match errors.pop() {
+        Some(only) if errors.is_empty() => only,
+        last => {
+            errors.extend(last);
+            ConnectError::Everywhere(errors)
         }
     }
 }

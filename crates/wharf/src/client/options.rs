@@ -7,8 +7,8 @@ use wharf_policy::BackoffRules;
 
 use super::PoolOptions;
 use crate::config::{
-    Buffers, ListenerConfig, MinimumRate, Rate, Rates, SocketOptions, Timeouts, Transport,
-    WebSocketOptions,
+    Buffers, ListenerConfig, MinimumRate, QuicOptions, Rate, Rates, SocketOptions, Timeouts,
+    Transport, WebSocketOptions,
 };
 use crate::proxy::{self, Tlv};
 use crate::tls::ClientTlsOptions;
@@ -39,6 +39,8 @@ pub struct ClientOptions {
     pub tls: ClientTlsOptions,
     /// WebSocket, for `ws` and `wss`.
     pub websocket: ClientWebSocket,
+    /// QUIC, for `quic`. What only a server decides (`migration`, `zero-rtt`, `retry`) is refused.
+    pub quic: QuicOptions,
     /// A PROXY header that each connection begins with. Default: none.
     pub proxy: Option<SendProxy>,
     /// How long [`keep`](super::Client::keep) waits before it connects again.
@@ -60,6 +62,7 @@ impl Default for ClientOptions {
             memory: Some(256 << 20),
             tls: ClientTlsOptions::default(),
             websocket: ClientWebSocket::default(),
+            quic: QuicOptions::default(),
             proxy: None,
             reconnect: Reconnect::default(),
             pool: PoolOptions::default(),

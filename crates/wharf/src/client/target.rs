@@ -14,7 +14,7 @@ const MOST_SITES: usize = 16;
 /// `sun_path` is 108 bytes, one of them the final or leading zero.
 const LONGEST_PATH: usize = 107;
 const SCHEMES: &str =
-    "expected a URL with the scheme tcp, tls, unix, ws, wss, tls+unix, ws+unix or wss+unix";
+    "expected a URL with the scheme tcp, tls, quic, unix, ws, wss, tls+unix, ws+unix or wss+unix";
 
 /// What to connect to, and what to speak there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,8 @@ fn scheme(name: &str) -> Option<(Transport, bool)> {
         "tls" => (Transport::Tls, false),
         "ws" => (Transport::Ws, false),
         "wss" => (Transport::Wss, false),
+        #[cfg(feature = "quic")]
+        "quic" => (Transport::Quic, false),
         "unix" => (Transport::Unix, true),
         "tls+unix" => (Transport::Tls, true),
         "ws+unix" => (Transport::Ws, true),

@@ -9,6 +9,8 @@ mod protocols;
 mod quic;
 mod ranges;
 
+pub(crate) use quic::problems as quic_problems;
+
 use std::fmt::{Display, Write};
 
 use super::key::quoted;

@@ -1,14 +1,16 @@
 //! A connection as a whole, for protocols that use all of QUIC.
 
 use std::fmt;
+use std::sync::Arc;
 
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::datagrams::Datagrams;
 use super::fault::told;
 use super::stream::QuicStream;
 use super::transport::varint;
-use crate::connection::{Connection, Hold};
+use crate::connection::{Connection, Hold, Shared};
 use crate::path::Path;
 use crate::wire::Lease;
 use crate::{Messages, Stream};
@@ -18,12 +20,15 @@ use crate::{Messages, Stream};
 ///
 /// The connection ends when its handler returns, once the peer has taken what the streams of
 /// [`open_stream`](Self::open_stream) and [`accept_stream`](Self::accept_stream) sent; streams that
-/// were made with quinn's own functions are not waited for.
+/// were made with quinn's own functions are not waited for. One that a [`Client`](crate::Client) made
+/// ends when nobody has it any more: neither the client, nor a clone of this, nor a stream.
 #[derive(Clone)]
 pub struct QuicConnection {
     quinn: quinn::Connection,
     hold: Hold,
     streams: TaskTracker,
+    /// Of a connection that we made: the last who has it lets it end.
+    kept: Option<Arc<DropGuard>>,
 }
 
 impl QuicConnection {
@@ -32,7 +37,24 @@ impl QuicConnection {
             quinn,
             hold,
             streams: TaskTracker::new(),
+            kept: None,
         }
+    }
+
+    /// With `unused` cancelled when nobody has the connection any more.
+    pub(super) fn kept(mut self, unused: &CancellationToken) -> Self {
+        self.kept = Some(Arc::new(unused.clone().drop_guard()));
+        self
+    }
+
+    /// Its streams, until the peer has taken what they sent.
+    pub(super) fn streams(&self) -> TaskTracker {
+        self.streams.clone()
+    }
+
+    /// Whether it has ended, or begins to.
+    pub(super) fn is_over(&self) -> bool {
+        self.quinn.close_reason().is_some() || self.hold.shared().owner.drains()
     }
 
     /// The connection: who it is with, and how to close it.
@@ -64,6 +86,10 @@ impl QuicConnection {
         }
     }
 
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        self.hold.shared()
+    }
+
     fn stream(&self, halves: (quinn::SendStream, quinn::RecvStream)) -> Stream {
         let (stream, done) = QuicStream::new(halves, self.hold.clone());
         self.streams.spawn(done);
@@ -72,8 +98,7 @@ impl QuicConnection {
 
     /// Its datagrams as messages. Several of these would share what arrives.
     pub fn messages(&self) -> Messages {
-        let shared = self.hold.shared();
-        let link = Datagrams::new(self.quinn.clone(), shared.clone());
+        let link = Datagrams::new(self.clone());
         Messages::new(Box::new(link), self.connection())
     }
 

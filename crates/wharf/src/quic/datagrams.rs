@@ -2,15 +2,13 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use quinn::{ConnectionError, SendDatagramError};
 
-use super::transport::varint;
-use crate::connection::Shared;
+use super::connection::QuicConnection;
 use crate::link::Link;
 use crate::message::Message;
 use crate::messages::MessageError;
@@ -20,18 +18,18 @@ type Waiting = Pin<Box<dyn Future<Output = Result<(), SendDatagramError>> + Send
 
 /// Datagrams: each arrives whole or not at all, in any order. One at most waits here to be sent.
 pub(super) struct Datagrams {
-    connection: quinn::Connection,
+    connection: QuicConnection,
     incoming: Incoming,
     waiting: Option<Waiting>,
     /// This side has closed, with that code and reason.
     closing: Option<(u16, String)>,
-    shared: Arc<Shared>,
 }
 
 impl Datagrams {
-    pub(super) fn new(connection: quinn::Connection, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(connection: QuicConnection) -> Self {
         // One future for all datagrams, on the heap once.
-        let incoming = stream::unfold(connection.clone(), |connection| async move {
+        let quinn = connection.quinn().clone();
+        let incoming = stream::unfold(quinn, |connection| async move {
             Some((connection.read_datagram().await, connection))
         });
         Self {
@@ -39,14 +37,13 @@ impl Datagrams {
             incoming: Box::pin(incoming),
             waiting: None,
             closing: None,
-            shared,
         }
     }
 
     fn too_long(&self, length: usize) -> MessageError {
         MessageError::TooLong {
             length: length as u64,
-            limit: self.connection.max_datagram_size().unwrap_or(0) as u64,
+            limit: self.connection.quinn().max_datagram_size().unwrap_or(0) as u64,
         }
     }
 
@@ -61,7 +58,7 @@ impl Datagrams {
     }
 
     fn lost(&self, error: ConnectionError) -> MessageError {
-        if let Some(reason) = self.shared.ending() {
+        if let Some(reason) = self.connection.shared().ending() {
             return reason.error().into();
         }
         match error {
@@ -82,7 +79,7 @@ impl Datagrams {
 impl Link for Datagrams {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, MessageError>>> {
         // For a drain, which the connection does not tell.
-        self.shared.reader.register(cx.waker());
+        self.connection.shared().reader.register(cx.waker());
         match self.incoming.as_mut().poll_next(cx) {
             Poll::Ready(Some(Ok(datagram))) => Poll::Ready(Some(Ok(Message::binary(datagram)))),
             Poll::Ready(Some(Err(error))) => {
@@ -109,19 +106,21 @@ impl Link for Datagrams {
         // Asked first: waiting is for room in the buffer, not for what never fits.
         if self
             .connection
+            .quinn()
             .max_datagram_size()
             .is_none_or(|most| length > most)
-            && self.connection.close_reason().is_none()
+            && self.connection.quinn().close_reason().is_none()
         {
             return Err(self.too_long(length));
         }
-        if self.connection.datagram_send_buffer_space() < length {
-            let connection = self.connection.clone();
+        if self.connection.quinn().datagram_send_buffer_space() < length {
+            let connection = self.connection.quinn().clone();
             let waiting = async move { connection.send_datagram_wait(datagram).await };
             self.waiting = Some(Box::pin(waiting));
             return Ok(());
         }
         self.connection
+            .quinn()
             .send_datagram(datagram)
             .map_err(|error| self.refused(error, length))
     }
@@ -147,8 +146,7 @@ impl Link for Datagrams {
         ready!(self.poll_flush(cx))?;
         // RFC 9000 §10.2: the peer need not answer.
         if let Some((code, reason)) = &self.closing {
-            let code = varint(u64::from(*code));
-            self.connection.close(code, reason.as_bytes());
+            self.connection.close(u64::from(*code), reason);
         }
         Poll::Ready(Ok(()))
     }

@@ -133,7 +133,7 @@ impl Drop for Established {
 }
 
 /// Ends when the server closes the connection.
-async fn ending(shared: &Shared) -> Closed {
+pub(super) async fn ending(shared: &Shared) -> Closed {
     poll_fn(|cx| {
         shared.writer.register(cx.waker());
         shared.ending().map_or(Poll::Pending, Poll::Ready)

@@ -90,6 +90,12 @@ impl ClientTls {
         })
     }
 
+    /// The configuration, for a protocol that brings its own records.
+    #[cfg(feature = "quic")]
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
+        self.config.clone()
+    }
+
     /// Makes the handshake with the server `name`, a host name or an IP address, over `io`. There
     /// is no deadline: put one around it.
     ///

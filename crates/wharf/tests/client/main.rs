@@ -7,5 +7,6 @@ mod errors;
 mod keep;
 mod pool;
 mod proxy;
+mod quic;
 mod support;
 mod transports;

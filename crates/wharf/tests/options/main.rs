@@ -12,6 +12,7 @@ mod limits;
 mod proxy;
 mod proxy_addresses;
 mod quic;
+mod quic_site;
 mod rates;
 mod server_limits;
 mod socket;
@@ -21,9 +22,6 @@ mod tls_live;
 mod top;
 mod unix;
 mod websocket;
-
-#[path = "../quic_site.rs"]
-mod quic_site;
 
 use std::io;
 use std::time::Duration;

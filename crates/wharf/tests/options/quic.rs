@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
-use wharf::config::Retry;
+use wharf::config::{QuicOptions, Retry};
 use wharf::quic::quinn::{Connection, ConnectionError, VarInt};
 use wharf::{BoxError, Closed, Handler, Messages, QuicConnection, Stream};
 
@@ -15,6 +15,11 @@ use super::quic_site::Site;
 const QUIET: Duration = Duration::from_millis(300);
 /// How long something may take.
 const SOON: Duration = Duration::from_secs(5);
+
+/// A listener whose QUIC has these options.
+fn listen(handler: Handler, set: impl FnOnce(&mut QuicOptions)) -> Site {
+    Site::new(handler, |config| set(&mut config.quic))
+}
 
 fn echo() -> Handler {
     Handler::stream(super::echo)
@@ -38,7 +43,7 @@ async fn ask(connection: &Connection) -> Result<Vec<u8>, BoxError> {
 
 #[tokio::test]
 async fn max_streams() {
-    let site = Site::quic(idle(), |quic| quic.max_streams = 2);
+    let site = listen(idle(), |quic| quic.max_streams = 2);
     let connection = site.dial().await.unwrap();
     let _streams = (
         connection.open_bi().now_or_never().unwrap(),
@@ -57,7 +62,7 @@ async fn max_streams() {
 
 #[tokio::test]
 async fn stream_window() {
-    let site = Site::quic(idle(), |quic| quic.stream_window = 1024);
+    let site = listen(idle(), |quic| quic.stream_window = 1024);
     let connection = site.dial().await.unwrap();
     let (mut send, _recv) = connection.open_bi().await.unwrap();
     assert_eq!(send.write(&[0; 4096]).await.unwrap(), 1024);
@@ -65,7 +70,7 @@ async fn stream_window() {
 
 #[tokio::test]
 async fn connection_window() {
-    let site = Site::quic(idle(), |quic| quic.connection_window = 2048);
+    let site = listen(idle(), |quic| quic.connection_window = 2048);
     let connection = site.dial().await.unwrap();
     let (mut first, _recv) = connection.open_bi().await.unwrap();
     assert_eq!(first.write(&[0; 4096]).await.unwrap(), 2048);
@@ -76,12 +81,12 @@ async fn connection_window() {
 #[tokio::test]
 async fn datagrams() {
     let all = || Handler::messages(async |mut messages: Messages| drop(messages.recv().await));
-    let site = Site::quic(all(), |_| {});
+    let site = listen(all(), |_| {});
     assert!(site.dial().await.unwrap().max_datagram_size().is_some());
-    let site = Site::quic(all(), |quic| quic.datagrams = false);
+    let site = listen(all(), |quic| quic.datagrams = false);
     assert!(site.dial().await.unwrap().max_datagram_size().is_none());
     // Where no handler takes them there are none.
-    let site = Site::quic(echo(), |_| {});
+    let site = listen(echo(), |_| {});
     assert!(site.dial().await.unwrap().max_datagram_size().is_none());
 }
 
@@ -102,7 +107,7 @@ async fn datagram_buffer() {
         })
     };
     for (buffer, kept) in [(256 << 10, 3), (1500, 1)] {
-        let site = Site::quic(count(), |quic| quic.datagram_buffer = buffer);
+        let site = listen(count(), |quic| quic.datagram_buffer = buffer);
         let connection = site.dial().await.unwrap();
         for _ in 0..3 {
             connection.send_datagram(vec![0; 1000].into()).unwrap();
@@ -115,7 +120,7 @@ async fn datagram_buffer() {
 
 #[tokio::test]
 async fn keep_alive() {
-    let site = Site::quic(echo(), |quic| {
+    let site = listen(echo(), |quic| {
         quic.idle_timeout = Some(Duration::from_millis(200));
         quic.keep_alive = Some(Duration::from_millis(20));
     });
@@ -127,7 +132,7 @@ async fn keep_alive() {
 #[tokio::test]
 async fn idle_timeout() {
     let limit = Duration::from_millis(200);
-    let site = Site::quic(echo(), |quic| quic.idle_timeout = Some(limit));
+    let site = listen(echo(), |quic| quic.idle_timeout = Some(limit));
     let connection = site.dial().await.unwrap();
     let ended = timeout(SOON, connection.closed()).await.unwrap();
     assert_eq!(ended, ConnectionError::TimedOut);
@@ -138,7 +143,7 @@ async fn idle_timeout() {
 #[tokio::test]
 async fn migration() {
     for (allowed, answers) in [(true, true), (false, false)] {
-        let site = Site::quic(echo(), |quic| quic.migration = allowed);
+        let site = listen(echo(), |quic| quic.migration = allowed);
         let client = site.client();
         let connection = client.begin(&site).await.unwrap();
         assert_eq!(ask(&connection).await.unwrap(), b"word");
@@ -152,7 +157,7 @@ async fn migration() {
 #[tokio::test]
 async fn zero_rtt() {
     for wanted in [true, false] {
-        let site = Site::quic(echo(), |quic| quic.zero_rtt = wanted);
+        let site = listen(echo(), |quic| quic.zero_rtt = wanted);
         let client = site.client_with(|_, tls| tls.enable_early_data = true);
         let first = client.begin(&site).await.unwrap();
         // The ticket comes with the answer, or before.
@@ -170,17 +175,17 @@ async fn zero_rtt() {
 
 #[tokio::test]
 async fn retry() {
-    let site = Site::quic(echo(), |quic| quic.retry = Retry::Never);
+    let site = listen(echo(), |quic| quic.retry = Retry::Never);
     site.dial().await.unwrap();
     assert_eq!(site.stats().challenged, 0);
 
-    let site = Site::quic(echo(), |quic| quic.retry = Retry::Always);
+    let site = listen(echo(), |quic| quic.retry = Retry::Always);
     let connection = site.dial().await.unwrap();
     assert_eq!(ask(&connection).await.unwrap(), b"word");
     let stats = site.stats();
     assert_eq!((stats.challenged, stats.arrived), (1, 1));
 
-    let site = Site::quic(echo(), |quic| quic.retry = Retry::Above(0));
+    let site = listen(echo(), |quic| quic.retry = Retry::Above(0));
     site.dial().await.unwrap();
     assert_eq!(site.stats().challenged, 0);
     // The first packet of a client, from a socket that never answers.
@@ -205,7 +210,7 @@ async fn first_packet(site: &Site) -> Vec<u8> {
 
 #[tokio::test]
 async fn drain_code() {
-    let site = Site::quic(idle_until_drain(), |quic| quic.drain_code = 77);
+    let site = listen(idle_until_drain(), |quic| quic.drain_code = 77);
     let connection = site.dial().await.unwrap();
     let handle = site.handle.clone();
     let drain = tokio::spawn(async move { handle.drain(SOON).await });

@@ -3,5 +3,5 @@
 mod basics;
 mod quic;
 
-#[path = "../quic_site.rs"]
+#[path = "../options/quic_site.rs"]
 mod quic_site;

@@ -220,7 +220,7 @@ async fn one_too_many_is_refused_ignored_or_waits() {
 async fn access_and_the_admit_hook_are_asked() {
     let deny: Rule = "deny 127.0.0.0/8".parse().unwrap();
     let site = Site::new(Handler::stream(echo), |config| {
-        config.access = vec![deny.clone()];
+        config.access = vec![deny];
         config.quic.retry = wharf::config::Retry::Always;
     });
     assert!(is_refused(&site.dial().await));

@@ -4,7 +4,7 @@ use super::Checker;
 use super::kinds::differing;
 use super::ranges::{DAY, GIB, KIB, MILLISECOND, YEAR};
 use crate::config::{
-    ClientAuth, ListenerConfig, ProxyOptions, QuicOptions, Rates, SocketOptions, Timeouts,
+    ClientAuth, ListenerConfig, Problem, ProxyOptions, QuicOptions, Rates, SocketOptions, Timeouts,
     Transport,
 };
 
@@ -74,6 +74,13 @@ pub(super) fn check(config: &ListenerConfig, checker: &mut Checker<'_>) {
         let advice = "Set tls.client-auth = \"off\", or remove this.";
         checker.problem("quic.zero-rtt", Some(true), allowed, advice);
     }
+}
+
+/// What is wrong with options of QUIC by themselves.
+pub(crate) fn problems(quic: &QuicOptions) -> Vec<Problem> {
+    let mut checker = Checker::new("", &[]);
+    ranges(quic, &mut checker);
+    checker.found
 }
 
 fn ranges(quic: &QuicOptions, checker: &mut Checker<'_>) {

@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::sync::Arc;
 
-use wharf::config::QuicOptions;
+use rustls::pki_types::pem::PemObject;
 use wharf::quic::quinn::crypto::rustls::QuicClientConfig;
 use wharf::quic::quinn::{
     ClientConfig, Connecting, Connection, ConnectionError, Endpoint, EndpointConfig, TokioRuntime,
@@ -51,11 +51,6 @@ impl Site {
         Self { ca, handle }
     }
 
-    /// A listener whose QUIC has these options.
-    pub(crate) fn quic(handlers: impl Into<Handlers>, set: impl FnOnce(&mut QuicOptions)) -> Self {
-        Self::new(handlers, |config| set(&mut config.quic))
-    }
-
     pub(crate) fn address(&self) -> std::net::SocketAddr {
         self.handle.address(IT).unwrap().ip().unwrap()
     }
@@ -80,10 +75,8 @@ impl Site {
             }
         };
         let patience = std::time::Duration::from_secs(5);
-        match tokio::time::timeout(patience, waiting).await {
-            Ok(stats) => stats,
-            Err(_) => panic!("the counters stay at {:?}", self.stats()),
-        }
+        let waited = tokio::time::timeout(patience, waiting).await;
+        waited.unwrap_or_else(|_| panic!("the counters stay at {:?}", self.stats()))
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -99,7 +92,6 @@ impl Site {
         let wharf::config::Pem::Inline { pem } = self.ca.pem() else {
             unreachable!("the authority is in memory")
         };
-        use rustls::pki_types::pem::PemObject;
         let root = rustls::pki_types::CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
         roots.add(root).unwrap();
         let mut tls = rustls::ClientConfig::builder_with_provider(provider)
