@@ -13,6 +13,7 @@ mod conformance;
 mod datagrams;
 mod pki;
 mod proxy;
+mod quic;
 mod served;
 mod tls;
 mod tls_clients;
