@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use wharf::config::Retry;
-use wharf::{BoxError, Closed, Handler, Listen, Messages, Quic, Refusal, Stream};
+use wharf::{BoxError, Closed, Handler, Listen, Messages, Quic, QuicConnection, Refusal, Stream};
 use wharf_interop::{Finished, Process, python};
 
 use crate::pki::Authority;
@@ -96,4 +96,42 @@ fn a_client_of_another_protocol_is_refused() {
     let finished = run(&served, &ca, &["--alpn", "other"]);
     assert!(!finished.status.success(), "{}", finished.output);
     assert_eq!(served.finish().refused(Refusal::Tls), 1);
+}
+
+/// HTTP/3 on the connection as a whole, with `h3`.
+async fn http3(connection: QuicConnection) -> Result<(), BoxError> {
+    let quinn = h3_quinn::Connection::new(connection.quinn().clone());
+    let mut h3 = h3::server::Connection::<_, bytes::Bytes>::new(quinn).await?;
+    loop {
+        let request = match h3.accept().await {
+            Ok(Some(request)) => request,
+            Ok(None) => return Ok(()),
+            Err(error) if error.is_h3_no_error() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let (request, mut stream) = request.resolve_request().await?;
+        stream.send_response(http::Response::new(())).await?;
+        let body = format!("hello from {}", request.uri().path());
+        stream.send_data(body.into()).await?;
+        stream.finish().await?;
+    }
+}
+
+#[test]
+fn http3_is_spoken_over_a_whole_connection() {
+    let ca = Authority::new();
+    let leaf = ca.issue("a.example");
+    let listen = Quic::bind("127.0.0.1:0")
+        .cert(leaf.cert, leaf.key)
+        .alpn(["h3"]);
+    let served =
+        Served::start(|builder, _| builder.listen_with("it", listen, Handler::quic(http3)));
+    let finished = run(&served, &ca, &["--h3", "/ahoy"]);
+    assert!(finished.status.success(), "{}", finished.output);
+    assert!(
+        finished.output.contains("200 hello from /ahoy\n"),
+        "{}",
+        finished.output
+    );
+    assert_eq!(served.finish().closed(Closed::Finished), 1);
 }
