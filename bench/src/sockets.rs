@@ -8,6 +8,7 @@ mod library;
 mod load;
 mod options;
 mod overload;
+mod quic;
 mod serve;
 mod subject;
 mod terminate;

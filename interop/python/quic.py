@@ -12,7 +12,7 @@ import ssl
 
 from aioquic.asyncio.client import connect
 from aioquic.asyncio.protocol import QuicConnectionProtocol
-from aioquic.h3.connection import H3_ALPN, H3Connection
+from aioquic.h3.connection import H3_ALPN, ErrorCode, H3Connection
 from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import DatagramFrameReceived
@@ -107,6 +107,7 @@ async def run(options):
     async with connecting as client:
         if options.h3:
             print(*await client.get(options.name, options.h3))
+            client.close(error_code=ErrorCode.H3_NO_ERROR)
             return
         await asyncio.gather(*(echo(client, length) for length in STREAMS))
         print("streams", len(STREAMS))

@@ -19,7 +19,9 @@ use crate::Failure;
 /// Accepts until the process ends.
 pub(super) async fn run(role: &ServerRole, job: Job) -> Result<(), Failure> {
     let failed = |error| Failure::io(&"bare server", error);
-    if role.transport == Transport::Unix {
+    if role.transport == Transport::Quic {
+        super::quic::run(role, job).await
+    } else if role.transport == Transport::Unix {
         unix(role, job).await
     } else {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))

@@ -11,6 +11,8 @@ use crate::series::ratio_of_rounds;
 const BULK: u32 = 1 << 20;
 /// What a function of `bulk` reads at once.
 const BULK_BUFFER: u32 = 64 << 10;
+/// Connections of QUIC that `echo` makes at most.
+const MANY_OF_QUIC: u32 = 100;
 /// Connections of `accept` that are under way at once.
 const COMING: u32 = 32;
 
@@ -22,6 +24,10 @@ pub(super) fn echo(report: &mut Report, bench: &Bench<'_>) -> Result<(), Failure
         let title = format!("echo over {}: cost of a request", transport.word());
         let mut table = Table::new(&title, HEADS);
         for &connections in &bench.options.connections {
+            // More handshakes of QUIC than a run has time for.
+            if transport == Transport::Quic && connections > MANY_OF_QUIC {
+                continue;
+            }
             for &size in &bench.options.sizes {
                 let case = Case {
                     transport,

@@ -11,8 +11,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use wharf::quic::quinn::Endpoint;
 
 use super::options::{LoadRole, Transport};
+use super::quic;
 use crate::Failure;
 
 /// Any connection of bytes.
@@ -24,6 +26,7 @@ pub(super) struct Connector {
     transport: Transport,
     address: String,
     tls: Option<TlsConnector>,
+    quic: Option<Endpoint>,
 }
 
 impl Connector {
@@ -32,15 +35,23 @@ impl Connector {
             Transport::Tls => Some(trusting(&role.folder.join("cert.pem"))?),
             _ => None,
         };
+        let quic = match role.transport {
+            Transport::Quic => Some(quic::client(&role.folder)?),
+            _ => None,
+        };
         Ok(Self {
             transport: role.transport,
             address: role.address.clone(),
             tls,
+            quic,
         })
     }
 
     /// A connection, its handshakes complete.
     pub(super) async fn connect(&self) -> io::Result<Box<dyn Bytes>> {
+        if let Some(endpoint) = &self.quic {
+            return quic::connect(endpoint, &self.address).await;
+        }
         if self.transport == Transport::Unix {
             return Ok(Box::new(UnixStream::connect(&self.address).await?));
         }

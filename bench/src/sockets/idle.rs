@@ -21,7 +21,7 @@ pub(super) fn run(report: &mut Report, bench: &Bench<'_>) -> Result<(), Failure>
         ["transport", "bare bytes", "wharf bytes", "connections"],
     );
     for &transport in &bench.options.transports {
-        if transport == Transport::Unix {
+        if matches!(transport, Transport::Unix | Transport::Quic) {
             continue;
         }
         let case = Case {

@@ -1,7 +1,7 @@
 //! Wharf's side: a server with its defaults, and for `accept` with every stage of admission on.
 
 use wharf::config::{Limits, Rate, Rates};
-use wharf::{Admit, Listen, Server, Stream, Tcp, Tls, Unix, Ws};
+use wharf::{Admit, Listen, Quic, Server, Stream, Tcp, Tls, Unix, Ws};
 
 use super::options::{ServerRole, Transport, Work};
 use super::serve::{Job, announce, bytes, messages};
@@ -29,6 +29,7 @@ pub(super) async fn run(role: &ServerRole, job: Job) -> Result<(), Failure> {
         Transport::Unix => Unix::bind(path.to_string_lossy()),
         Transport::Tls => Tls::bind("127.0.0.1:0").cert(file("cert.pem"), file("key.pem")),
         Transport::Ws => Ws::bind("127.0.0.1:0"),
+        Transport::Quic => Quic::bind("127.0.0.1:0").cert(file("cert.pem"), file("key.pem")),
     };
     let listen = match role.work {
         Work::Accept => guarded(listen),

@@ -31,7 +31,10 @@ pub(crate) fn run(role: &LoadRole) -> Result<(), Failure> {
     super::raise_descriptors()?;
     let failed = |error| Failure::io(&"load", error);
     let runtime = super::runtime()?;
-    let connector = Arc::new(Connector::new(role)?);
+    let connector = {
+        let _within = runtime.enter();
+        Arc::new(Connector::new(role)?)
+    };
     let mut open = match role.work {
         Work::Accept | Work::Overload => Vec::new(),
         _ => runtime

@@ -66,11 +66,13 @@ pub(crate) enum Transport {
     Tls,
     /// WebSocket messages over TCP.
     Ws,
+    /// One bidirectional stream on each QUIC connection.
+    Quic,
 }
 
 impl Transport {
     /// All, in the order in which they are taken.
-    pub(crate) const ALL: [Self; 4] = [Self::Tcp, Self::Unix, Self::Tls, Self::Ws];
+    pub(crate) const ALL: [Self; 5] = [Self::Tcp, Self::Unix, Self::Tls, Self::Ws, Self::Quic];
 
     /// Its word in the names of figures.
     pub(crate) const fn word(self) -> &'static str {
@@ -79,6 +81,7 @@ impl Transport {
             Self::Unix => "unix",
             Self::Tls => "tls",
             Self::Ws => "ws",
+            Self::Quic => "quic",
         }
     }
 }
@@ -86,7 +89,7 @@ impl Transport {
 /// Who accepts and serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Side {
-    /// Tokio, tokio-rustls, tokio-websockets and nothing else.
+    /// Tokio, tokio-rustls, tokio-websockets, quinn and nothing else.
     Bare,
     /// The library.
     Wharf,

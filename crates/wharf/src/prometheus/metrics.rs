@@ -45,7 +45,7 @@ const fn gauge(name: &'static str, help: &'static str, value: fn(&Stats) -> u64)
 }
 
 /// Of listeners and clients. Without the prefix, `_total` and the unit, which are put around them.
-pub(super) static METRICS: [Metric; 12] = [
+pub(super) static METRICS: [Metric; 13] = [
     gauge(
         "connections_pending",
         "Connections whose handshakes are not complete.",
@@ -104,6 +104,11 @@ pub(super) static LISTENER_METRICS: [Metric; 11] = [
         "connections_arrived",
         "Connections that the kernel handed over.",
         |stats| stats.arrived,
+    ),
+    counter(
+        "connections_challenged",
+        "Clients that were asked to prove their address (QUIC Retry).",
+        |stats| stats.challenged,
     ),
     counter(
         "accept_errors",
