@@ -66,7 +66,7 @@ async fn main() -> Result<(), BoxError> {
         .build()?;
 
     let authority = server.handle().address("http3")?.to_string();
-    run(server, async {
+    let client = async {
         let tls = ClientTlsOptions {
             ca: vec![cert.clone()],
             alpn: vec!["h3".to_owned()],
@@ -89,6 +89,6 @@ async fn main() -> Result<(), BoxError> {
         drop((stream, requests));
         driving.await?;
         Ok(())
-    })
-    .await
+    };
+    run(server, Box::pin(client)).await
 }

@@ -45,7 +45,7 @@ const fn gauge(name: &'static str, help: &'static str, value: fn(&Stats) -> u64)
 }
 
 /// Of listeners and clients. Without the prefix, `_total` and the unit, which are put around them.
-pub(super) static METRICS: [Metric; 13] = [
+pub(super) static METRICS: [Metric; 12] = [
     gauge(
         "connections_pending",
         "Connections whose handshakes are not complete.",
@@ -99,7 +99,7 @@ pub(super) static METRICS: [Metric; 13] = [
 ];
 
 /// Of listeners only.
-pub(super) static LISTENER_METRICS: [Metric; 11] = [
+pub(super) static LISTENER_METRICS: [Metric; 12] = [
     counter(
         "connections_arrived",
         "Connections that the kernel handed over.",

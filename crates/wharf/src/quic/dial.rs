@@ -206,7 +206,7 @@ async fn forget(slot: &Weak<Slot>) {
     if let Some(slot) = slot.upgrade() {
         let mut there = slot.0.lock().await;
         // Another one may stand there already.
-        if there.as_ref().is_some_and(|one| one.is_over()) {
+        if there.as_ref().is_some_and(QuicConnection::is_over) {
             *there = None;
         }
     }
