@@ -160,7 +160,7 @@ fn adopt(
     let shared = hold.shared().clone();
     shared.set_quic(quinn.clone());
     if let Some(info) = info(&quinn, Some(wanted.server_name)) {
-        let _ = shared.tls.set(Box::new(info));
+        let _ = shared.details().tls.set(Box::new(info));
     }
     shared.accept();
     let unused = CancellationToken::new();
