@@ -332,6 +332,11 @@ impl Association {
         self.closed.as_ref()
     }
 
+    /// What it was made with.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// Streams to send on: those negotiated, or before that those asked for.
     pub fn streams_out(&self) -> u16 {
         self.engine

@@ -41,6 +41,40 @@ pub struct Opening {
     pub(crate) packet: Vec<u8>,
 }
 
+/// The SCTP ports of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ports {
+    /// The sender's.
+    pub source: u16,
+    /// The receiver's.
+    pub destination: u16,
+}
+
+impl Ports {
+    /// The ports of a packet that may be anything else; `None` when it is too short.
+    pub fn of(packet: &[u8]) -> Option<Self> {
+        (packet.len() >= 4).then(|| Self {
+            source: u16_at(packet, 0),
+            destination: u16_at(packet, 2),
+        })
+    }
+}
+
+impl Opening {
+    /// The UDP endpoint of the peer.
+    pub fn peer(&self) -> SocketAddr {
+        self.origin.udp
+    }
+
+    /// The ports of the association, as the peer's packets have them.
+    pub fn ports(&self) -> Ports {
+        Ports {
+            source: self.origin.source_port,
+            destination: self.origin.destination_port,
+        }
+    }
+}
+
 /// Judges packets without an association (RFC 9260 §5.1 and §8.4). Memory does not grow, whatever arrives.
 ///
 /// An INIT gets an INIT ACK of a fixed size whose cookie carries all there is to know; only a good cookie opens

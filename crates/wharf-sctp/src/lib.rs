@@ -26,6 +26,6 @@ mod testing;
 
 pub use association::{Association, Message, Reset};
 pub use cookie::Cookies;
-pub use front::{Answer, Front, Opening};
+pub use front::{Answer, Front, Opening, Ports};
 pub use options::{OptionError, Options};
 pub use reason::{Closed, Ignored, ResetError, SendError};

@@ -5,31 +5,25 @@ use std::net;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net as unix;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{SocketAddrUnix, SocketFlags, acceptfrom_with};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::admission::{self, TurnAway};
-use crate::config::OnFull;
-use crate::config::{AcceptOptions, Address, SocketOptions, UnixOptions};
-use crate::connection::Places;
-use crate::counters::one_more;
-use crate::events::Event;
-use crate::listener::Listener;
+use crate::config::{AcceptOptions, Address, SctpOptions, SocketOptions, UnixOptions};
 use crate::path::Endpoint;
 #[cfg(feature = "quic")]
 use crate::quic::Front;
-use crate::reason::Refusal;
-use crate::sockets::{
-    self, AcceptError, Backoff, BindError, Listening, PeerCredentials, ReservedDescriptor,
-    SocketFile,
-};
+#[cfg(feature = "sctp")]
+use crate::sctp;
+use crate::sockets::{self, BindError, Listening, PeerCredentials, ReservedDescriptor, SocketFile};
 use crate::wire::Socket;
+
+pub(crate) use running::{room, run, tell_broken, turn_away};
+use take::{take_sctp, take_tcp, take_unix};
+
+mod running;
+mod take;
 
 /// A socket that connections arrive on.
 #[derive(Debug)]
@@ -50,6 +44,10 @@ enum Kind {
     Unix(AsyncFd<unix::UnixListener>, Option<SocketFile>),
     #[cfg(feature = "quic")]
     Quic(Arc<Front>),
+    /// One-to-one SCTP, which comes by the same calls as TCP.
+    Sctp(AsyncFd<net::TcpListener>),
+    #[cfg(feature = "sctp")]
+    SctpOverUdp(Arc<sctp::Front>),
     #[cfg(any(test, feature = "testkit"))]
     Memory(crate::testkit::MemoryAcceptor),
 }
@@ -89,6 +87,19 @@ impl Acceptor {
             }
             #[cfg(not(feature = "quic"))]
             Listening::Udp(_) => return Err(io::ErrorKind::Unsupported.into()),
+            Listening::Sctp(listener) => {
+                let listener = net::TcpListener::from(listener);
+                let local = Endpoint::from_socket(listener.local_addr()?);
+                (Kind::Sctp(watched(listener)?), local)
+            }
+            #[cfg(feature = "sctp")]
+            Listening::SctpOverUdp(socket, options) => {
+                let front = sctp::Front::new(socket, options)?;
+                let local = front.local();
+                (Kind::SctpOverUdp(Arc::new(front)), local)
+            }
+            #[cfg(not(feature = "sctp"))]
+            Listening::SctpOverUdp(..) => return Err(io::ErrorKind::Unsupported.into()),
         };
         Ok(Self {
             kind,
@@ -118,6 +129,10 @@ impl Acceptor {
             // Its clients come through `quic::run`.
             #[cfg(feature = "quic")]
             Kind::Quic(_) => std::future::pending().await,
+            // Its peers come through `sctp::run`.
+            #[cfg(feature = "sctp")]
+            Kind::SctpOverUdp(_) => std::future::pending().await,
+            Kind::Sctp(socket) => socket.async_io(Interest::READABLE, take_sctp).await,
             #[cfg(any(test, feature = "testkit"))]
             Kind::Memory(listener) => listener.accept().await,
         }
@@ -130,6 +145,10 @@ impl Acceptor {
             Kind::Unix(socket, _) => Some(socket.get_ref().as_fd()),
             #[cfg(feature = "quic")]
             Kind::Quic(front) => Some(front.socket()),
+            // Their associations are the kernel's, or of a thread here: they are not handed over.
+            Kind::Sctp(_) => None,
+            #[cfg(feature = "sctp")]
+            Kind::SctpOverUdp(_) => None,
             #[cfg(any(test, feature = "testkit"))]
             Kind::Memory(_) => None,
         }
@@ -161,6 +180,9 @@ impl Acceptor {
         match &self.kind {
             Kind::Tcp(socket) => readable(socket).await,
             Kind::Unix(socket, _) => readable(socket).await,
+            Kind::Sctp(socket) => readable(socket).await,
+            #[cfg(feature = "sctp")]
+            Kind::SctpOverUdp(_) => std::future::pending().await,
             #[cfg(feature = "quic")]
             Kind::Quic(_) => std::future::pending().await,
             #[cfg(any(test, feature = "testkit"))]
@@ -176,6 +198,9 @@ impl Acceptor {
         match &self.kind {
             Kind::Tcp(socket) => take_tcp(socket.get_ref()),
             Kind::Unix(socket, _) => take_unix(socket.get_ref()),
+            Kind::Sctp(socket) => take_sctp(socket.get_ref()),
+            #[cfg(feature = "sctp")]
+            Kind::SctpOverUdp(_) => Err(io::ErrorKind::WouldBlock.into()),
             #[cfg(feature = "quic")]
             Kind::Quic(_) => Err(io::ErrorKind::WouldBlock.into()),
             #[cfg(any(test, feature = "testkit"))]
@@ -205,6 +230,7 @@ impl Acceptor {
         accept: &AcceptOptions,
         socket: &SocketOptions,
         unix: &UnixOptions,
+        sctp: &SctpOptions,
     ) -> Result<Self, BindError> {
         let address = self.address.clone();
         let cloned = |source: &dyn Fn() -> io::Result<socket2::Socket>| {
@@ -235,6 +261,20 @@ impl Acceptor {
                     bound: socket.clone(),
                 });
             }
+            #[cfg(feature = "sctp")]
+            Kind::SctpOverUdp(front) => {
+                front.apply(socket, sctp)?;
+                return Ok(Self {
+                    kind: Kind::SctpOverUdp(front.clone()),
+                    local: self.local.clone(),
+                    address,
+                    bound: socket.clone(),
+                });
+            }
+            Kind::Sctp(listener) => {
+                let same = cloned(&|| socket2::SockRef::from(listener.get_ref()).try_clone())?;
+                sockets::from_sctp(same, accept, socket, sctp)?
+            }
             #[cfg(any(test, feature = "testkit"))]
             Kind::Memory(listener) => return Ok(Self::memory(listener.clone())),
         };
@@ -261,6 +301,11 @@ impl Acceptor {
             // It takes no descriptor to accept a client of QUIC.
             #[cfg(feature = "quic")]
             Kind::Quic(_) => false,
+            #[cfg(feature = "sctp")]
+            Kind::SctpOverUdp(_) => false,
+            Kind::Sctp(listener) => reserved
+                .release_and_refuse(listener.get_ref())
+                .unwrap_or(false),
             #[cfg(any(test, feature = "testkit"))]
             Kind::Memory(listener) => listener.refuse_one(),
         }
@@ -285,36 +330,6 @@ fn watched<T: AsFd + AsRawFd>(socket: T) -> io::Result<AsyncFd<T>> {
     AsyncFd::with_interest(socket, Interest::READABLE)
 }
 
-/// How a connection is accepted: it neither blocks nor outlives an `exec`.
-const ACCEPT: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
-
-fn take_tcp(listener: &net::TcpListener) -> io::Result<Arrival> {
-    let (accepted, peer) = acceptfrom_with(listener, ACCEPT)?;
-    let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
-    Ok(Arrival {
-        peer: Endpoint::from_socket(net::SocketAddr::try_from(peer)?),
-        socket: Socket::Tcp(TcpStream::from_std(accepted.into())?),
-        credentials: None,
-    })
-}
-
-fn take_unix(listener: &unix::UnixListener) -> io::Result<Arrival> {
-    let (accepted, peer) = acceptfrom_with(listener, ACCEPT)?;
-    let stream = UnixStream::from_std(accepted.into())?;
-    // Most clients have no name.
-    let peer = peer.and_then(|peer| SocketAddrUnix::try_from(peer).ok());
-    let peer = peer.as_ref();
-    Ok(Arrival {
-        peer: Endpoint::of_unix(
-            peer.and_then(SocketAddrUnix::path_bytes),
-            peer.and_then(SocketAddrUnix::abstract_name)
-                .filter(|name| !name.is_empty()),
-        ),
-        credentials: sockets::peer_credentials(&stream).ok(),
-        socket: Socket::Unix(stream),
-    })
-}
-
 /// Waits until a listening socket has something to tell. The runtime knows only that it had since
 /// the last failed accept, so the kernel is asked.
 async fn readable(socket: &AsyncFd<impl AsFd + AsRawFd>) -> io::Result<()> {
@@ -325,136 +340,5 @@ async fn readable(socket: &AsyncFd<impl AsFd + AsRawFd>) -> io::Result<()> {
             return Ok(());
         }
         ready.clear_ready();
-    }
-}
-
-/// Accepts until it is aborted, which happens where it waits: never with an arrival in hand.
-pub(crate) async fn run(listener: Arc<Listener>, acceptor: Arc<Acceptor>) {
-    #[cfg(feature = "quic")]
-    if let Kind::Quic(front) = &acceptor.kind {
-        return crate::quic::run(listener, front.clone()).await;
-    }
-    // Without one the peer that cannot be accepted waits until there is a descriptor.
-    let mut reserved = ReservedDescriptor::new().ok();
-    let mut backoff = Backoff::new();
-    loop {
-        // A change of the rule begins this task anew.
-        let taken = if listener.owner.live().config.limits.on_full == OnFull::Wait {
-            accept_with_room(&listener, &acceptor).await
-        } else {
-            let arrival = acceptor.accept().await;
-            arrival.map(|arrival| (arrival, Places::default()))
-        };
-        match taken {
-            Ok((arrival, places)) => {
-                backoff.succeeded();
-                admission::admit(&listener, &acceptor, arrival, places);
-            }
-            Err(error) => match sockets::classify(&error) {
-                AcceptError::Transient => {}
-                failure => {
-                    one_more(&listener.owner.counters.accept_errors);
-                    if failure == AcceptError::Exhausted
-                        && reserved.as_mut().is_some_and(|fd| acceptor.refuse_one(fd))
-                    {
-                        listener.owner.counters.refused(Refusal::Exhausted);
-                    }
-                    if failure == AcceptError::Fatal {
-                        tell_broken(&listener, &error);
-                    }
-                    pause(&listener, &error, backoff.failed()).await;
-                }
-            },
-        }
-    }
-}
-
-/// With `on-full = "wait"`: leaves who arrives in the backlog until there is room and a token, and
-/// accepts with both. Nothing is held while it waits, so that an address where nobody arrives keeps
-/// nothing from the others, and a place that is taken is somebody's.
-async fn accept_with_room(
-    listener: &Listener,
-    acceptor: &Acceptor,
-) -> io::Result<(Arrival, Places)> {
-    loop {
-        acceptor.arrived().await?;
-        let places = room(listener).await;
-        match acceptor.take() {
-            Ok(arrival) => return Ok((arrival, places)),
-            Err(error) => {
-                listener.return_accept_token();
-                // Another acceptor of the socket was faster.
-                if error.kind() != io::ErrorKind::WouldBlock {
-                    return Err(error);
-                }
-            }
-        }
-    }
-}
-
-/// Waits for a place at the listener and at the server, and for a token; holds nothing while it
-/// waits.
-pub(crate) async fn room(listener: &Listener) -> Places {
-    let mut told = false;
-    loop {
-        let at_listener = listener.gate.enter().await;
-        let Some(at_server) = listener.server_gate.try_enter() else {
-            drop(at_listener);
-            drop(listener.server_gate.enter().await);
-            continue;
-        };
-        let Err(at) = listener.take_accept_token() else {
-            return Places {
-                listener: Some(at_listener),
-                server: Some(at_server),
-                ..Places::default()
-            };
-        };
-        drop((at_listener, at_server));
-        if !std::mem::replace(&mut told, true) {
-            listener.owner.events.emit(|| Event::RateLimited {
-                listener: listener.owner.name.clone(),
-                id: None,
-                key: "rates.accept",
-            });
-        }
-        // Without a refill there is nothing to wait for but a change of the rate, which begins the
-        // acceptor anew.
-        match at {
-            Some(at) => sleep_until(Instant::from_std(at)).await,
-            None => std::future::pending().await,
-        }
-    }
-}
-
-/// The listening socket itself has failed.
-pub(crate) fn tell_broken(listener: &Listener, error: &io::Error) {
-    let owner = &listener.owner;
-    owner.events.emit(|| Event::ListenerError {
-        listener: owner.name.clone(),
-        error: error.to_string(),
-    });
-}
-
-async fn pause(listener: &Listener, error: &io::Error, pause: std::time::Duration) {
-    let owner = &listener.owner;
-    owner.counters.accept_pauses.fetch_add(1, Ordering::Relaxed);
-    owner.events.emit(|| Event::AcceptPaused {
-        listener: owner.name.clone(),
-        pause,
-    });
-    owner.events.accept_failed(&owner.name, error, pause);
-    sleep(pause).await;
-}
-
-/// Ends what was not let in, as the listener says.
-pub(crate) fn turn_away(mut socket: Socket, how: &TurnAway) {
-    match how {
-        TurnAway::Close => {}
-        TurnAway::Reset => socket.reset_on_close(),
-        TurnAway::Reply(bytes) => {
-            // As far as the socket takes it at once: refusing must not cost a wait.
-            let _ = socket.write_now(bytes.as_bytes());
-        }
     }
 }

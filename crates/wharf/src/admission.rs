@@ -28,7 +28,7 @@ pub use proxied::Proxied;
 
 use crate::BoxError;
 use crate::acceptor::{Acceptor, Arrival, turn_away};
-use crate::config::{OnFull, ProxyMode};
+use crate::config::{OnFull, ProxyMode, Transport};
 use crate::connection::{Arrived, Connection, Hold, Places, Shared};
 use crate::handlers::Kind;
 use crate::layer::Layer;
@@ -36,6 +36,7 @@ use crate::listener::Listener;
 use crate::owner::Live;
 use crate::path::Endpoint;
 use crate::reason::{Closed, Refusal};
+use crate::sctp::KernelLink;
 use crate::sockets::PeerCredentials;
 use crate::wire::Wire;
 
@@ -136,7 +137,10 @@ async fn run(listener: Arc<Listener>, live: Arc<Live>, mut wire: Box<Wire>, hold
         Box::pin(handshake::all(&listener, &live, wire, &connection)).await
     } else {
         wire.established(false);
-        real::hook(&listener, &connection).map(|()| Ready::Bytes(Layer::Plain(wire)))
+        real::hook(&listener, &connection).map(|()| match live.config.transport {
+            Transport::Sctp => Ready::Messages(Box::new(KernelLink::new(wire, &live.config.sctp))),
+            _ => Ready::Bytes(Layer::Plain(wire)),
+        })
     };
     let ready = match layer {
         Ok(ready) => ready,

@@ -52,7 +52,7 @@ impl Bound {
     pub(crate) fn again(&self, wanted: &ListenerConfig) -> Result<Self, BindError> {
         match self {
             Self::Streams(acceptor) => acceptor
-                .again(&wanted.accept, &wanted.socket, &wanted.unix)
+                .again(&wanted.accept, &wanted.socket, &wanted.unix, &wanted.sctp)
                 .map(|acceptor| Self::Streams(Arc::new(acceptor))),
             Self::Datagrams(port) => port
                 .again(&wanted.socket, &wanted.unix)

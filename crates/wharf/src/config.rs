@@ -14,6 +14,7 @@ mod quic;
 mod read;
 mod rules;
 mod schema;
+mod sctp;
 mod security;
 mod server;
 mod sockets;
@@ -36,6 +37,7 @@ pub use quic::{QuicOptions, Retry};
 pub use read::read;
 pub use rules::{IdentityRule, Rule};
 pub use schema::json_schema;
+pub use sctp::{SctpOptions, SctpVia};
 pub use security::{
     Certificate, ClientAuth, Pem, ProxyMode, ProxyOptions, Resumption, TlsOptions, TlsVersion,
 };

@@ -128,6 +128,7 @@ pub mod proxy;
 pub mod quic;
 mod reason;
 mod registry;
+mod sctp;
 mod server;
 mod session;
 pub mod sockets;
@@ -149,13 +150,14 @@ pub use handlers::{Handler, Handlers, Outcome};
 pub use hooks::{Admit, Arriving, HelloChoice};
 #[cfg(feature = "quic")]
 pub use listen::Quic;
-pub use listen::{Listen, Tcp, Tls, Udp, Unix, Unixgram, Ws, Wss};
+pub use listen::{Listen, Sctp, Tcp, Tls, Udp, Unix, Unixgram, Ws, Wss};
 pub use message::{Kind, Message};
 pub use messages::{MessageError, Messages, SendError, Sender};
 pub use path::{Endpoint, Path};
 #[cfg(feature = "quic")]
 pub use quic::QuicConnection;
 pub use reason::{Closed, ClosedByServer, Dropped, Refusal};
+pub use sctp::SctpSocket;
 pub use server::{BuildError, Builder, DrainReport, ListenerDrain, Server};
 pub use session::{Carrier, Session, SessionError, SessionSender};
 pub use stream::{IntoInner, Stream};

@@ -129,6 +129,18 @@ impl Unixgram {
     }
 }
 
+/// SCTP listeners: the kernel's, or over UDP (`sctp.via`).
+#[derive(Debug, Clone, Copy)]
+pub struct Sctp;
+
+impl Sctp {
+    /// Listens on `address`; see [`Address`] for how it is written. Over UDP its port is the UDP port and the SCTP
+    /// port.
+    pub fn bind(address: impl AsRef<str>) -> Listen {
+        Listen::on(Transport::Sctp).bind(address)
+    }
+}
+
 impl From<ListenerConfig> for Listen {
     fn from(config: ListenerConfig) -> Self {
         Self {

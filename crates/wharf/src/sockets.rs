@@ -32,6 +32,7 @@ mod exhaustion;
 mod inherited;
 mod options;
 mod owner;
+mod sctp;
 mod unix;
 mod unixgram;
 
@@ -42,8 +43,10 @@ pub(crate) use datagrams::share as share_datagrams;
 pub use datagrams::{BoundDatagrams, bind_datagrams, from_udp_datagrams, from_unixgram};
 pub use error::{BindError, Occupant};
 pub use exhaustion::{AcceptError, Backoff, ReservedDescriptor, classify};
-#[cfg(feature = "quic")]
+#[cfg(any(feature = "quic", feature = "sctp"))]
 pub(crate) use options::apply_to_datagrams;
 pub use options::{OptionError, apply_to_connection, needs_apply, reset_on_close};
+pub use sctp::has_kernel_sctp;
+pub(crate) use sctp::{bind_sctp, from_sctp};
 pub use unix::SocketFile;
 pub use wharf_udp::{PeerCredentials, TcpInfo, TcpState, peer_credentials, tcp_info, tcp_info_of};

@@ -4,6 +4,8 @@
 mod guard;
 mod pace;
 mod packets;
+#[cfg(feature = "sctp")]
+mod sctp;
 mod socket;
 
 use std::io;
@@ -15,6 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use guard::{Guard, Side};
 pub(crate) use packets::Packets;
+#[cfg(feature = "sctp")]
+pub(crate) use sctp::SctpFlow;
 pub use socket::Socket;
 
 use crate::connection::Hold;
@@ -172,8 +176,34 @@ impl AsyncRead for Wire {
 }
 
 impl Wire {
+    /// Receives something from the socket that says how many bytes it was, by the rules for reading.
+    pub(crate) fn poll_receive<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        receive: impl FnOnce(&mut Socket, &mut Context<'_>) -> Poll<io::Result<(T, usize)>>,
+    ) -> Poll<io::Result<T>> {
+        if let Some(reason) = self.hold.shared().ending() {
+            return Poll::Ready(Err(reason.error()));
+        }
+        std::task::ready!(self.guard.poll_pace(cx, self.hold.shared()))?;
+        let Some(socket) = &mut self.socket else {
+            return Poll::Ready(Err(gone()));
+        };
+        match receive(socket, cx) {
+            Poll::Ready(Ok((received, bytes))) => {
+                self.guard.has_read(self.hold.shared(), bytes);
+                Poll::Ready(Ok(received))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.hold.shared().noted(error))),
+            Poll::Pending => self
+                .guard
+                .poll_waiting(cx, self.hold.shared(), Side::Read)
+                .map(Err),
+        }
+    }
+
     #[inline]
-    fn poll_send(
+    pub(crate) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         write: impl FnOnce(Pin<&mut Socket>, &mut Context<'_>) -> Poll<io::Result<usize>>,

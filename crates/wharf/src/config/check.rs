@@ -8,6 +8,7 @@ mod kinds;
 mod protocols;
 mod quic;
 mod ranges;
+mod sctp;
 
 pub(crate) use quic::problems as quic_problems;
 
@@ -77,6 +78,7 @@ impl ListenerConfig {
         protocols::check(self, checker);
         kinds::check(self, checker);
         quic::check(self, checker);
+        sctp::check(self, checker);
     }
 
     /// Checks what is left when the key paths `taken`, which begin at the listener, could not be

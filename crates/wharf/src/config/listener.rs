@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AcceptOptions, Address, Buffers, DatagramOptions, Limits, ProxyOptions, QuicOptions, Rates,
-    Rule, SocketOptions, Timeouts, TlsOptions, UnixOptions, WebSocketOptions,
+    Rule, SctpOptions, SocketOptions, Timeouts, TlsOptions, UnixOptions, WebSocketOptions,
 };
 
 /// What a listener speaks on the connections it accepts.
@@ -43,6 +43,8 @@ pub enum Transport {
     Udp,
     /// Datagrams over Unix sockets; the addresses are paths or abstract names.
     Unixgram,
+    /// SCTP (RFC 9260): messages on streams; the kernel's, or over UDP; the addresses are IP addresses.
+    Sctp,
 }
 
 impl Transport {
@@ -58,7 +60,7 @@ impl Transport {
 
     /// Whether a handler may take its connections as messages.
     pub fn has_messages(self) -> bool {
-        self.is_websocket() || matches!(self, Self::Quic | Self::Udp | Self::Unixgram)
+        self.is_websocket() || matches!(self, Self::Quic | Self::Sctp | Self::Udp | Self::Unixgram)
     }
 
     /// Whether its sockets carry datagrams.
@@ -80,14 +82,16 @@ impl Transport {
     pub fn has_bytes(self) -> bool {
         match self {
             Self::Tcp | Self::Tls | Self::Unix | Self::Ws | Self::Wss | Self::Quic => true,
-            Self::Udp | Self::Unixgram => false,
+            Self::Udp | Self::Unixgram | Self::Sctp => false,
         }
     }
 
     /// Whether what is sent arrives, and in order; of QUIC, on each stream.
     pub fn is_reliable(self) -> bool {
         match self {
-            Self::Tcp | Self::Tls | Self::Unix | Self::Ws | Self::Wss | Self::Quic => true,
+            Self::Tcp | Self::Tls | Self::Unix | Self::Ws | Self::Wss | Self::Quic | Self::Sctp => {
+                true
+            }
             Self::Udp | Self::Unixgram => false,
         }
     }
@@ -103,6 +107,7 @@ impl Transport {
             Self::Quic => "quic",
             Self::Udp => "udp",
             Self::Unixgram => "unixgram",
+            Self::Sctp => "sctp",
         }
     }
 }
@@ -133,6 +138,8 @@ pub struct ListenerConfig {
     pub quic: QuicOptions,
     /// Datagrams, for `udp` and `unixgram`.
     pub datagrams: DatagramOptions,
+    /// SCTP, for `sctp`.
+    pub sctp: SctpOptions,
     /// How many connections, and what happens to one too many.
     pub limits: Limits,
     /// Ordered rules, `"allow 10.0.0.0/8"` or `"deny all"`: the first that matches decides, and

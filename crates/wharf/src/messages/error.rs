@@ -28,6 +28,17 @@ pub enum MessageError {
         /// What is allowed, in bytes.
         limit: u64,
     },
+    /// SCTP has no empty messages (RFC 9260 §3.3.1).
+    #[error("the transport has no empty messages")]
+    Empty,
+    /// A stream that the association does not have.
+    #[error("there is no stream {stream}, only {streams} streams counted from 0")]
+    NoSuchStream {
+        /// The stream of the message.
+        stream: u16,
+        /// Streams to send on; 0 where only the kernel knows.
+        streams: u16,
+    },
     /// The peer broke the protocol below, or gave the connection up.
     #[error("the {protocol} peer broke the protocol: {error}")]
     Protocol {
@@ -93,7 +104,9 @@ impl From<MessageError> for io::Error {
         let kind = match error {
             MessageError::Io(error) => return error,
             MessageError::WebSocket(error) => return error.into(),
-            MessageError::TooLong { .. } => io::ErrorKind::InvalidInput,
+            MessageError::TooLong { .. }
+            | MessageError::Empty
+            | MessageError::NoSuchStream { .. } => io::ErrorKind::InvalidInput,
             MessageError::Protocol { .. } => io::ErrorKind::InvalidData,
             MessageError::Closing => io::ErrorKind::BrokenPipe,
         };

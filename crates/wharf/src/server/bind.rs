@@ -5,9 +5,7 @@ use std::sync::Arc;
 use super::Inner;
 use crate::acceptor::Acceptor;
 use crate::bound::Bound;
-#[cfg(feature = "quic")]
-use crate::config::Transport;
-use crate::config::{Address, ListenerConfig, Problem, Problems, ServerConfig};
+use crate::config::{Address, ListenerConfig, Problem, Problems, ServerConfig, Transport};
 use crate::datagrams::Port;
 use crate::events::Event;
 use crate::handlers::Handlers;
@@ -119,7 +117,10 @@ pub(crate) fn sockets_of(
         if foreign.iter().any(is_handed) {
             continue;
         }
-        let bound = if config.transport.has_flows() {
+        let bound = if config.transport == Transport::Sctp {
+            sockets::bind_sctp(address, &config.accept, &config.socket, &config.sctp)
+                .map(|one| vec![Made::Streams(one)])
+        } else if config.transport.has_flows() {
             bind_datagrams(handovers, name, address, config)
         } else {
             bind_streams(handovers, name, address, config)
@@ -246,6 +247,9 @@ fn failed(name: &str, error: &str) -> Problem {
 /// What the kernel said, under the key that it is about.
 fn problem(name: &str, error: &BindError) -> Problem {
     match error {
+        BindError::NoSctp { .. } => {
+            Problem::new(format!("listeners.{name}.sctp.via"), error.to_string())
+        }
         BindError::Option(option) => Problem::new(
             format!("listeners.{name}.{}", option.key),
             error.to_string(),

@@ -13,7 +13,7 @@ use socket2::{Domain, Socket, Type};
 use super::options::{self, OptionError};
 use super::unix::{self, SocketFile};
 use super::{BindError, inherited};
-use crate::config::{AcceptOptions, Address, SocketOptions, Transport, UnixOptions};
+use crate::config::{AcceptOptions, Address, SctpOptions, SocketOptions, Transport, UnixOptions};
 
 /// A socket that connections arrive on: non-blocking, closed over `exec`, with its options in force.
 #[derive(Debug)]
@@ -24,6 +24,10 @@ pub enum Listening {
     Unix(UnixListener, Option<SocketFile>),
     /// UDP, for QUIC.
     Udp(UdpSocket),
+    /// SCTP of the kernel.
+    Sctp(Socket),
+    /// UDP, for SCTP with these options.
+    SctpOverUdp(UdpSocket, SctpOptions),
 }
 
 impl Listening {
@@ -32,7 +36,15 @@ impl Listening {
     pub fn address(&self) -> io::Result<Address> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(Address::Ip),
-            Self::Udp(socket) => socket.local_addr().map(Address::Ip),
+            Self::Udp(socket) | Self::SctpOverUdp(socket, _) => {
+                socket.local_addr().map(Address::Ip)
+            }
+            Self::Sctp(socket) => {
+                let local = socket.local_addr()?.as_socket();
+                local
+                    .map(Address::Ip)
+                    .ok_or(io::ErrorKind::Unsupported.into())
+            }
             Self::Unix(_, Some(file)) => Ok(Address::Path(file.path().to_owned())),
             Self::Unix(listener, None) => {
                 let local = listener.local_addr()?;
@@ -169,7 +181,7 @@ fn bind_tcp(
     Ok(bound)
 }
 
-fn bind_udp(
+pub(super) fn bind_udp(
     address: SocketAddr,
     accept: &AcceptOptions,
     options: &SocketOptions,
@@ -243,14 +255,14 @@ fn adopt(
     }
 }
 
-/// `tcp`, `udp` and `quic` listen on IP, `unix` on Unix sockets, and the others on both.
+/// `tcp`, `udp`, `quic` and `sctp` listen on IP, `unix` on Unix sockets, and the others on both.
 pub(super) fn check_family(
     address: &Address,
     transport: Transport,
     is_unix: bool,
 ) -> Result<(), BindError> {
     let fits = match transport {
-        Transport::Tcp | Transport::Quic | Transport::Udp => !is_unix,
+        Transport::Tcp | Transport::Quic | Transport::Udp | Transport::Sctp => !is_unix,
         Transport::Unix | Transport::Unixgram => is_unix,
         Transport::Tls | Transport::Ws | Transport::Wss => true,
     };

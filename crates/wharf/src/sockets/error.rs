@@ -98,6 +98,19 @@ pub enum BindError {
         /// What it is instead.
         found: String,
     },
+    /// The kernel has no SCTP.
+    #[error(
+        "sctp.via = \"kernel\": {source}: this kernel has no SCTP (`modprobe sctp` loads it where it was built){}",
+        if cfg!(feature = "sctp") {
+            "; use sctp.via = \"udp\", which works on every host"
+        } else {
+            ", and SCTP over UDP is not built in (feature \"sctp\")"
+        }
+    )]
+    NoSctp {
+        /// The kernel's answer.
+        source: io::Error,
+    },
     /// The path of a Unix socket is taken.
     #[error("bind {}: {}", .path.display(), .by.text())]
     Occupied {

@@ -10,6 +10,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::config::SocketOptions;
 use crate::path::Endpoint;
+use crate::sctp::SctpSocket;
 use crate::sockets;
 
 /// A connected socket.
@@ -20,6 +21,8 @@ pub enum Socket {
     Tcp(TcpStream),
     /// A Unix stream socket.
     Unix(UnixStream),
+    /// A one-to-one SCTP socket, which carries messages and no bytes.
+    Sctp(SctpSocket),
     /// Bytes in memory, for tests.
     #[cfg(any(test, feature = "testkit"))]
     Memory(crate::testkit::MemoryStream),
@@ -39,6 +42,7 @@ impl Socket {
             Self::Unix(stream) => stream
                 .local_addr()
                 .map(|address| Endpoint::from_unix(&address.into())),
+            Self::Sctp(socket) => socket.local(),
             #[cfg(any(test, feature = "testkit"))]
             Self::Memory(stream) => Ok(stream.local().clone()),
             Self::Closed => Err(io::ErrorKind::NotConnected.into()),
@@ -52,6 +56,7 @@ impl Socket {
             Self::Unix(stream) => stream
                 .peer_addr()
                 .map(|address| Endpoint::from_unix(&address.into())),
+            Self::Sctp(socket) => socket.peer(),
             #[cfg(any(test, feature = "testkit"))]
             Self::Memory(stream) => Ok(stream.peer().clone()),
             Self::Closed => Err(io::ErrorKind::NotConnected.into()),
@@ -94,6 +99,7 @@ impl Socket {
         let _ = match self {
             Self::Tcp(stream) => sockets::reset_on_close(stream),
             Self::Unix(stream) => sockets::reset_on_close(stream),
+            Self::Sctp(socket) => sockets::reset_on_close(socket),
             #[cfg(any(test, feature = "testkit"))]
             Self::Memory(stream) => {
                 stream.reset_on_close();
@@ -109,6 +115,7 @@ impl Socket {
         match self {
             Self::Tcp(stream) => socket2::SockRef::from(&*stream).send(bytes),
             Self::Unix(stream) => socket2::SockRef::from(&*stream).send(bytes),
+            Self::Sctp(socket) => socket.send_now(bytes),
             #[cfg(any(test, feature = "testkit"))]
             Self::Memory(stream) => {
                 let mut nobody = Context::from_waker(std::task::Waker::noop());
@@ -141,6 +148,11 @@ impl From<crate::testkit::MemoryStream> for Socket {
     }
 }
 
+/// What a socket of messages answers to whoever wants bytes.
+fn no_bytes() -> io::Error {
+    io::ErrorKind::Unsupported.into()
+}
+
 impl AsyncRead for Socket {
     #[inline]
     fn poll_read(
@@ -151,6 +163,7 @@ impl AsyncRead for Socket {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Sctp(_) => Poll::Ready(Err(no_bytes())),
             #[cfg(any(test, feature = "testkit"))]
             Self::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Closed => Poll::Ready(Ok(())),
@@ -168,6 +181,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Sctp(_) => Poll::Ready(Err(no_bytes())),
             #[cfg(any(test, feature = "testkit"))]
             Self::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Closed => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
@@ -183,6 +197,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Sctp(_) => Poll::Ready(Err(no_bytes())),
             #[cfg(any(test, feature = "testkit"))]
             Self::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Closed => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
@@ -201,6 +216,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Sctp(socket) => Poll::Ready(socket.shut_down()),
             #[cfg(any(test, feature = "testkit"))]
             Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Closed => Poll::Ready(Ok(())),

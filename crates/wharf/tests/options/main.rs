@@ -14,6 +14,8 @@ mod proxy_addresses;
 mod quic;
 mod quic_site;
 mod rates;
+#[cfg(feature = "sctp")]
+mod sctp;
 mod server_limits;
 mod socket;
 mod timeouts;

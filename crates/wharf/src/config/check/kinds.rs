@@ -91,7 +91,14 @@ pub(super) fn check(config: &ListenerConfig, checker: &mut Checker<'_>) {
 fn one_address(transport: Transport, index: usize, address: &Address, checker: &mut Checker<'_>) {
     let key = format!("bind[{index}]");
     let known = !checker.is_broken("transport");
-    let on_ip = matches!(transport, Transport::Tcp | Transport::Quic | Transport::Udp);
+    let on_ip = matches!(
+        transport,
+        Transport::Tcp | Transport::Quic | Transport::Udp | Transport::Sctp
+    );
+    if known && transport == Transport::Sctp && is_passed(address) {
+        let allowed = "expected an IP address and port for sctp, whose sockets are not passed";
+        checker.problem(&key, Some(address), allowed, "");
+    }
     if known && on_ip && is_unix(address) {
         let unix = match transport {
             Transport::Udp => "unixgram",

@@ -13,7 +13,7 @@ const LARGEST: u64 = (1 << 62) - 1;
 
 /// Socket options that UDP has not, and `dscp`, which the mark of congestion control overwrites
 /// with each packet.
-const TCP_ONLY: [&str; 9] = [
+pub(super) const TCP_ONLY: [&str; 9] = [
     "nodelay",
     "keepalive",
     "user-timeout",

@@ -1,0 +1,31 @@
+//! SCTP associations as messages (RFC 9260): the kernel's, or over UDP (RFC 6951).
+//!
+//! ```text
+//! kernel   one-to-one socket ── Wire ── KernelLink ─────────────────────────┐
+//!                                                                           ├─▶ Messages
+//! UDP      Driver ── SctpFlow ── Pump ┈┈┈┈┈┈ Exchange ┈┈┈┈┈┈ SctpLink ──────┘
+//!          on the thread of the socket                     on the handler's task
+//! ```
+//!
+//! The engine over UDP cannot move between threads, so each socket has one where its associations live.
+
+#[cfg(feature = "sctp")]
+mod driver;
+#[cfg(feature = "sctp")]
+mod exchange;
+#[cfg(feature = "sctp")]
+mod front;
+mod kernel;
+mod link;
+#[cfg(feature = "sctp")]
+mod pump;
+mod socket;
+
+#[cfg(feature = "sctp")]
+pub(crate) use driver::{Flow, Flows};
+#[cfg(feature = "sctp")]
+pub(crate) use front::{Front, run};
+pub(crate) use kernel::KernelLink;
+#[cfg(feature = "sctp")]
+pub(crate) use pump::Carrier;
+pub use socket::SctpSocket;

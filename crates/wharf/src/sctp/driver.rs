@@ -1,0 +1,248 @@
+//! The thread of a UDP socket with SCTP: packets to their associations, and what belongs to none to the front.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::task::Waker;
+
+use bytes::Bytes;
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
+use wharf_sctp::{Answer, Association, Cookies, Opening, Ports};
+use wharf_udp::ReceiveBatch;
+
+use super::exchange::Exchange;
+use super::front::{Arrival, Command, Established};
+use super::link::Sendable;
+use super::pump::Pump;
+use crate::config::SctpOptions;
+use crate::connection::Hold;
+use crate::wire::SctpFlow;
+
+/// Slots of 64 KiB that one system call fills.
+const SLOTS: usize = 16;
+/// Packets that wait for one association. More are lost, as on the way: the peer sends them again.
+const WAITING: usize = 128;
+
+pub(super) struct Setup {
+    pub(super) socket: wharf_udp::Socket,
+    /// The same socket, for the runtime.
+    pub(super) readiness: std::net::UdpSocket,
+    pub(super) options: SctpOptions,
+    pub(super) cookies: Cookies,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) arrivals: mpsc::Sender<Arrival>,
+}
+
+pub(super) struct Driver {
+    socket: Rc<wharf_udp::Socket>,
+    /// Tells when there is something to receive.
+    readiness: UdpSocket,
+    options: SctpOptions,
+    cookies: Cookies,
+    commands: mpsc::Receiver<Command>,
+    arrivals: mpsc::Sender<Arrival>,
+    front: wharf_sctp::Front,
+    flows: Rc<Flows>,
+}
+
+/// The peer's UDP endpoint and the SCTP ports: several associations may share an endpoint.
+pub(crate) type Key = (SocketAddr, Ports);
+
+/// The flows of a socket by whom they are with.
+#[derive(Default)]
+pub(crate) struct Flows {
+    by_key: RefCell<HashMap<Key, Rc<Flow>>>,
+    changed: Notify,
+}
+
+/// The packets that wait for one association.
+pub(crate) struct Flow {
+    pub(crate) key: Key,
+    /// The address of ours that the peer sends to, where there are many.
+    pub(crate) local: Option<IpAddr>,
+    waiting: RefCell<VecDeque<Bytes>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Flow {
+    fn push(&self, packet: &[u8]) {
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.len() < WAITING {
+            waiting.push_back(Bytes::copy_from_slice(packet));
+        }
+        drop(waiting);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// The next packet, or whom to wake when there is one.
+    pub(crate) fn next(&self, waker: &Waker) -> Option<Bytes> {
+        let next = self.waiting.borrow_mut().pop_front();
+        if next.is_none() {
+            *self.waker.borrow_mut() = Some(waker.clone());
+        }
+        next
+    }
+}
+
+impl Flows {
+    fn get(&self, key: &Key) -> Option<Rc<Flow>> {
+        self.by_key.borrow().get(key).cloned()
+    }
+
+    pub(crate) fn remove(&self, key: &Key) {
+        self.by_key.borrow_mut().remove(key);
+        self.changed.notify_one();
+    }
+}
+
+impl Driver {
+    /// On its thread.
+    pub(super) fn new(setup: Setup) -> io::Result<Self> {
+        let port = setup.socket.local_addr().port();
+        let cookies = setup.cookies;
+        Ok(Self {
+            socket: Rc::new(setup.socket),
+            readiness: UdpSocket::from_std(setup.readiness)?,
+            front: wharf_sctp::Front::new(port, setup.options.engine(), cookies.clone()),
+            options: setup.options,
+            cookies,
+            commands: setup.commands,
+            arrivals: setup.arrivals,
+            flows: Rc::default(),
+        })
+    }
+
+    /// Until nobody can ask for more and the last association is gone.
+    pub(super) async fn run(mut self) {
+        let mut batch = ReceiveBatch::new(SLOTS);
+        let flows = self.flows.clone();
+        let mut open = true;
+        while open || !flows.by_key.borrow().is_empty() {
+            tokio::select! {
+                command = self.commands.recv(), if open => match command {
+                    Some(command) => self.obey(command),
+                    None => open = false,
+                },
+                () = flows.changed.notified(), if !open => {}
+                received = receive(&self.readiness, &self.socket, &mut batch) => {
+                    if received.is_ok() {
+                        self.take(&batch, open);
+                    }
+                    // An error is an earlier packet's, and that one is lost.
+                    batch.clear();
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Options(options) => {
+                let port = self.socket.local_addr().port();
+                self.front = wharf_sctp::Front::new(port, options.engine(), self.cookies.clone());
+                self.options = options;
+            }
+            Command::Accept(opening, local, hold, ready) => {
+                self.accept(opening, local, hold, ready)
+            }
+        }
+    }
+
+    fn accept(
+        &self,
+        opening: Opening,
+        local: Option<IpAddr>,
+        hold: Hold,
+        ready: oneshot::Sender<io::Result<Established>>,
+    ) {
+        let key = (opening.peer(), opening.ports());
+        let flow = Rc::new(Flow {
+            key,
+            local,
+            waiting: RefCell::default(),
+            waker: RefCell::default(),
+        });
+        {
+            let mut flows = self.flows.by_key.borrow_mut();
+            if flows.contains_key(&key) {
+                // The COOKIE ECHO came twice before the first was let in.
+                let _ = ready.send(Err(io::ErrorKind::AlreadyExists.into()));
+                return;
+            }
+            flows.insert(key, flow.clone());
+        }
+        let carrier = SctpFlow::new(flow, self.flows.clone(), self.socket.clone(), hold);
+        let (now, options) = (Instant::now().into_std(), self.options.engine());
+        let longest = options.max_message;
+        let association = Association::accept(now, opening, options, self.cookies.clone());
+        let exchange = Exchange::new();
+        let streams = association.streams_out();
+        let pump = Pump::new(carrier, association, exchange.clone());
+        let limits = Sendable { longest, streams };
+        if let Err(Ok((exchange, _))) = ready.send(Ok((exchange, limits))) {
+            // Whoever asked is gone: the peer is told.
+            exchange.leave();
+        }
+        tokio::task::spawn_local(pump);
+    }
+
+    fn take(&mut self, batch: &ReceiveBatch, open: bool) {
+        for slot in 0..batch.len() {
+            let received = batch.get(slot);
+            let wildcard = self.socket.local_addr().ip().is_unspecified();
+            let local = received.local.filter(|_| wildcard);
+            for range in received.segments() {
+                self.packet(received.from, local, &received.data[range], open);
+            }
+        }
+    }
+
+    fn packet(&mut self, from: SocketAddr, local: Option<IpAddr>, packet: &[u8], open: bool) {
+        let flow = Ports::of(packet).and_then(|ports| self.flows.get(&(from, ports)));
+        if let Some(flow) = flow {
+            return flow.push(packet);
+        }
+        if !open {
+            return;
+        }
+        match self.front.handle(Instant::now().into_std(), from, packet) {
+            Answer::Ignore(_) => {}
+            Answer::Reply(reply) => {
+                // What does not leave at once is asked for again.
+                let _ = self.socket.send(from, local, 0, None, reply);
+            }
+            Answer::Open(opening) => {
+                let arrival = Arrival {
+                    opening,
+                    peer: from,
+                    local,
+                };
+                // Full: the peer sends its COOKIE ECHO again.
+                let _ = self.arrivals.try_send(arrival);
+            }
+        }
+    }
+}
+
+async fn receive(
+    readiness: &UdpSocket,
+    socket: &wharf_udp::Socket,
+    batch: &mut ReceiveBatch,
+) -> io::Result<()> {
+    let receive = || match socket.receive(batch, SLOTS) {
+        Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
+        other => other,
+    };
+    readiness
+        .async_io(Interest::READABLE, receive)
+        .await
+        .map(drop)
+}
