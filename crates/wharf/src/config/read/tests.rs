@@ -63,12 +63,12 @@ fn every_problem_is_told_at_once() {
 
 #[test]
 fn a_problem_says_what_is_allowed_and_what_was_probably_meant() {
-    let text = "[listeners.a]\nbind = ['127.0.0.1:0']\nproxy.mod = 'off'\nmax-connections = 1\ntransport = 'udp'\nlimits.ipv4-prefix = 300";
+    let text = "[listeners.a]\nbind = ['127.0.0.1:0']\nproxy.mod = 'off'\nmax-connections = 1\ntransport = 'upd'\nlimits.ipv4-prefix = 300";
     let expected = [
         "listeners.a.limits.ipv4-prefix = 300: expected whole number from 0 to 255. Bits of an IPv4 source that name its prefix, 0 to 32. Default 32.",
-        "listeners.a.max-connections: unknown key; there are accept, access, bind, buffers, limits, proxy, quic, rates, sctp, socket, timeouts, tls, transport, unix, websocket. Did you mean `listeners.a.limits.max-connections`?",
+        "listeners.a.max-connections: unknown key; there are accept, access, bind, buffers, datagrams, limits, proxy, quic, rates, sctp, socket, timeouts, tls, transport, unix, websocket. Did you mean `listeners.a.limits.max-connections`?",
         "listeners.a.proxy.mod: unknown key; there are mode, trusted. Did you mean `listeners.a.proxy.mode`?",
-        "listeners.a.transport = \"udp\": expected \"tcp\" or \"tls\" or \"unix\" or \"ws\" or \"wss\" or \"quic\" or \"sctp\". What is spoken.",
+        "listeners.a.transport = \"upd\": expected \"tcp\" or \"tls\" or \"unix\" or \"ws\" or \"wss\" or \"quic\" or \"udp\" or \"unixgram\" or \"sctp\". What is spoken.",
     ];
     assert_eq!(lines(text), expected);
 }
