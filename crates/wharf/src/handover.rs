@@ -42,6 +42,8 @@
 //! no more: it closes them at once, with `quic.drain-code`, and their peers find the successor when they
 //! connect again.
 //!
+//! SCTP sockets are not offered: their address is free once the predecessor has drained.
+//!
 //! The file of a Unix listener changes its owner with the socket: whoever accepts last removes it.
 //!
 //! # Who may ask
