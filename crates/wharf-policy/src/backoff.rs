@@ -92,7 +92,7 @@ mod tests {
 
     const RULES: BackoffRules = BackoffRules {
         min: Duration::from_secs(1),
-        max: Duration::from_secs(60),
+        max: Duration::from_mins(1),
         factor: 2,
         stable: Duration::from_secs(30),
     };

@@ -161,11 +161,11 @@ async fn a_connection_that_was_stable_has_failures_forgotten() {
     let client = client(&server, &is_down(false))
         .with(|options| {
             options.reconnect.min = Duration::from_secs(1);
-            options.reconnect.stable = Duration::from_secs(60);
+            options.reconnect.stable = Duration::from_mins(1);
         })
         .build()
         .unwrap();
-    let stable = beginnings(&client, Duration::from_secs(60), 3).await;
+    let stable = beginnings(&client, Duration::from_mins(1), 3).await;
     let rounded =
         |times: Vec<u128>| -> Vec<_> { times.iter().map(|time| (time + 500) / 1000).collect() };
     assert_eq!(rounded(stable), [0, 62, 124]);
