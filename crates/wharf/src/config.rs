@@ -23,8 +23,8 @@ pub mod units;
 mod url;
 
 pub use address::{Address, InvalidAddress};
-pub use datagrams::{DatagramOptions, FlowKey, HealthCheck};
 pub(crate) use check::{is_name, quic_problems};
+pub use datagrams::{DatagramOptions, FlowKey, HealthCheck};
 pub use health::HealthOptions;
 pub use limits::{
     Buffers, Limits, MinimumRate, OnFull, Rate, Rates, ServerLimits, SlowPeer, Timeouts,

@@ -18,7 +18,7 @@
 //!     .iter()
 //!     .map(|socket| match socket {
 //!         Listening::Tcp(listener) => Ok(listener.local_addr()?.port()),
-//!         Listening::Unix(..) => unreachable!("an IP address was bound"),
+//!         _ => unreachable!("TCP was bound"),
 //!     })
 //!     .collect::<std::io::Result<_>>()?;
 //! assert_eq!(ports, [ports[0]; 2]);

@@ -11,7 +11,7 @@ fn try_listen(address: &str, options: &SocketOptions) -> Result<TcpListener, Bin
     let mut bound = bind(&address, Transport::Tcp, &accept, options, &unix)?;
     match bound.pop().unwrap() {
         Listening::Tcp(listener) => Ok(listener),
-        Listening::Unix(..) | Listening::Udp(_) => panic!("an IP address was bound"),
+        other => panic!("an IP address was bound, not {other:?}"),
     }
 }
 
