@@ -40,6 +40,13 @@ fn kind(event: &Event) -> &'static str {
         Event::Changed { .. } => "changed",
         Event::Health { .. } => "health",
         Event::Alarm { .. } => "alarm",
+        // `tests/datagrams` and the tests of the handover make these happen.
+        Event::Icmp { .. } => "icmp",
+        Event::HandedOver { .. } => "handed over",
+        Event::TookOver { .. } => "took over",
+        Event::HandoverFailed { .. } => "handover failed",
+        // A client's, as `dial`.
+        Event::Reconnect { .. } => "reconnect",
         Event::Draining => "draining",
         Event::Drained { .. } => "drained",
     }
