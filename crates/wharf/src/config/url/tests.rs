@@ -88,7 +88,7 @@ fn what_is_no_listener_is_refused() {
     for (url, key) in [
         ("", "transport"),
         ("127.0.0.1:7000", "transport"),
-        ("udp://[::]:1", "transport"),
+        ("pigeon://[::]:1", "transport"),
         ("tcp://", "bind[0]"),
         ("tcp:///run/x.sock", "bind[0]"),
         ("tls://localhost/x?cert=c&key=k", "bind[0]"),
