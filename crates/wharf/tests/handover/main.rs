@@ -6,7 +6,7 @@ mod processes;
 mod quic;
 #[cfg(feature = "quic")]
 #[allow(dead_code, reason = "other tests use the rest")]
-#[path = "../quic_site.rs"]
+#[path = "../options/quic_site.rs"]
 mod quic_site;
 mod refusals;
 mod sockets;
