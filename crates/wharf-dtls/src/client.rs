@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use openssl::error::ErrorStack;
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslVerifyMode};
 
-use crate::context::{Parsed, authorities, builder, install, protocols};
+use crate::context::{Knows, Parsed, authorities, builder, install, protocols};
 use crate::error::ConfigError;
 use crate::options::{ClientOptions, Psk};
 
@@ -48,8 +48,11 @@ impl ClientContext {
             return Err(ConfigError::NothingToTrust);
         }
         let ciphers = options.ciphers.as_deref();
-        let psk = options.psk.is_some();
-        let mut context = builder(SslMethod::dtls_client(), ciphers, psk, options.mtu)?;
+        let knows = Knows {
+            certificates: !options.authorities.is_empty(),
+            psk: options.psk.is_some(),
+        };
+        let mut context = builder(SslMethod::dtls_client(), ciphers, knows, options.mtu)?;
         let (store, _) = authorities(&options.authorities)?;
         context.set_verify_cert_store(store)?;
         context.set_verify(SslVerifyMode::PEER);

@@ -11,15 +11,21 @@ use crate::options::{Identity, MTU_RANGE};
 
 /// ECDHE with AEAD: forward secrecy, and no padding oracles.
 const CIPHERS: &str = "ECDHE+AESGCM:ECDHE+CHACHA20";
-/// What pre-shared keys add.
-const PSK_CIPHERS: &str =
-    ":ECDHE-PSK-CHACHA20-POLY1305:PSK-AES128-GCM-SHA256:PSK-AES256-GCM-SHA384";
+/// Those of pre-shared keys.
+const PSK_CIPHERS: &str = "ECDHE-PSK-CHACHA20-POLY1305:PSK-AES128-GCM-SHA256:PSK-AES256-GCM-SHA384";
+
+/// How the sides know each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Knows {
+    pub(crate) certificates: bool,
+    pub(crate) psk: bool,
+}
 
 /// A context for DTLS 1.2 alone.
 pub(crate) fn builder(
     method: SslMethod,
     ciphers: Option<&str>,
-    psk: bool,
+    knows: Knows,
     mtu: u16,
 ) -> Result<SslContextBuilder, ConfigError> {
     if !MTU_RANGE.contains(&mtu) {
@@ -36,10 +42,12 @@ pub(crate) fn builder(
     );
     // Tickets need no memory of ours; nothing else is kept of a session that is over.
     builder.set_session_cache_mode(SslSessionCacheMode::OFF);
-    let suites = match (ciphers, psk) {
-        (Some(ciphers), _) => ciphers.to_owned(),
-        (None, false) => CIPHERS.to_owned(),
-        (None, true) => format!("{CIPHERS}{PSK_CIPHERS}"),
+    let suites = match (ciphers, knows.psk, knows.certificates) {
+        (Some(ciphers), ..) => ciphers.to_owned(),
+        (None, false, _) => CIPHERS.to_owned(),
+        (None, true, false) => PSK_CIPHERS.to_owned(),
+        // Who offers a key has one.
+        (None, true, true) => format!("{PSK_CIPHERS}:{CIPHERS}"),
     };
     builder
         .set_cipher_list(&suites)

@@ -100,8 +100,9 @@ pub struct ServerOptions {
     /// Whether session tickets are given and taken (RFC 5077). Their keys are the context's own and
     /// end with it. Default true.
     pub resumption: bool,
-    /// Cipher suites in OpenSSL's words. Default: ephemeral Diffie-Hellman on elliptic curves with
-    /// AES-GCM or ChaCha20-Poly1305, and with pre-shared keys also PSK alone with AES-GCM.
+    /// Cipher suites in OpenSSL's words. Default: for certificates, ephemeral Diffie-Hellman on
+    /// elliptic curves with AES-GCM or ChaCha20-Poly1305; for pre-shared keys, which go first, the
+    /// same with ChaCha20-Poly1305, and the key alone with AES-GCM.
     pub ciphers: Option<String>,
     /// The largest datagram that is sent, in bytes, without IP and UDP headers. Default
     /// [`DEFAULT_MTU`], range [`MTU_RANGE`].

@@ -10,7 +10,7 @@ use openssl::ssl::{
 };
 use openssl::stack::Stack;
 
-use crate::context::{Parsed, authorities, builder, install, protocols};
+use crate::context::{Knows, Parsed, authorities, builder, install, protocols};
 use crate::error::ConfigError;
 use crate::names::Names;
 use crate::options::{ClientAuth, ServerOptions};
@@ -83,12 +83,11 @@ impl ServerContext {
 /// What all of a server's contexts have in common.
 fn base(options: &ServerOptions, keys: &Keys) -> Result<SslContextBuilder, ConfigError> {
     let ciphers = options.ciphers.as_deref();
-    let mut context = builder(
-        SslMethod::dtls_server(),
-        ciphers,
-        !keys.is_empty(),
-        options.mtu,
-    )?;
+    let knows = Knows {
+        certificates: !options.identities.is_empty(),
+        psk: !keys.is_empty(),
+    };
+    let mut context = builder(SslMethod::dtls_server(), ciphers, knows, options.mtu)?;
     // The front has checked the cookie; OpenSSL counts its messages from the exchange on.
     context.set_options(SslOptions::COOKIE_EXCHANGE);
     context.set_cookie_generate_cb(|_, cookie| {

@@ -3,6 +3,7 @@
 mod address;
 mod check;
 mod datagrams;
+mod dtls;
 mod health;
 mod key;
 mod limits;
@@ -25,6 +26,7 @@ mod url;
 pub use address::{Address, InvalidAddress};
 pub(crate) use check::{is_name, quic_problems};
 pub use datagrams::{DatagramOptions, FlowKey, HealthCheck};
+pub use dtls::{DtlsOptions, Psk};
 pub use health::HealthOptions;
 pub use limits::{
     Buffers, Limits, MinimumRate, OnFull, Rate, Rates, ServerLimits, SlowPeer, Timeouts,

@@ -24,8 +24,7 @@ mod unconnected;
 pub use datagram::Datagram;
 pub(crate) use flow::{Flow, Key, Table};
 #[cfg(any(feature = "dtls", feature = "sctp"))]
-#[expect(unused_imports, reason = "the fronts are made elsewhere")]
-pub(crate) use front::{Begin, First, FlowFront, Opening};
+pub(crate) use front::{First, FlowFront, Opening};
 pub(crate) use port::{Mode, Port};
 pub(crate) use socket::{DatagramSocket, Manner, Source};
 pub use unconnected::{DatagramError, DatagramSender, Datagrams};

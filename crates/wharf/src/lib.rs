@@ -103,6 +103,8 @@ pub mod config;
 mod connection;
 mod counters;
 mod datagrams;
+#[cfg(feature = "dtls")]
+pub mod dtls;
 pub mod events;
 mod gate;
 #[cfg(test)]
@@ -148,6 +150,8 @@ pub use datagrams::{Datagram, DatagramError, DatagramSender, Datagrams};
 pub use handle::{ApplyError, ChangeError, Filter, Handle, ListenerInfo, UnknownListener};
 pub use handlers::{Handler, Handlers, Outcome};
 pub use hooks::{Admit, Arriving, HelloChoice};
+#[cfg(feature = "dtls")]
+pub use listen::Dtls;
 #[cfg(feature = "quic")]
 pub use listen::Quic;
 pub use listen::{Listen, Sctp, Tcp, Tls, Udp, Unix, Unixgram, Ws, Wss};

@@ -55,6 +55,24 @@ pub struct Wss;
 #[derive(Debug, Clone, Copy)]
 pub struct Udp;
 
+/// DTLS listeners: sessions over UDP, as messages.
+#[cfg(feature = "dtls")]
+#[derive(Debug, Clone, Copy)]
+pub struct Dtls;
+
+#[cfg(feature = "dtls")]
+impl Dtls {
+    /// Receives on `address`; see [`Address`] for how it is written.
+    pub fn bind(address: impl AsRef<str>) -> Listen {
+        Listen::on(Transport::Dtls).bind(address)
+    }
+
+    /// Receives on a bound UDP socket made elsewhere.
+    pub fn from_std(socket: net::UdpSocket) -> Listen {
+        Listen::on(Transport::Dtls).foreign(Foreign::Udp(socket))
+    }
+}
+
 /// Unix datagram listeners.
 #[derive(Debug, Clone, Copy)]
 pub struct Unixgram;

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::task::AbortHandle;
 use wharf_policy::TokenBucket;
 
-pub(crate) use rules::{compile, tls_options, tls_problems};
+pub(crate) use rules::{compile, load_tls, reload_tls, tls_problems};
 
 use crate::bound::{Bound, Tasks};
 use crate::config::{Limits, ListenerConfig, Rate};

@@ -11,6 +11,7 @@
 mod browser;
 mod conformance;
 mod datagrams;
+mod dtls;
 mod pki;
 mod proxy;
 mod quic;

@@ -4,6 +4,7 @@
 
 mod binds;
 mod datagrams;
+mod dtls;
 mod kinds;
 mod protocols;
 mod quic;
@@ -79,6 +80,7 @@ impl ListenerConfig {
         kinds::check(self, checker);
         quic::check(self, checker);
         sctp::check(self, checker);
+        dtls::check(self, checker);
     }
 
     /// Checks what is left when the key paths `taken`, which begin at the listener, could not be

@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AcceptOptions, Address, Buffers, DatagramOptions, Limits, ProxyOptions, QuicOptions, Rates,
-    Rule, SctpOptions, SocketOptions, Timeouts, TlsOptions, UnixOptions, WebSocketOptions,
+    AcceptOptions, Address, Buffers, DatagramOptions, DtlsOptions, Limits, ProxyOptions,
+    QuicOptions, Rates, Rule, SctpOptions, SocketOptions, Timeouts, TlsOptions, UnixOptions,
+    WebSocketOptions,
 };
 
 /// What a listener speaks on the connections it accepts.
@@ -45,12 +46,14 @@ pub enum Transport {
     Unixgram,
     /// SCTP (RFC 9260): messages on streams; the kernel's, or over UDP; the addresses are IP addresses.
     Sctp,
+    /// DTLS 1.2 over UDP (RFC 6347), as messages; the addresses are IP addresses.
+    Dtls,
 }
 
 impl Transport {
     /// Whether the transport is encrypted.
     pub fn is_secure(self) -> bool {
-        matches!(self, Self::Tls | Self::Wss | Self::Quic)
+        matches!(self, Self::Tls | Self::Wss | Self::Quic | Self::Dtls)
     }
 
     /// Whether it is a WebSocket.
@@ -60,7 +63,11 @@ impl Transport {
 
     /// Whether a handler may take its connections as messages.
     pub fn has_messages(self) -> bool {
-        self.is_websocket() || matches!(self, Self::Quic | Self::Sctp | Self::Udp | Self::Unixgram)
+        self.is_websocket()
+            || matches!(
+                self,
+                Self::Quic | Self::Sctp | Self::Udp | Self::Unixgram | Self::Dtls
+            )
     }
 
     /// Whether its sockets carry datagrams.
@@ -70,7 +77,7 @@ impl Transport {
 
     /// Whether the datagrams of one peer are a flow.
     pub(crate) fn has_flows(self) -> bool {
-        self.has_datagrams()
+        self.has_datagrams() || self == Self::Dtls
     }
 
     /// Whether a handler may take its datagrams one by one, without connections.
@@ -82,7 +89,7 @@ impl Transport {
     pub fn has_bytes(self) -> bool {
         match self {
             Self::Tcp | Self::Tls | Self::Unix | Self::Ws | Self::Wss | Self::Quic => true,
-            Self::Udp | Self::Unixgram | Self::Sctp => false,
+            Self::Udp | Self::Unixgram | Self::Sctp | Self::Dtls => false,
         }
     }
 
@@ -92,7 +99,7 @@ impl Transport {
             Self::Tcp | Self::Tls | Self::Unix | Self::Ws | Self::Wss | Self::Quic | Self::Sctp => {
                 true
             }
-            Self::Udp | Self::Unixgram => false,
+            Self::Udp | Self::Unixgram | Self::Dtls => false,
         }
     }
 
@@ -108,6 +115,7 @@ impl Transport {
             Self::Udp => "udp",
             Self::Unixgram => "unixgram",
             Self::Sctp => "sctp",
+            Self::Dtls => "dtls",
         }
     }
 }
@@ -130,8 +138,10 @@ pub struct ListenerConfig {
     pub unix: UnixOptions,
     /// The PROXY protocol.
     pub proxy: ProxyOptions,
-    /// TLS, for `tls`, `wss` and `quic`.
+    /// TLS, for `tls`, `wss`, `quic` and `dtls`.
     pub tls: TlsOptions,
+    /// DTLS, for `dtls`.
+    pub dtls: DtlsOptions,
     /// WebSocket, for `ws` and `wss`.
     pub websocket: WebSocketOptions,
     /// QUIC, for `quic`.

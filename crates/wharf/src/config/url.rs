@@ -15,7 +15,7 @@ const DEEPEST: usize = 8;
 /// The characters of a key that is too deep which a problem repeats.
 const LONGEST_KEY: usize = 60;
 /// The schemes, with whether their address is a Unix socket.
-const SCHEMES: [(&str, &str, bool); 12] = [
+const SCHEMES: [(&str, &str, bool); 13] = [
     ("tcp", "tcp", false),
     ("tls", "tls", false),
     ("ws", "ws", false),
@@ -28,13 +28,14 @@ const SCHEMES: [(&str, &str, bool); 12] = [
     ("udp", "udp", false),
     ("unixgram", "unixgram", true),
     ("sctp", "sctp", false),
+    ("dtls", "dtls", false),
 ];
 
 impl ListenerConfig {
     /// Reads a listener from a URL and checks it; every problem is told at once.
     ///
     /// The scheme is the transport (`tcp`, `tls`, `ws`, `wss`, `unix`, and `tls+unix`, `ws+unix`,
-    /// `wss+unix` for Unix addresses, `quic`, `sctp`, `udp`, `unixgram`), what follows it the first address:
+    /// `wss+unix` for Unix addresses, `quic`, `sctp`, `udp`, `unixgram`, `dtls`), what follows it the first address:
     /// `tcp://[::]:7000`,
     /// `unix:///run/x.sock`, `unix:@name`, `tls://systemd:NAME`. The query holds options by their
     /// key path; a name that only one option has will do alone (`max-connections`). A list's key is

@@ -7,9 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::front::FlowFront;
 use super::socket::DatagramSocket;
 use super::{driver, turns};
-use crate::config::{Address, SocketOptions, UnixOptions};
+use crate::config::{Address, SocketOptions, Transport, UnixOptions};
+#[cfg(feature = "dtls")]
+use crate::dtls::DtlsFront;
 use crate::listener::Listener;
 use crate::path::Endpoint;
 use crate::sockets::{BindError, BoundDatagrams, SocketFile, change_datagrams};
@@ -24,6 +27,15 @@ pub(crate) enum Mode {
     Stopping,
     /// Another process reads the socket. Flows may still send, and read what waits for them.
     Left,
+}
+
+/// What decides about peers without a flow, by what is spoken.
+fn front_of(listener: &Arc<Listener>) -> Option<Box<dyn FlowFront>> {
+    match listener.owner.live().config.transport {
+        #[cfg(feature = "dtls")]
+        Transport::Dtls => Some(Box::new(DtlsFront::new(listener.clone()))),
+        _ => None,
+    }
 }
 
 /// A bound datagram socket, and the task that serves it.
@@ -87,7 +99,10 @@ impl Port {
             (listener.clone(), self.socket.clone(), self.mode.subscribe());
         Some(match listener.handlers.of_datagrams() {
             Some(function) => tokio::spawn(turns::run(listener, socket, mode, function)),
-            None => tokio::spawn(driver::run(listener, socket, mode, None)),
+            None => {
+                let front = front_of(&listener);
+                tokio::spawn(driver::run(listener, socket, mode, front))
+            }
         })
     }
 

@@ -6,9 +6,8 @@ use super::{Handle, UnknownListener};
 use crate::config::{
     Change, Limits, ListenerConfig, Problem, Problems, Rates, Rule, ServerLimits, Timeouts, plan,
 };
-use crate::listener::{Listener, compile, tls_options, tls_problems};
+use crate::listener::{Listener, compile, load_tls, reload_tls, tls_problems};
 use crate::owner::Live;
-use crate::tls::ServerTls;
 
 /// Why a change was not made; nothing of it is in force.
 #[derive(Debug, thiserror::Error)]
@@ -153,10 +152,10 @@ impl Handle {
 pub(super) fn prepare(listener: &Listener, config: ListenerConfig) -> Result<Live, Vec<Problem>> {
     let name = &*listener.owner.name;
     let old = listener.owner.live();
-    let changes = old.config.tls != config.tls;
+    let changes = tls_changes(&old.config, &config);
     let live = compile(name, config, &listener.handlers, old.tls.clone())?;
     if changes && live.tls.is_some() {
-        ServerTls::new(&tls_options(&live.config, &listener.handlers)).map_err(|error| {
+        load_tls(&live.config, &listener.handlers).map_err(|error| {
             crate::server::certificates(listener, Some(error.to_string()));
             tls_problems(name, &error)
         })?;
@@ -167,21 +166,23 @@ pub(super) fn prepare(listener: &Listener, config: ListenerConfig) -> Result<Liv
 /// Puts prepared rules in force. Certificates that have gone bad since they were looked at are told
 /// and counted, and the old ones stay.
 pub(super) fn put_in_force(listener: &Arc<Listener>, live: Live) {
-    let changes = listener.owner.live().config.tls != live.config.tls;
-    if changes {
+    if tls_changes(&listener.owner.live().config, &live.config) {
         let _ = reload(listener, &live);
     }
     listener.set_live(live);
 }
 
+/// Whether what handshakes are made with changes.
+fn tls_changes(old: &ListenerConfig, new: &ListenerConfig) -> bool {
+    old.tls != new.tls || old.dtls != new.dtls
+}
+
 /// Reads the certificates of `live` anew; on an error the old ones stay.
 fn reload(listener: &Listener, live: &Live) -> Result<(), Problems> {
     let Some(tls) = &live.tls else { return Ok(()) };
-    let reloaded = tls.reload(&tls_options(&live.config, &listener.handlers));
+    let reloaded = reload_tls(tls, &live.config, &listener.handlers);
     let problem = reloaded.as_ref().err().map(ToString::to_string);
     crate::server::certificates(listener, problem);
     let name = &*listener.owner.name;
-    reloaded
-        .map(|_| ())
-        .map_err(|error| Problems(tls_problems(name, &error)))
+    reloaded.map_err(|error| Problems(tls_problems(name, &error)))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wharf_policy::access::{AccessRules, IdentityRules};
 
-use crate::config::{ListenerConfig, Problem, TlsOptions};
+use crate::config::{DtlsOptions, ListenerConfig, Problem, TlsOptions, Transport};
 use crate::handlers::Handlers;
 use crate::owner::Live;
 use crate::tls::{ServerTls, TlsError, TlsProblem};
@@ -32,7 +32,7 @@ pub(crate) fn compile(
     let tls = match (config.transport.is_secure(), tls) {
         (false, _) => None,
         (true, Some(tls)) => Some(tls),
-        (true, None) => match ServerTls::new(&tls_options(&config, handlers)) {
+        (true, None) => match load_tls(&config, handlers) {
             Ok(tls) => Some(Arc::new(tls)),
             Err(error) => {
                 problems.extend(tls_problems(name, &error));
@@ -53,8 +53,31 @@ pub(crate) fn compile(
     }
 }
 
+/// The certificates of a listener, read.
+pub(crate) fn load_tls(
+    config: &ListenerConfig,
+    handlers: &Handlers,
+) -> Result<ServerTls, TlsError> {
+    ServerTls::with_dtls(&tls_options(config, handlers), dtls_options(config))
+}
+
+/// Reads the certificates of a listener anew, and puts them and all else of TLS in force.
+pub(crate) fn reload_tls(
+    tls: &ServerTls,
+    config: &ListenerConfig,
+    handlers: &Handlers,
+) -> Result<(), TlsError> {
+    tls.reload_with_dtls(&tls_options(config, handlers), dtls_options(config))
+        .map(|_| ())
+}
+
+/// The DTLS options of a listener that speaks it.
+fn dtls_options(config: &ListenerConfig) -> Option<&DtlsOptions> {
+    (config.transport == Transport::Dtls).then_some(&config.dtls)
+}
+
 /// The TLS options of a listener: without protocols of its own, with those of its handlers.
-pub(crate) fn tls_options(config: &ListenerConfig, handlers: &Handlers) -> TlsOptions {
+fn tls_options(config: &ListenerConfig, handlers: &Handlers) -> TlsOptions {
     let mut options = config.tls.clone();
     if options.alpn.is_empty() {
         options.alpn = handlers.protocols().collect();
@@ -65,7 +88,11 @@ pub(crate) fn tls_options(config: &ListenerConfig, handlers: &Handlers) -> TlsOp
 /// The problems of a listener's certificates.
 pub(crate) fn tls_problems(name: &str, error: &TlsError) -> Vec<Problem> {
     let problem = |problem: &TlsProblem| {
-        let key = format!("listeners.{name}.tls.{}", problem.key);
+        // What OpenSSL refuses as a whole is a matter of both sections.
+        let key = match problem.key.as_str() {
+            "dtls" => format!("listeners.{name}.dtls"),
+            key => format!("listeners.{name}.tls.{key}"),
+        };
         let found = Problem::new(key, problem.fault.to_string());
         match &problem.file {
             Some(file) => found.given(file.display()),

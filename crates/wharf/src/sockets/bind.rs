@@ -262,7 +262,9 @@ pub(super) fn check_family(
     is_unix: bool,
 ) -> Result<(), BindError> {
     let fits = match transport {
-        Transport::Tcp | Transport::Quic | Transport::Udp | Transport::Sctp => !is_unix,
+        Transport::Tcp | Transport::Quic | Transport::Udp | Transport::Sctp | Transport::Dtls => {
+            !is_unix
+        }
         Transport::Unix | Transport::Unixgram => is_unix,
         Transport::Tls | Transport::Ws | Transport::Wss => true,
     };

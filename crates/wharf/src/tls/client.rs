@@ -63,7 +63,8 @@ impl ClientTls {
         let own = options
             .certificate
             .as_ref()
-            .and_then(|own| loader.certified("certificate", own, &provider));
+            .and_then(|own| loader.certified("certificate", own, &provider))
+            .map(|(own, _)| own);
         if let Some(name) = &options.server_name
             && ServerName::try_from(name.as_str()).is_err()
         {

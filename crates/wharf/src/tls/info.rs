@@ -20,7 +20,7 @@ use crate::config::TlsVersion;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsInfo {
-    /// The version.
+    /// The version; DTLS 1.2 is TLS 1.2.
     pub version: TlsVersion,
     /// The cipher suite by its IANA name: `TLS13_AES_128_GCM_SHA256`. `unknown` on QUIC.
     pub cipher_suite: &'static str,
@@ -32,6 +32,8 @@ pub struct TlsInfo {
     pub resumed: bool,
     /// Who the peer is: its certificate was verified. For a server, none if the client showed none.
     pub peer: Option<Box<PeerIdentity>>,
+    /// The identity of the pre-shared key that both sides know, on DTLS.
+    pub psk_identity: Option<Box<[u8]>>,
 }
 
 impl TlsInfo {
@@ -66,6 +68,22 @@ impl TlsInfo {
             alpn: alpn.map(Box::from),
             resumed: false,
             peer: leaf.map(identity).transpose()?,
+            psk_identity: None,
+        })
+    }
+
+    /// Of a DTLS session.
+    #[cfg(feature = "dtls")]
+    pub(crate) fn of_dtls(info: &wharf_dtls::Info) -> Result<Self, InvalidCertificate> {
+        let identity = |der: &Vec<u8>| PeerIdentity::from_der(der).map(Box::new);
+        Ok(Self {
+            version: TlsVersion::V1_2,
+            cipher_suite: info.cipher,
+            server_name: info.server_name.as_deref().map(Box::from),
+            alpn: info.alpn.as_deref().map(Box::from),
+            resumed: info.resumed,
+            peer: info.certificate.as_ref().map(identity).transpose()?,
+            psk_identity: info.psk_identity.as_deref().map(Box::from),
         })
     }
 
@@ -85,6 +103,7 @@ impl TlsInfo {
             alpn: common.alpn_protocol().map(Box::from),
             resumed: common.handshake_kind() == Some(HandshakeKind::Resumed),
             peer: leaf.map(identity).transpose()?,
+            psk_identity: None,
         })
     }
 }

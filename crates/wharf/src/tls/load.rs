@@ -68,6 +68,12 @@ impl Loader {
         });
     }
 
+    /// Whether a problem was noted.
+    #[cfg(feature = "dtls")]
+    pub(super) fn has_problems(&self) -> bool {
+        !self.problems.is_empty()
+    }
+
     /// The stamps of what was read, or every problem.
     pub(super) fn finish(self) -> Result<Stamps, TlsError> {
         if self.problems.is_empty() {
@@ -115,33 +121,35 @@ impl Loader {
         })
     }
 
-    /// A chain with its key; `None` after a problem was noted. `key` is the option's name.
+    /// A chain with its key, which comes in DER too; `None` after a problem was noted. `key` is the option's name.
     pub(super) fn certified(
         &mut self,
         key: &str,
         certificate: &Certificate,
         provider: &CryptoProvider,
-    ) -> Option<Arc<CertifiedKey>> {
+    ) -> Option<(Arc<CertifiedKey>, PrivateKeyDer<'static>)> {
         let (cert_key, key_key) = (format!("{key}.cert"), format!("{key}.key"));
         let chain = self.read_certificates(&certificate.cert);
         let private = self.read_key(&certificate.key);
         match (chain, private) {
-            (Ok(chain), Ok(private)) => match CertifiedKey::from_der(chain, private, provider) {
-                Ok(certified) => return Some(Arc::new(certified)),
-                Err(rustls::Error::InconsistentKeys(_)) => {
-                    self.problem(&key_key, Some(&certificate.key), TlsFault::KeyMismatch);
+            (Ok(chain), Ok(private)) => {
+                match CertifiedKey::from_der(chain, private.clone_key(), provider) {
+                    Ok(certified) => return Some((Arc::new(certified), private)),
+                    Err(rustls::Error::InconsistentKeys(_)) => {
+                        self.problem(&key_key, Some(&certificate.key), TlsFault::KeyMismatch);
+                    }
+                    Err(error @ rustls::Error::InvalidCertificate(_)) => self.problem(
+                        &cert_key,
+                        Some(&certificate.cert),
+                        TlsFault::BadCertificate(error.to_string()),
+                    ),
+                    Err(error) => self.problem(
+                        &key_key,
+                        Some(&certificate.key),
+                        TlsFault::BadKey(error.to_string()),
+                    ),
                 }
-                Err(error @ rustls::Error::InvalidCertificate(_)) => self.problem(
-                    &cert_key,
-                    Some(&certificate.cert),
-                    TlsFault::BadCertificate(error.to_string()),
-                ),
-                Err(error) => self.problem(
-                    &key_key,
-                    Some(&certificate.key),
-                    TlsFault::BadKey(error.to_string()),
-                ),
-            },
+            }
             (chain, private) => {
                 if let Err(fault) = chain {
                     self.problem(&cert_key, Some(&certificate.cert), fault);
@@ -157,21 +165,29 @@ impl Loader {
     /// A store of the authorities in all of `pems`.
     pub(super) fn authorities(&mut self, key: &str, pems: &[Pem]) -> RootCertStore {
         let mut store = RootCertStore::empty();
-        for (index, pem) in pems.iter().enumerate() {
-            let key = format!("{key}[{index}]");
-            match self.read_certificates(pem) {
-                Ok(certificates) => {
-                    for certificate in certificates {
-                        if let Err(error) = store.add(certificate) {
-                            let fault = TlsFault::BadCertificate(error.to_string());
-                            self.problem(&key, Some(pem), fault);
-                        }
-                    }
-                }
-                Err(fault) => self.problem(&key, Some(pem), fault),
+        for (index, certificate) in self.each_authority(key, pems) {
+            if let Err(error) = store.add(certificate) {
+                let fault = TlsFault::BadCertificate(error.to_string());
+                self.problem(&format!("{key}[{index}]"), Some(&pems[index]), fault);
             }
         }
         store
+    }
+
+    /// The certificates in all of `pems`, each with the place of the PEM that it comes from.
+    pub(super) fn each_authority(
+        &mut self,
+        key: &str,
+        pems: &[Pem],
+    ) -> Vec<(usize, CertificateDer<'static>)> {
+        let mut all = Vec::new();
+        for (index, pem) in pems.iter().enumerate() {
+            match self.read_certificates(pem) {
+                Ok(certificates) => all.extend(certificates.into_iter().map(|one| (index, one))),
+                Err(fault) => self.problem(&format!("{key}[{index}]"), Some(pem), fault),
+            }
+        }
+        all
     }
 
     /// Protocol names as they go on the wire.

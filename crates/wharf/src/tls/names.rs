@@ -15,7 +15,8 @@ use rustls::sign::CertifiedKey;
 /// gets the first whose key can sign in a way that it knows.
 #[derive(Debug)]
 pub(super) struct CertificateMap {
-    default: Arc<CertifiedKey>,
+    /// None where clients are known by pre-shared keys alone.
+    default: Option<Arc<CertifiedKey>>,
     exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
     /// By what follows `*.`.
     wildcard: HashMap<String, Vec<Arc<CertifiedKey>>>,
@@ -24,7 +25,7 @@ pub(super) struct CertificateMap {
 }
 
 impl CertificateMap {
-    pub(super) fn new(default: Arc<CertifiedKey>, strict: bool) -> Self {
+    pub(super) fn new(default: Option<Arc<CertifiedKey>>, strict: bool) -> Self {
         Self {
             default,
             exact: HashMap::new(),
@@ -59,7 +60,7 @@ impl CertificateMap {
 
     fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let Some(keys) = name.and_then(|name| self.named(name)) else {
-            return (!self.strict).then(|| Arc::clone(&self.default));
+            return self.default.clone().filter(|_| !self.strict);
         };
         keys.iter()
             .find(|key| key.key.choose_scheme(schemes).is_some())
@@ -108,7 +109,7 @@ mod tests {
     #[test]
     fn exact_goes_before_wildcard_and_both_before_the_default() {
         let (default, exact, wild) = (key("d.example"), key("a.b.example"), key("*.b.example"));
-        let mut map = CertificateMap::new(Arc::clone(&default), false);
+        let mut map = CertificateMap::new(Some(Arc::clone(&default)), false);
         map.add("*.B.example", &wild);
         map.add("A.b.example", &exact);
         let is = |name, key: &Arc<CertifiedKey>| {
@@ -127,7 +128,7 @@ mod tests {
     #[test]
     fn strict_keeps_the_default_back() {
         let only = key("a.example");
-        let mut map = CertificateMap::new(Arc::clone(&only), true);
+        let mut map = CertificateMap::new(Some(Arc::clone(&only)), true);
         map.add("a.example", &only);
         assert!(map.serves(Some("a.example")) && chosen(&map, Some("a.example")).is_some());
         for name in [Some("b.example"), None] {
@@ -143,7 +144,7 @@ mod tests {
                 .issue(&Leaf::named("a", &["a.example"]).ed25519())
                 .certified(),
         );
-        let mut map = CertificateMap::new(Arc::clone(&ecdsa), false);
+        let mut map = CertificateMap::new(Some(Arc::clone(&ecdsa)), false);
         map.add("a.example", &ecdsa);
         map.add("a.example", &ed25519);
         let choice = |schemes| map.choose(Some("a.example"), schemes).unwrap();

@@ -12,7 +12,7 @@ use super::failure::HandshakeError;
 use super::hello::Hello;
 use super::load::Stamp;
 use super::state::{CertificateInfo, State};
-use crate::config::TlsOptions;
+use crate::config::{DtlsOptions, TlsOptions};
 
 /// TLS for the connections of one listener, with certificates that change live.
 ///
@@ -55,8 +55,16 @@ impl ServerTls {
     /// Reads every file and checks everything. All problems are reported at once. Reads files
     /// synchronously.
     pub fn new(options: &TlsOptions) -> Result<Self, TlsError> {
+        Self::with_dtls(options, None)
+    }
+
+    /// The same for DTLS, where `dtls` are its own options.
+    pub(crate) fn with_dtls(
+        options: &TlsOptions,
+        dtls: Option<&DtlsOptions>,
+    ) -> Result<Self, TlsError> {
         Ok(Self {
-            state: ArcSwap::from_pointee(State::build(options)?),
+            state: ArcSwap::from_pointee(State::build(options, dtls)?),
             writing: Mutex::new(()),
             replaced: Notify::new(),
         })
@@ -75,6 +83,13 @@ impl ServerTls {
     #[cfg(feature = "quic")]
     pub(crate) fn config(&self) -> Arc<rustls::ServerConfig> {
         self.state.load().config.clone()
+    }
+
+    /// What sessions of DTLS are made from, where it is spoken.
+    #[cfg(feature = "dtls")]
+    pub(crate) fn dtls(&self) -> Option<wharf_dtls::ServerContext> {
+        let state = self.state.load();
+        state.dtls.as_ref().map(|(_, context)| context.clone())
     }
 
     /// The options in force.
@@ -121,8 +136,17 @@ impl ServerTls {
     /// read again, synchronously, even if the options are the same. On an error all that was in
     /// force remains so.
     pub fn reload(&self, options: &TlsOptions) -> Result<Reloaded, TlsError> {
+        self.reload_with_dtls(options, None)
+    }
+
+    /// The same for DTLS.
+    pub(crate) fn reload_with_dtls(
+        &self,
+        options: &TlsOptions,
+        dtls: Option<&DtlsOptions>,
+    ) -> Result<Reloaded, TlsError> {
         let writing = self.lock();
-        let reloaded = self.replace(options, &writing)?;
+        let reloaded = self.replace(options, dtls, &writing)?;
         self.replaced.notify_one();
         Ok(reloaded)
     }
@@ -140,11 +164,16 @@ impl ServerTls {
         {
             return None;
         }
-        Some(self.replace(&state.options, &writing))
+        Some(self.replace(&state.options, state.dtls_options(), &writing))
     }
 
-    fn replace(&self, options: &TlsOptions, _: &MutexGuard<'_, ()>) -> Result<Reloaded, TlsError> {
-        let new = State::build(options)?;
+    fn replace(
+        &self,
+        options: &TlsOptions,
+        dtls: Option<&DtlsOptions>,
+        _: &MutexGuard<'_, ()>,
+    ) -> Result<Reloaded, TlsError> {
+        let new = State::build(options, dtls)?;
         let old = self.state.load();
         let changed = new
             .certificates

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::PrivateKeyDer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
@@ -14,7 +15,7 @@ use super::identity::{Fingerprint, PeerIdentity};
 use super::load::{Loader, Stamps};
 use super::names::{CertificateMap, covers, is_pattern};
 use super::versions;
-use crate::config::{Certificate, ClientAuth, Resumption, TlsOptions};
+use crate::config::{Certificate, ClientAuth, DtlsOptions, Resumption, TlsOptions};
 
 /// One of a server's certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,11 +30,14 @@ pub struct CertificateInfo {
     pub not_after: SystemTime,
 }
 
-/// There is always a default certificate and a configuration with it: no value of this type stands
-/// for "no TLS".
+/// There is always a default certificate and a configuration with it, but for DTLS with pre-shared
+/// keys, where the context of DTLS is there: no value of this type stands for "no TLS".
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) options: TlsOptions,
+    /// Where DTLS is spoken: its options, and what its sessions are made from.
+    #[cfg(feature = "dtls")]
+    pub(super) dtls: Option<(DtlsOptions, wharf_dtls::ServerContext)>,
     pub(super) map: Arc<CertificateMap>,
     pub(super) config: Arc<ServerConfig>,
     /// For clients that offer none of our protocols, where that is allowed.
@@ -44,7 +48,10 @@ pub(super) struct State {
 
 impl State {
     /// Reads every file and builds everything, or says everything that is wrong.
-    pub(super) fn build(options: &TlsOptions) -> Result<Self, TlsError> {
+    pub(super) fn build(
+        options: &TlsOptions,
+        dtls: Option<&DtlsOptions>,
+    ) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut loader = Loader::default();
         let certificates: Vec<_> = options
@@ -53,20 +60,30 @@ impl State {
             .enumerate()
             .filter_map(|(index, certificate)| load(&mut loader, index, certificate, &provider))
             .collect();
-        if options.certificates.is_empty() {
+        if options.certificates.is_empty() && dtls.is_none_or(|dtls| dtls.psk.is_empty()) {
             loader.problem("certificates", None, TlsFault::NoCertificate);
         }
         let verifier = verifier(&mut loader, options, &provider);
         let protocols = loader.protocols(&options.alpn);
+        #[cfg(feature = "dtls")]
+        let dtls = match dtls {
+            Some(dtls) => for_dtls(&mut loader, options, dtls, &certificates),
+            None => None,
+        };
+        #[cfg(not(feature = "dtls"))]
+        let _ = dtls;
         let stamps = loader.finish()?;
-        let (Some(verifier), Some((default, _))) = (verifier, certificates.first()) else {
+        let Some(verifier) = verifier else {
             unreachable!("a missing part is a problem that was noted");
         };
 
-        let mut map = CertificateMap::new(Arc::clone(default), options.strict_sni);
-        for (key, info) in &certificates {
-            for name in &info.names {
-                map.add(name, key);
+        let default = certificates
+            .first()
+            .map(|first| Arc::clone(&first.certified));
+        let mut map = CertificateMap::new(default, options.strict_sni);
+        for certificate in &certificates {
+            for name in &certificate.info.names {
+                map.add(name, &certificate.certified);
             }
         }
         let map = Arc::new(map);
@@ -85,12 +102,23 @@ impl State {
         });
         Ok(Self {
             options: options.clone(),
+            #[cfg(feature = "dtls")]
+            dtls,
             map,
             config: Arc::new(config),
             config_without_alpn,
-            certificates: certificates.into_iter().map(|(_, info)| info).collect(),
+            certificates: certificates.into_iter().map(|each| each.info).collect(),
             stamps,
         })
+    }
+
+    /// The options of DTLS, where it is spoken.
+    #[cfg_attr(not(feature = "dtls"), expect(clippy::unused_self))]
+    pub(super) fn dtls_options(&self) -> Option<&DtlsOptions> {
+        #[cfg(feature = "dtls")]
+        return self.dtls.as_ref().map(|(options, _)| options);
+        #[cfg(not(feature = "dtls"))]
+        None
     }
 
     /// The configuration for a client that offers these protocols (RFC 7301 §3.2).
@@ -106,12 +134,58 @@ impl State {
     }
 }
 
+/// A certificate that was read.
+struct Loaded {
+    certified: Arc<CertifiedKey>,
+    #[cfg_attr(not(feature = "dtls"), expect(dead_code))]
+    key: PrivateKeyDer<'static>,
+    info: CertificateInfo,
+}
+
+/// `None` after a problem was noted.
+#[cfg(feature = "dtls")]
+fn for_dtls(
+    loader: &mut Loader,
+    options: &TlsOptions,
+    dtls: &DtlsOptions,
+    certificates: &[Loaded],
+) -> Option<(DtlsOptions, wharf_dtls::ServerContext)> {
+    if loader.has_problems() {
+        return None;
+    }
+    let identities = certificates
+        .iter()
+        .map(|each| wharf_dtls::Identity {
+            chain: each.certified.cert.iter().map(|der| der.to_vec()).collect(),
+            key: each.key.secret_der().to_vec(),
+            names: each
+                .info
+                .names
+                .iter()
+                .map(|name| name.to_ascii_lowercase())
+                .collect(),
+        })
+        .collect();
+    let authorities: Vec<_> = loader
+        .each_authority("client-ca", &options.client_ca)
+        .into_iter()
+        .map(|(_, certificate)| certificate)
+        .collect();
+    match crate::dtls::build(options, dtls, identities, &authorities) {
+        Ok(context) => Some((dtls.clone(), context)),
+        Err(error) => {
+            loader.problem("dtls", None, TlsFault::Refused(error.to_string()));
+            None
+        }
+    }
+}
+
 fn load(
     loader: &mut Loader,
     index: usize,
     certificate: &Certificate,
     provider: &CryptoProvider,
-) -> Option<(Arc<CertifiedKey>, CertificateInfo)> {
+) -> Option<Loaded> {
     let key = format!("certificates[{index}]");
     let certified = loader.certified(&key, certificate, provider);
     for (at, name) in certificate.names.iter().enumerate() {
@@ -120,7 +194,7 @@ fn load(
             loader.problem(&format!("{key}.names[{at}]"), None, fault);
         }
     }
-    let certified = certified?;
+    let (certified, key_der) = certified?;
     let identity = match PeerIdentity::from_der(&certified.cert[0]) {
         Ok(identity) => identity,
         Err(error) => {
@@ -149,7 +223,11 @@ fn load(
         not_before: identity.not_before,
         not_after: identity.not_after,
     };
-    Some((certified, info))
+    Some(Loaded {
+        certified,
+        key: key_der,
+        info,
+    })
 }
 
 /// `None` after a problem was noted.

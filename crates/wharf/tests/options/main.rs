@@ -5,6 +5,9 @@ mod accept;
 mod access;
 mod buffers;
 mod datagrams;
+mod dtls;
+#[allow(dead_code, reason = "each group of tests uses a part")]
+mod dtls_site;
 mod half_close;
 mod health;
 mod hooks;

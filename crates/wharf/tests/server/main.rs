@@ -1,7 +1,12 @@
 //! The server as its users see it.
 
 mod basics;
+mod dtls;
 mod quic;
 
+#[allow(dead_code, reason = "each group of tests uses a part")]
+#[allow(dead_code, reason = "each group of tests uses a part")]
+#[path = "../options/dtls_site.rs"]
+mod dtls_site;
 #[path = "../options/quic_site.rs"]
 mod quic_site;

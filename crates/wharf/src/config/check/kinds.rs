@@ -93,7 +93,7 @@ fn one_address(transport: Transport, index: usize, address: &Address, checker: &
     let known = !checker.is_broken("transport");
     let on_ip = matches!(
         transport,
-        Transport::Tcp | Transport::Quic | Transport::Udp | Transport::Sctp
+        Transport::Tcp | Transport::Quic | Transport::Udp | Transport::Sctp | Transport::Dtls
     );
     if known && transport == Transport::Sctp && is_passed(address) {
         let allowed = "expected an IP address and port for sctp, whose sockets are not passed";

@@ -1,0 +1,244 @@
+//! A session over a flow of datagrams, as messages.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::{Instant, Sleep, sleep_until};
+use wharf_dtls::{Failure, Info, Outcome, Received, SendError, Session, is_hello};
+
+use super::front::Cookies;
+use super::handshake::refused;
+use crate::admission::Refused;
+use crate::link::Link;
+use crate::message::Message;
+use crate::messages::MessageError;
+use crate::path::Endpoint;
+use crate::reason::Refusal;
+use crate::wire::Packets;
+
+/// A session and the flow below it.
+pub(super) struct DtlsLink {
+    packets: Packets,
+    session: Session,
+    cookies: Arc<Cookies>,
+    /// Fires at the session's deadline.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// This side has said goodbye: what is there is still received.
+    closing: bool,
+    /// The client has begun another session, and takes this one for lost.
+    replaced: bool,
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+impl DtlsLink {
+    pub(super) fn new(packets: Packets, session: Session, cookies: Arc<Cookies>) -> Self {
+        Self {
+            packets,
+            session,
+            cookies,
+            timer: None,
+            closing: false,
+            replaced: false,
+        }
+    }
+
+    pub(super) fn info(&self) -> Option<Info> {
+        self.session.info()
+    }
+
+    pub(super) fn established(&mut self) {
+        self.packets.established();
+    }
+
+    /// Drives the handshake to its end.
+    pub(super) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+        loop {
+            let written = self.poll_write(cx);
+            if let Poll::Ready(Err(_)) = written {
+                return Poll::Ready(Err(Refusal::Io.into()));
+            }
+            if self.session.is_open() {
+                return Poll::Ready(Ok(()));
+            }
+            if let Err(failure) = self.session.recv(&mut BytesMut::new()) {
+                // What the peer is told goes as far as the socket takes it at once.
+                return Poll::Ready(Err(refused(&failure)));
+            }
+            if ready!(self.poll_input(cx)).is_err() {
+                return Poll::Ready(Err(Refusal::Io.into()));
+            }
+        }
+    }
+
+    /// Waits for a datagram or for the deadline, and gives it to the session.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.packets.poll_recv_datagram(cx) {
+            Poll::Ready(Ok(datagram)) => {
+                self.take(datagram);
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                ready!(self.poll_deadline(cx));
+                self.session.handle_timeout(now());
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    fn take(&mut self, datagram: Bytes) {
+        if self.session.is_open() && is_hello(&datagram) {
+            self.challenge(&datagram);
+        } else {
+            self.session.handle_datagram(now(), datagram);
+        }
+    }
+
+    /// A hello in a session that is open: of a client that has lost it, or of anybody who has
+    /// guessed its address (RFC 6347 §4.2.8). It is asked for a cookie; a good one ends this session,
+    /// and the client, which sends its hello again, finds none in its way.
+    fn challenge(&mut self, datagram: &[u8]) {
+        let shared = self.packets.shared();
+        let Endpoint::Ip(from) = shared.socket_peer else {
+            return;
+        };
+        let challenge = self
+            .cookies
+            .ask(now(), from, datagram, |outcome| match outcome {
+                Outcome::Ignored(_) => Ok(None),
+                Outcome::Challenge(challenge) => Ok(Some(Bytes::copy_from_slice(challenge))),
+                Outcome::Verified(_) => Err(()),
+            });
+        match challenge {
+            // What does not leave at once is asked for again.
+            Ok(Some(challenge)) => drop(self.packets.try_send_datagram(&challenge)),
+            Ok(None) => {}
+            Err(()) => self.replaced = true,
+        }
+    }
+
+    /// Ready at the session's deadline.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.session.deadline().map(Instant::from_std) else {
+            self.timer = None;
+            return Poll::Pending;
+        };
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(cx)
+    }
+
+    /// Sends what the session has written. A datagram that the kernel refuses is lost, as datagrams
+    /// may be; an error is the end of the connection.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(datagram) = self.session.transmit() {
+            let sent = ready!(self.packets.poll_send_datagram(cx, datagram));
+            self.session.sent();
+            if sent.is_err() && self.packets.ending().is_some() {
+                return Poll::Ready(sent);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Link for DtlsLink {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, MessageError>>> {
+        loop {
+            let mut message = BytesMut::new();
+            match self.session.recv(&mut message) {
+                Ok(Received::Message) => {
+                    return Poll::Ready(Some(Ok(Message::binary(message.freeze()))));
+                }
+                Ok(Received::Nothing) => {}
+                Ok(Received::Closed) => {
+                    // Our answer goes with the last words, if it does not go now.
+                    let _ = self.poll_write(cx);
+                    return Poll::Ready(None);
+                }
+                Err(failure) => {
+                    let _ = self.poll_write(cx);
+                    return Poll::Ready(Some(Err(broken(failure))));
+                }
+            }
+            // Reading may have answered a flight that the peer has sent again.
+            if let Poll::Ready(Err(error)) = self.poll_write(cx) {
+                return Poll::Ready(Some(Err(error.into())));
+            }
+            if self.replaced {
+                return Poll::Ready(None);
+            }
+            if self.closing {
+                match self.packets.try_recv_datagram() {
+                    Some(datagram) => self.take(datagram),
+                    None => return Poll::Ready(None),
+                }
+            } else if let Err(error) = ready!(self.poll_input(cx)) {
+                return Poll::Ready(Some(Err(error.into())));
+            }
+        }
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MessageError>> {
+        if self.closing {
+            return Poll::Ready(Err(MessageError::Closing));
+        }
+        self.poll_flush(cx)
+    }
+
+    fn start_send(&mut self, message: Message) -> Result<(), MessageError> {
+        match self.session.send(message.payload()) {
+            Ok(()) => Ok(()),
+            Err(SendError::NotOpen) => Err(MessageError::Closing),
+            Err(SendError::TooLarge(length, limit)) => Err(MessageError::TooLong {
+                length: length as u64,
+                limit: limit as u64,
+            }),
+            Err(error @ SendError::Empty) => {
+                Err(io::Error::new(io::ErrorKind::InvalidInput, error).into())
+            }
+            Err(SendError::Failed(failure)) => Err(broken(failure)),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MessageError>> {
+        self.poll_write(cx).map_err(MessageError::from)
+    }
+
+    fn start_close(&mut self, _: u16, _: &str) -> Result<(), MessageError> {
+        self.closing = true;
+        self.session.close();
+        Ok(())
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MessageError>> {
+        self.poll_flush(cx)
+    }
+
+    fn last_words(&mut self, _: u16) {
+        self.session.close();
+        self.packets.last_words();
+        while let Some(datagram) = self.session.transmit() {
+            let _ = self.packets.try_send_datagram(datagram);
+            self.session.sent();
+        }
+    }
+}
+
+fn broken(failure: Failure) -> MessageError {
+    MessageError::Protocol {
+        protocol: "dtls",
+        error: failure.into(),
+    }
+}
