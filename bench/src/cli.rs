@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::sockets::{LoadRole, ServerRole, SocketsOptions};
+use crate::sockets::{DatagramRole, LoadRole, ServerRole, SocketsOptions};
 
 /// Measures Wharf beside its peers and beside the raw floor.
 #[derive(Debug, Parser)]
@@ -37,6 +37,9 @@ pub(crate) enum Command {
     /// A server: a child of `sockets`.
     #[command(hide = true)]
     SocketServer(ServerRole),
+    /// A server of datagrams: a child of `sockets`.
+    #[command(hide = true)]
+    DatagramServer(DatagramRole),
     /// A load: a child of `sockets`.
     #[command(hide = true)]
     SocketLoad(LoadRole),

@@ -100,6 +100,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         }
         Command::Floor => return floor::run(),
         Command::SocketServer(role) => return sockets::serve(role),
+        Command::DatagramServer(role) => return sockets::serve_datagrams(role),
         Command::SocketLoad(role) => return sockets::load(role),
     }
     goals::print(&report);

@@ -3,6 +3,8 @@
 mod bare;
 mod compare;
 mod connect;
+mod datagram_serve;
+mod datagrams;
 mod idle;
 mod library;
 mod load;
@@ -16,8 +18,9 @@ mod terminate;
 use std::path::Path;
 use std::time::Duration;
 
+pub(crate) use datagram_serve::run as serve_datagrams;
 pub(crate) use load::run as load;
-pub(crate) use options::{LoadRole, ServerRole, SocketsOptions};
+pub(crate) use options::{DatagramRole, LoadRole, ServerRole, SocketsOptions};
 pub(crate) use serve::run as serve;
 
 use crate::Failure;
@@ -75,6 +78,7 @@ pub(crate) fn run(
             Part::Idle => idle::run(report, &bench)?,
             Part::Overload => overload::run(report, &bench)?,
             Part::Terminate => terminate::run(report, &bench)?,
+            Part::Datagrams => datagrams::run(report, &bench)?,
         }
     }
     Ok(())

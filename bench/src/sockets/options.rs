@@ -41,17 +41,20 @@ pub(crate) enum Part {
     Overload,
     /// In front of an echo server, beside nginx and haproxy.
     Terminate,
+    /// Datagrams there and back, in batches.
+    Datagrams,
 }
 
 impl Part {
     /// In the order in which they are taken.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Echo,
         Self::Bulk,
         Self::Idle,
         Self::Accept,
         Self::Overload,
         Self::Terminate,
+        Self::Datagrams,
     ];
 }
 
@@ -154,6 +157,36 @@ pub(crate) struct ServerRole {
     /// The echo server behind it, for `terminate`.
     #[arg(long)]
     pub(crate) upstream: Option<String>,
+}
+
+/// Who sends datagrams back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DatagramSide {
+    /// A loop on the batched system calls that does nothing else.
+    Floor,
+    /// A batch handler of the library.
+    Wharf,
+    /// Tokio, one datagram at a time.
+    Tokio,
+}
+
+impl DatagramSide {
+    /// Its word in the names of figures.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Wharf => "wharf",
+            Self::Tokio => "tokio",
+        }
+    }
+}
+
+/// A server of datagrams.
+#[derive(Debug, Args)]
+pub(crate) struct DatagramRole {
+    /// Who serves.
+    #[arg(long, value_enum)]
+    pub(crate) side: DatagramSide,
 }
 
 /// A load child.

@@ -71,7 +71,6 @@ const AFTER_PANIC: Duration = Duration::from_millis(10);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Worker<H> {
-    handler: H,
     received: ReceiveBatch,
     sockets: Sockets,
     outbox: Outbox,
@@ -85,6 +84,8 @@ pub struct Worker<H> {
     /// Whether anything was received since the drop counters were read, and when they are read next.
     busy: bool,
     next_tick: Instant,
+    /// Dropped last: who hears of its end may bind its sockets' addresses.
+    handler: H,
 }
 
 /// Lends a handler all parts of a worker but the handler.

@@ -174,6 +174,7 @@ async fn serve(listener: Arc<Listener>, ready: Ready, connection: Connection) {
         (Kind::Datagrams(_), _) => None,
         #[cfg(feature = "quic")]
         (Kind::Both(..) | Kind::Quic(_), _) => None,
+        (Kind::Batch(_), _) => None,
     });
     let running = match catch_unwind(begin) {
         Ok(Some(running)) => running,

@@ -4,11 +4,12 @@ use std::any::Any;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Weak};
 
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::acceptor::{self, Acceptor};
 use crate::config::{Address, ListenerConfig};
-use crate::datagrams::{Mode, Port};
+use crate::datagrams::{Crew, Mode, Port};
 use crate::listener::Listener;
 use crate::path::Endpoint;
 use crate::sockets::{BindError, SocketFile};
@@ -20,15 +21,16 @@ pub(crate) enum Bound {
     Streams(Arc<Acceptor>),
     /// It carries the datagrams of all peers.
     Datagrams(Arc<Port>),
+    /// Sockets of one address that carry datagrams, each with a thread.
+    Batch(Arc<Crew>),
 }
 
 impl Bound {
     /// The acceptor, if connections arrive on it.
-    #[cfg(feature = "quic")]
     pub(crate) fn acceptor(&self) -> Option<Arc<Acceptor>> {
         match self {
             Self::Streams(acceptor) => Some(acceptor.clone()),
-            Self::Datagrams(_) => None,
+            Self::Datagrams(_) | Self::Batch(_) => None,
         }
     }
 
@@ -37,6 +39,7 @@ impl Bound {
         match self {
             Self::Streams(acceptor) => acceptor.local(),
             Self::Datagrams(port) => port.local(),
+            Self::Batch(crew) => crew.local(),
         }
     }
 
@@ -45,6 +48,7 @@ impl Bound {
         match self {
             Self::Streams(acceptor) => acceptor.address.as_ref(),
             Self::Datagrams(port) => port.address(),
+            Self::Batch(crew) => crew.address(),
         }
     }
 
@@ -54,9 +58,12 @@ impl Bound {
             Self::Streams(acceptor) => acceptor
                 .again(&wanted.accept, &wanted.socket, &wanted.unix, &wanted.sctp)
                 .map(|acceptor| Self::Streams(Arc::new(acceptor))),
-            Self::Datagrams(port) => port
-                .again(&wanted.socket, &wanted.unix)
-                .map(Self::Datagrams),
+            Self::Datagrams(port) => {
+                port.steer(wanted)?;
+                let port = port.again(&wanted.socket, &wanted.unix);
+                port.map(Self::Datagrams)
+            }
+            Self::Batch(crew) => crew.again(wanted).map(Self::Batch),
         }
     }
 
@@ -75,28 +82,36 @@ impl Bound {
                 tasks.accepting.extend((0..many).map(|_| run()));
             }
             Self::Datagrams(port) => tasks.serving.extend(port.start(listener)),
+            Self::Batch(crew) => tasks.threads.extend(crew.start(listener)),
         }
     }
 
     /// Takes no arrivals; flows that are there go on.
     pub(crate) fn suspend(&self) {
-        if let Self::Datagrams(port) = self {
-            port.set(Mode::Suspended);
-        }
+        self.set(Mode::Suspended);
     }
 
     /// Takes no arrivals any more, and lets go once the last flow has ended.
     pub(crate) fn stop(&self) {
-        if let Self::Datagrams(port) = self {
-            port.set(Mode::Stopping);
+        self.set(Mode::Stopping);
+    }
+
+    fn set(&self, mode: Mode) {
+        match self {
+            // Its tasks are aborted.
+            Self::Streams(_) => {}
+            Self::Datagrams(port) => port.set(mode),
+            Self::Batch(crew) => crew.set(mode),
         }
     }
 
-    /// Its socket, for another process; a listener in memory has none.
+    /// Its socket, for another process; a listener in memory has none. Those of worker threads stay with
+    /// these: the successor binds its own.
     pub(crate) fn socket(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Self::Streams(acceptor) => acceptor.socket(),
             Self::Datagrams(port) => Some(port.socket()),
+            Self::Batch(_) => None,
         }
     }
 
@@ -105,6 +120,7 @@ impl Bound {
         match self {
             Self::Streams(acceptor) => acceptor.file(),
             Self::Datagrams(port) => port.file(),
+            Self::Batch(_) => None,
         }
     }
 
@@ -114,6 +130,10 @@ impl Bound {
             Self::Streams(acceptor) => acceptor.leave(),
             Self::Datagrams(port) => {
                 port.set(Mode::Left);
+                false
+            }
+            Self::Batch(crew) => {
+                crew.set(Mode::Stopping);
                 false
             }
         }
@@ -130,6 +150,10 @@ impl Bound {
                 let any: Arc<dyn Any + Send + Sync> = port.clone();
                 Arc::downgrade(&any)
             }
+            Self::Batch(crew) => {
+                let any: Arc<dyn Any + Send + Sync> = crew.clone();
+                Arc::downgrade(&any)
+            }
         }
     }
 
@@ -138,6 +162,7 @@ impl Bound {
         match (self, other) {
             (Self::Streams(one), Self::Streams(other)) => Arc::ptr_eq(one, other),
             (Self::Datagrams(one), Self::Datagrams(other)) => Arc::ptr_eq(one, other),
+            (Self::Batch(one), Self::Batch(other)) => Arc::ptr_eq(one, other),
             _ => false,
         }
     }
@@ -150,6 +175,8 @@ pub(crate) struct Tasks {
     accepting: Vec<JoinHandle<()>>,
     /// Serve datagrams, until the last flow of their socket has ended.
     serving: Vec<JoinHandle<()>>,
+    /// Complete when threads that serve datagrams have ended.
+    threads: Vec<oneshot::Receiver<()>>,
 }
 
 impl Tasks {
@@ -158,6 +185,8 @@ impl Tasks {
         self.accepting.iter().for_each(JoinHandle::abort);
         self.accepting.retain(|task| !task.is_finished());
         self.serving.retain(|task| !task.is_finished());
+        let gone = Err(oneshot::error::TryRecvError::Closed);
+        self.threads.retain_mut(|thread| thread.try_recv() != gone);
     }
 
     /// Ends all, and waits until they are gone.
@@ -168,6 +197,10 @@ impl Tasks {
         for task in self.accepting.into_iter().chain(self.serving) {
             // Aborted, as asked.
             let _ = task.await;
+        }
+        for thread in self.threads {
+            // Its other end is dropped, never used.
+            let _ = thread.await;
         }
     }
 }

@@ -25,7 +25,7 @@ mod url;
 
 pub use address::{Address, InvalidAddress};
 pub(crate) use check::{is_name, quic_problems};
-pub use datagrams::{DatagramOptions, FlowKey, HealthCheck};
+pub use datagrams::{DatagramOptions, FlowKey, HealthCheck, Steering};
 pub use dtls::{DtlsOptions, Psk};
 pub use health::HealthOptions;
 pub use limits::{

@@ -1,6 +1,10 @@
 //! What happened to every arrival and every connection, counted.
 
+mod workers;
+
 use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(crate) use workers::{Tally, Workers};
 
 use crate::reason::{Closed, Dropped, Refusal};
 
@@ -35,6 +39,8 @@ pub(crate) struct Counters {
     pub(crate) icmp_errors: AtomicU64,
     pub(crate) certificate_reloads: AtomicU64,
     pub(crate) certificate_failures: AtomicU64,
+    /// Worker threads, which count for themselves.
+    pub(crate) workers: Workers,
 }
 
 impl Counters {
@@ -87,7 +93,7 @@ impl Counters {
     /// The values now. Counters move while they are read; at rest the sums are exact.
     pub(crate) fn snapshot(&self) -> Stats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Stats {
+        let mut stats = Stats {
             arrived: read(&self.arrived),
             pending: read(&self.pending),
             accepted: read(&self.accepted),
@@ -121,7 +127,10 @@ impl Counters {
             icmp_errors: read(&self.icmp_errors),
             certificate_reloads: read(&self.certificate_reloads),
             certificate_failures: read(&self.certificate_failures),
-        }
+            ..Stats::default()
+        };
+        self.workers.add_to(&mut stats);
+        stats
     }
 }
 
@@ -182,8 +191,12 @@ pub struct Stats {
     pub datagrams_delivered: u64,
     /// Of these, answered without a handler: requests of health, and what a cookie is asked for.
     pub datagrams_answered: u64,
-    /// Datagrams that handlers have sent.
+    /// Datagrams that handlers have sent; with a batch handler answers to requests of health too.
     pub datagrams_sent: u64,
+    /// Datagrams that batch handlers could not send: the socket's buffer was full, or the system refused.
+    pub datagrams_unsent: u64,
+    /// Panics of batch handlers. Each ended the turn that it happened in.
+    pub worker_panics: u64,
     /// Of those that were received, dropped, by reason; every reason is listed.
     pub dropped: Vec<(Dropped, u64)>,
     /// Datagrams that the kernel has discarded for want of room in the socket's buffer, as far as it

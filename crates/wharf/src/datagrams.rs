@@ -9,10 +9,12 @@
 //! One task for each socket takes datagrams from the kernel in batches and never waits for a
 //! handler: what finds its flow's queue full is dropped and counted.
 
+mod crew;
 mod datagram;
 mod driver;
 mod flow;
 mod front;
+mod guard;
 mod intake;
 mod link;
 mod port;
@@ -21,6 +23,7 @@ mod socket;
 mod turns;
 mod unconnected;
 
+pub(crate) use crew::Crew;
 pub use datagram::Datagram;
 pub(crate) use flow::{Flow, Key, Table};
 #[cfg(any(feature = "dtls", feature = "sctp"))]

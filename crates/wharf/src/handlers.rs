@@ -6,7 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
+use wharf_udp::BatchHandler;
 
+use crate::batch::Seat;
 use crate::{BoxError, Datagrams, Messages, Stream};
 
 pub(crate) type Running = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
@@ -30,6 +32,17 @@ pub(crate) enum Kind {
     Both(StreamFunction, MessagesFunction),
     #[cfg(feature = "quic")]
     Quic(Arc<dyn Fn(crate::QuicConnection) -> Running + Send + Sync>),
+    Batch(MakeBatch),
+}
+
+/// Makes the handlers of a listener's worker threads.
+#[derive(Clone)]
+pub(crate) struct MakeBatch(pub(crate) Arc<dyn Fn(&Seat) -> Box<dyn BatchHandler> + Send + Sync>);
+
+impl fmt::Debug for MakeBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MakeBatch")
+    }
 }
 
 /// What a handler returns: nothing, or a `Result` whose error is logged and counted.
@@ -104,6 +117,18 @@ impl Handler {
             Box::pin(function(connection).map(Outcome::into_result))
         })))
     }
+
+    /// A function that makes the handler of each worker thread of a datagram listener; see
+    /// [`batch`](crate::batch). It is the listener's only handler: there is nothing to choose by.
+    pub fn batch<F, H>(make: F) -> Self
+    where
+        F: Fn(&Seat) -> H + Send + Sync + 'static,
+        H: BatchHandler,
+    {
+        Self(Kind::Batch(MakeBatch(Arc::new(move |seat| {
+            Box::new(make(seat))
+        }))))
+    }
 }
 
 fn streams<F, Fut>(function: F) -> StreamFunction
@@ -133,6 +158,7 @@ impl fmt::Debug for Handler {
             Kind::Both(..) => "Handler(streams, messages)",
             #[cfg(feature = "quic")]
             Kind::Quic(_) => "Handler(quic)",
+            Kind::Batch(_) => "Handler(batch)",
         })
     }
 }
@@ -225,6 +251,17 @@ impl Handlers {
             datagrams: self.any(|kind| matches!(kind, Kind::Messages(_) | Kind::Both(..))),
             connections: self.any(|kind| matches!(kind, Kind::Quic(_))),
         }
+    }
+
+    /// What makes batch handlers, if any of these is one.
+    pub(crate) fn batch(&self) -> Option<&MakeBatch> {
+        let by_protocol = self.by_protocol.iter().map(|(_, handler)| handler);
+        by_protocol
+            .chain(&self.otherwise)
+            .find_map(|handler| match &handler.0 {
+                Kind::Batch(make) => Some(make),
+                _ => None,
+            })
     }
 
     fn any(&self, is: impl Fn(&Kind) -> bool) -> bool {

@@ -97,6 +97,7 @@
 
 mod acceptor;
 mod admission;
+pub mod batch;
 mod bound;
 pub mod client;
 pub mod config;

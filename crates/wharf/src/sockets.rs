@@ -38,9 +38,9 @@ mod unixgram;
 
 pub(crate) use bind::share;
 pub use bind::{Listening, bind, connect_socket, from_tcp, from_udp, from_unix};
-pub(crate) use datagrams::change as change_datagrams;
 pub(crate) use datagrams::share as share_datagrams;
 pub use datagrams::{BoundDatagrams, bind_datagrams, from_udp_datagrams, from_unixgram};
+pub(crate) use datagrams::{change as change_datagrams, steer};
 pub use error::{BindError, Occupant};
 pub use exhaustion::{AcceptError, Backoff, ReservedDescriptor, classify};
 #[cfg(any(feature = "quic", feature = "sctp"))]

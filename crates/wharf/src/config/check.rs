@@ -10,6 +10,7 @@ mod protocols;
 mod quic;
 mod ranges;
 mod sctp;
+mod workers;
 
 pub(crate) use quic::problems as quic_problems;
 
@@ -81,6 +82,7 @@ impl ListenerConfig {
         quic::check(self, checker);
         sctp::check(self, checker);
         dtls::check(self, checker);
+        workers::check(self, checker);
     }
 
     /// Checks what is left when the key paths `taken`, which begin at the listener, could not be

@@ -39,6 +39,13 @@ pub struct DatagramOptions {
     /// is answered where its last datagram came from. The protocol above must prove its datagrams,
     /// as anybody can send these bytes.
     pub flow_key: Option<FlowKey>,
+    /// Threads of a batch handler for each address, 0 to 256, each with a socket of its own
+    /// (`SO_REUSEPORT`). 0 stands for one on each processor that the process may use. Default 0.
+    pub workers: u32,
+    /// Ties each thread of a batch handler to a processor. Default false.
+    pub pin_workers: bool,
+    /// Which of several sockets on one address gets a datagram. Default by its addresses.
+    pub steering: Steering,
 }
 
 impl Default for DatagramOptions {
@@ -51,6 +58,9 @@ impl Default for DatagramOptions {
             timestamps: false,
             health_check: None,
             flow_key: None,
+            workers: 0,
+            pin_workers: false,
+            steering: Steering::Flow,
         }
     }
 }
@@ -64,6 +74,32 @@ pub struct HealthCheck {
     /// The answer, 1 to 1,024 bytes and at most three times as long as the request, so that forged
     /// senders gain little (as RFC 9000 §8.1 has it).
     pub answer: String,
+}
+
+/// How the kernel spreads datagrams over the sockets of one address, where there are several:
+/// `datagrams.workers`, or `accept.acceptors` with `accept.reuse-port`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Steering {
+    /// By a hash of the addresses and ports.
+    #[default]
+    Flow,
+    /// By a number in the payload, big-endian, modulo the number of sockets. What is too short for it
+    /// goes by its addresses.
+    #[serde(rename_all = "kebab-case")]
+    Payload {
+        /// Bytes before the number, 0 to 65,535.
+        offset: u16,
+        /// Bytes of the number, 1 to 4.
+        length: u8,
+    },
+    /// By one byte of the destination connection id of QUIC, modulo the number of sockets (RFC 8999).
+    /// What has no such byte goes by its addresses.
+    #[serde(rename_all = "kebab-case")]
+    QuicConnectionId {
+        /// Which byte of the id, 0 to 19.
+        byte: u8,
+    },
 }
 
 /// Where the bytes are that name a flow. A datagram that ends before them is dropped and counted.

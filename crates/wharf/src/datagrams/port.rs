@@ -10,12 +10,12 @@ use tokio::task::JoinHandle;
 use super::front::FlowFront;
 use super::socket::DatagramSocket;
 use super::{driver, turns};
-use crate::config::{Address, SocketOptions, Transport, UnixOptions};
+use crate::config::{Address, ListenerConfig, SocketOptions, Transport, UnixOptions};
 #[cfg(feature = "dtls")]
 use crate::dtls::DtlsFront;
 use crate::listener::Listener;
 use crate::path::Endpoint;
-use crate::sockets::{BindError, BoundDatagrams, SocketFile, change_datagrams};
+use crate::sockets::{BindError, BoundDatagrams, SocketFile, change_datagrams, steer};
 
 /// How far a port serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +120,17 @@ impl Port {
             }
             change
         });
+    }
+
+    /// Has the kernel spread datagrams over the ports of its address as the configuration says.
+    pub(crate) fn steer(&self, wanted: &ListenerConfig) -> Result<(), BindError> {
+        match (&*self.socket, self.socket.local_ip()) {
+            (DatagramSocket::Udp(socket), Some(local)) if wanted.accept.reuse_port => {
+                let count = usize::try_from(wanted.accept.acceptors).unwrap_or(usize::MAX);
+                steer(socket.get_ref(), local, wanted.datagrams.steering, count)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The port itself, with those options that can change on a bound socket.

@@ -151,7 +151,7 @@ fn rebind(
     let (handed, failed) = given_up.for_listener(name, wanted);
     sockets.extend(handed);
     problems.extend(failed);
-    let (bound, failed) = sockets_of(&inner.handovers, name, wanted, sockets);
+    let (bound, failed) = sockets_of(&inner.handovers, name, wanted, sockets, &listener.handlers);
     problems.extend(failed);
     (bound, problems)
 }
@@ -253,6 +253,7 @@ fn fixed_at_bind(config: &ListenerConfig) -> impl PartialEq + '_ {
         &socket.device,
         (socket.freebind, socket.transparent, socket.mptcp),
         (config.datagrams.gro, config.datagrams.timestamps),
+        (config.datagrams.workers, config.datagrams.pin_workers),
         socket.dual_stack,
     )
 }

@@ -99,7 +99,7 @@ pub(super) static METRICS: [Metric; 12] = [
 ];
 
 /// Of listeners only.
-pub(super) static LISTENER_METRICS: [Metric; 12] = [
+pub(super) static LISTENER_METRICS: [Metric; 14] = [
     counter(
         "connections_arrived",
         "Connections that the kernel handed over.",
@@ -150,6 +150,14 @@ pub(super) static LISTENER_METRICS: [Metric; 12] = [
         "Datagrams that handlers have sent.",
         |stats| stats.datagrams_sent,
     ),
+    counter(
+        "datagrams_unsent",
+        "Datagrams that batch handlers could not send.",
+        |stats| stats.datagrams_unsent,
+    ),
+    counter("worker_panics", "Panics of batch handlers.", |stats| {
+        stats.worker_panics
+    }),
     counter(
         "kernel_drops",
         "Datagrams that the kernel discarded for want of room.",

@@ -56,6 +56,8 @@ impl Established {
             // The builder refuses such a pair.
             Kind::Datagrams(_) => (None, Whole::None),
             Kind::Quic(function) => (None, Whole::Runs(function(connection.clone()))),
+            // The builder refuses it: nothing is served.
+            Kind::Batch(_) => (None, Whole::None),
         };
         Box::pin(self.serve(connection, streams.cloned(), whole))
     }

@@ -1,5 +1,7 @@
 //! From a listener's configuration to a listener with its sockets.
 
+mod batch;
+
 use std::sync::Arc;
 
 use super::Inner;
@@ -8,7 +10,7 @@ use crate::bound::Bound;
 use crate::config::{Address, ListenerConfig, Problem, Problems, ServerConfig, Transport};
 use crate::datagrams::Port;
 use crate::events::Event;
-use crate::handlers::Handlers;
+use crate::handlers::{Handlers, MakeBatch};
 use crate::handover::{Handovers, Shared};
 use crate::listen::Foreign;
 use crate::listener::{Listener, compile};
@@ -67,7 +69,10 @@ pub(crate) fn open(
         let key = format!("listeners.{name}.transport");
         problems.push(Problem::new(key, allowed).given(config.transport.label()));
     }
-    let (bound, failed) = sockets_of(&inner.handovers, name, &config, foreign);
+    if handlers.batch().is_some() {
+        problems.extend(batch::problems(name, &config, &handlers));
+    }
+    let (bound, failed) = sockets_of(&inner.handovers, name, &config, foreign, &handlers);
     problems.extend(failed);
     let live = match compile(name, config, &handlers, None) {
         Ok(live) => live,
@@ -106,9 +111,15 @@ pub(crate) fn sockets_of(
     name: &str,
     config: &ListenerConfig,
     foreign: Vec<Foreign>,
+    handlers: &Handlers,
 ) -> (Vec<Bound>, Vec<Problem>) {
     let mut all = Vec::new();
     let mut problems = Vec::new();
+    let batch = handlers.batch();
+    let config = &match batch {
+        Some(_) => batch::for_workers(config),
+        None => config.clone(),
+    };
     for address in &config.bind {
         let is_handed = |one: &Foreign| match one {
             Foreign::Handed(bound) => bound.address() == Some(address),
@@ -126,20 +137,16 @@ pub(crate) fn sockets_of(
             bind_streams(handovers, name, address, config)
         };
         match bound {
-            Ok(bound) => {
-                for made in bound {
-                    match on_runtime(made, Some(address.clone()), config) {
-                        Ok(bound) => all.push(bound),
-                        Err(error) => problems.push(failed(name, &error.to_string())),
-                    }
-                }
-            }
+            Ok(bound) => match on_runtime(bound, Some(address.clone()), config, batch) {
+                Ok(bound) => all.extend(bound),
+                Err(error) => problems.push(failed(name, &error.to_string())),
+            },
             Err(error) => problems.push(problem(name, &error)),
         }
     }
     for foreign in foreign {
-        match adopt(name, foreign, config) {
-            Ok(bound) => all.push(bound),
+        match adopt(name, foreign, config, batch) {
+            Ok(bound) => all.extend(bound),
             Err(found) => problems.push(found),
         }
     }
@@ -197,7 +204,12 @@ fn bind_datagrams(
     Ok(bound.into_iter().map(Made::Datagrams).collect())
 }
 
-fn adopt(name: &str, foreign: Foreign, config: &ListenerConfig) -> Result<Bound, Problem> {
+fn adopt(
+    name: &str,
+    foreign: Foreign,
+    config: &ListenerConfig,
+    batch: Option<&MakeBatch>,
+) -> Result<Vec<Bound>, Problem> {
     let (transport, accept, socket) = (config.transport, &config.accept, &config.socket);
     let fits = match &foreign {
         Foreign::Handed(_) => true,
@@ -209,7 +221,7 @@ fn adopt(name: &str, foreign: Foreign, config: &ListenerConfig) -> Result<Bound,
         return Err(failed(name, &allowed));
     }
     let adopted = match foreign {
-        Foreign::Handed(bound) => return Ok(bound),
+        Foreign::Handed(bound) => return Ok(vec![bound]),
         Foreign::Tcp(one) => sockets::from_tcp(one, accept, socket).map(Made::Streams),
         Foreign::Unix(one) => sockets::from_unix(one, accept).map(Made::Streams),
         Foreign::Udp(one) if transport.has_flows() => {
@@ -219,25 +231,33 @@ fn adopt(name: &str, foreign: Foreign, config: &ListenerConfig) -> Result<Bound,
         Foreign::Unixgram(one) => sockets::from_unixgram(one, socket).map(Made::Datagrams),
         #[cfg(any(test, feature = "testkit"))]
         Foreign::Memory(listener) => {
-            return Ok(Bound::Streams(Arc::new(Acceptor::memory(listener))));
+            return Ok(vec![Bound::Streams(Arc::new(Acceptor::memory(listener)))]);
         }
     };
     let made = adopted.map_err(|error| problem(name, &error))?;
-    on_runtime(made, None, config).map_err(|error| failed(name, &error.to_string()))
+    on_runtime(vec![made], None, config, batch).map_err(|error| failed(name, &error.to_string()))
 }
 
+/// The sockets of one address; a batch handler has them together.
 fn on_runtime(
-    made: Made,
+    made: Vec<Made>,
     address: Option<Address>,
     config: &ListenerConfig,
-) -> std::io::Result<Bound> {
-    let options = config.socket.clone();
-    Ok(match made {
-        Made::Streams(listening) => {
-            Bound::Streams(Arc::new(Acceptor::new(listening, address, options)?))
-        }
-        Made::Datagrams(bound) => Bound::Datagrams(Port::new(bound, address, options)?),
-    })
+    batch: Option<&MakeBatch>,
+) -> std::io::Result<Vec<Bound>> {
+    if let Some(make) = batch {
+        return batch::crew(made, address, config, make).map(|crew| vec![crew]);
+    }
+    let bound = made.into_iter().map(|made| {
+        let (address, options) = (address.clone(), config.socket.clone());
+        Ok(match made {
+            Made::Streams(listening) => {
+                Bound::Streams(Arc::new(Acceptor::new(listening, address, options)?))
+            }
+            Made::Datagrams(bound) => Bound::Datagrams(Port::new(bound, address, options)?),
+        })
+    });
+    bound.collect()
 }
 
 fn failed(name: &str, error: &str) -> Problem {

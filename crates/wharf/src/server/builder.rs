@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{HealthState, Inner, Server, State, bind};
+use crate::batch::{BatchHandler, Seat};
 use crate::config::{HealthOptions, Problem, Problems, ServerConfig, ServerLimits};
 use crate::events::{Event, Events, Hook};
 use crate::gate::Gate;
@@ -88,6 +89,17 @@ impl Builder {
         Fut: Future<Output: Outcome> + Send + 'static,
     {
         self.listen_with(name, listen, Handler::messages(function))
+    }
+
+    /// A datagram listener with worker threads, each with a handler of its own that `make` makes for its
+    /// seat; see [`batch`](crate::batch).
+    #[must_use]
+    pub fn listen_batch<F, H>(self, name: &str, listen: impl Into<Listen>, make: F) -> Self
+    where
+        F: Fn(&Seat) -> H + Send + Sync + 'static,
+        H: BatchHandler,
+    {
+        self.listen_with(name, listen, Handler::batch(make))
     }
 
     /// A listener with handlers by application protocol, or one that was made before.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 
 use socket2::{Domain, Socket, Type};
@@ -12,7 +12,7 @@ use super::options::{self, named};
 use super::unix::SocketFile;
 use super::{BindError, inherited, unixgram};
 use crate::config::{
-    AcceptOptions, Address, DatagramOptions, SocketOptions, Transport, UnixOptions,
+    AcceptOptions, Address, DatagramOptions, SocketOptions, Steering, Transport, UnixOptions,
 };
 
 /// A bound datagram socket: non-blocking, closed over `exec`, with its options in force.
@@ -122,9 +122,30 @@ fn bind_udp(
             .map_err(refused)?;
         // Port 0 is chosen once.
         address.set_port(adopted.local_addr().port());
-        all.push(BoundDatagrams::Udp(adopted));
+        all.push(adopted);
     }
-    Ok(all)
+    if let [first, _, ..] = &all[..]
+        && datagrams.steering != Steering::Flow
+    {
+        steer(first, address, datagrams.steering, all.len())?;
+    }
+    Ok(all.into_iter().map(BoundDatagrams::Udp).collect())
+}
+
+/// Has the kernel spread datagrams over the `count` sockets of an address, of which this is one.
+pub(crate) fn steer(
+    socket: &impl AsFd,
+    address: SocketAddr,
+    steering: Steering,
+    count: usize,
+) -> Result<(), BindError> {
+    let steering = match steering {
+        Steering::Flow => wharf_udp::Steering::Flow,
+        Steering::Payload { offset, length } => wharf_udp::Steering::Payload { offset, length },
+        Steering::QuicConnectionId { byte } => wharf_udp::Steering::QuicConnectionId { byte },
+    };
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    wharf_udp::steer(socket, steering, count).map_err(refused(&Address::Ip(address)))
 }
 
 /// A UDP socket for `address`'s family, ready to be bound.

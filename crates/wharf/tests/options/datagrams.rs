@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
-use wharf::config::{FlowKey, HealthCheck};
+use wharf::config::{FlowKey, HealthCheck, Steering};
 use wharf::{
     BoxError, Closed, Datagrams, Dropped, Handle, ListenerConfig, Messages, Server, Stats, Udp,
 };
 
-use crate::{IT, start};
+use super::workers::{all, ask, introducing};
+use crate::{IT, rebind, start};
 
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -206,4 +207,64 @@ async fn flow_key() {
     two.send_to(b"cKEY", to).await.unwrap();
     assert_eq!(receive(&two).await, b"cKEY");
     assert_eq!(handle.inspect(IT).unwrap().stats.accepted, 3);
+}
+
+#[tokio::test]
+async fn workers() {
+    let handle = introducing(|it| it.workers = 3);
+    for said in all(&handle, 3).await {
+        assert!(said.contains("/3 "), "{said}");
+    }
+    rebind(&handle, |it| it.datagrams.workers = 1);
+    assert!(ask(&handle, b"?").await.starts_with("0/1 "));
+    // As many as there are processors.
+    rebind(&handle, |it| it.datagrams.workers = 0);
+    let count = wharf_udp::allowed_cpus().len();
+    let said = ask(&handle, b"?").await;
+    assert!(said.contains(&format!("/{count} ")), "{said}");
+}
+
+#[tokio::test]
+async fn pin_workers() {
+    let allowed = wharf_udp::allowed_cpus();
+    let handle = introducing(|it| it.workers = 1);
+    assert!(ask(&handle, b"?").await.ends_with(&format!("{allowed:?}")));
+    rebind(&handle, |it| it.datagrams.pin_workers = true);
+    assert!(
+        ask(&handle, b"?")
+            .await
+            .ends_with(&format!("[{}]", allowed[0]))
+    );
+}
+
+#[tokio::test]
+async fn steering() {
+    let handle = introducing(|it| {
+        it.workers = 3;
+        it.steering = Steering::Payload {
+            offset: 1,
+            length: 2,
+        };
+    });
+    for number in [0_u16, 1, 2, 3, 500, 0xFFFF] {
+        let [high, low] = number.to_be_bytes();
+        for _ in 0..8 {
+            let said = ask(&handle, &[9, high, low]).await;
+            assert!(said.starts_with(&format!("{}/3 ", number % 3)), "{said}");
+        }
+    }
+    // Too short for the number: by the address.
+    let mut said = std::collections::BTreeSet::new();
+    while said.len() < 3 {
+        said.insert(ask(&handle, &[9, 0]).await);
+    }
+    rebind(&handle, |it| {
+        it.datagrams.steering = Steering::QuicConnectionId { byte: 0 }
+    });
+    for id in [0_u8, 1, 2, 254] {
+        let said = ask(&handle, &[0x40, id]).await;
+        assert!(said.starts_with(&format!("{}/3 ", id % 3)), "{said}");
+    }
+    rebind(&handle, |it| it.datagrams.steering = Steering::Flow);
+    assert_eq!(all(&handle, 3).await.len(), 3);
 }

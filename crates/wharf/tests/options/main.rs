@@ -27,6 +27,7 @@ mod tls_live;
 mod top;
 mod unix;
 mod websocket;
+mod workers;
 
 use std::io;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! The server as its users see it.
 
 mod basics;
+mod batch;
 mod dtls;
 mod quic;
 

@@ -29,7 +29,7 @@ const TCP_ONLY: [&str; 8] = [
 /// Timeouts of what begins with a handshake: a flow begins with its first datagram.
 const HANDSHAKES: [&str; 3] = ["proxy-header", "handshake", "first-byte"];
 /// What UDP has and Unix datagrams have not.
-const UDP_ONLY: [&str; 2] = ["gro", "timestamps"];
+const UDP_ONLY: [&str; 5] = ["gro", "timestamps", "workers", "pin-workers", "steering"];
 
 pub(super) fn check(config: &ListenerConfig, checker: &mut Checker<'_>) {
     let datagrams = &config.datagrams;
