@@ -49,10 +49,16 @@ fn kind(event: &Event) -> &'static str {
         Event::Reconnect { .. } => "reconnect",
         Event::Draining => "draining",
         Event::Drained { .. } => "drained",
+        Event::Icmp { .. } => "icmp",
+        Event::Reconnect { .. } => "reconnect",
+        Event::HandedOver { .. } => "handed over",
+        Event::TookOver { .. } => "took over",
+        Event::HandoverFailed { .. } => "handover failed",
     }
 }
 
-/// Those of a server; `dial` is a client's.
+/// Those of a server over streams; `dial` and `reconnect` are a client's, and datagrams and handovers
+/// have tests of their own.
 const ALL: [&str; 23] = [
     "listener started",
     "listener stopped",
