@@ -154,3 +154,58 @@ async fn without_sctp_in_the_kernel_the_error_says_so_and_what_to_do() {
     let built = Server::builder().listen_messages("it", any, echo).build();
     assert_eq!(built.unwrap().handle().listeners().len(), 1);
 }
+
+/// In a virtual machine with Debian's kernel (`interop/vm/run.sh -e WHARF_KERNEL_SCTP=1`), and wherever else the
+/// kernel has SCTP.
+#[tokio::test]
+async fn messages_over_the_kernels_associations_come_back_on_their_stream() {
+    if !wharf::sockets::has_kernel_sctp() {
+        assert!(std::env::var_os("WHARF_KERNEL_SCTP").is_none());
+        return;
+    }
+    let kernel = Sctp::bind("127.0.0.1:0").with(|config| config.sctp.via = SctpVia::Kernel);
+    let (handle, address) = serve(kernel);
+    let client = move || {
+        let protocol = Some(socket2::Protocol::from(wharf_udp::SCTP));
+        let (domain, kind) = (socket2::Domain::IPV4, socket2::Type::STREAM);
+        let socket = socket2::Socket::new(domain, kind, protocol).unwrap();
+        let options = wharf::config::SctpOptions::default();
+        let options = wharf_udp::SctpOptions {
+            nodelay: true,
+            max_segment: None,
+            streams_out: options.streams_out,
+            streams_in: options.streams_in,
+            init_attempts: 3,
+            init_timeout: Duration::from_secs(1),
+        };
+        wharf_udp::set_sctp_options(&socket, &options).unwrap();
+        socket.connect(&address.into()).unwrap();
+        let end = now() + PATIENCE;
+        for (stream, length) in [(0, 1), (9, 1000), (63, 100_000)] {
+            let sent = vec![stream as u8; length];
+            wharf_udp::send_sctp(&socket, &sent, stream, 1000, false).unwrap();
+            let (mut got, mut buffer) = (Vec::new(), vec![0; 65_536]);
+            loop {
+                assert!(now() < end, "no echo");
+                match wharf_udp::receive_sctp(&socket, &mut buffer) {
+                    Ok(piece) => {
+                        assert_eq!((piece.stream, piece.ppid), (stream, 1000));
+                        got.extend_from_slice(&buffer[..piece.length]);
+                        if piece.complete {
+                            break;
+                        }
+                    }
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                        std::thread::yield_now();
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            assert_eq!(got, sent);
+        }
+    };
+    tokio::task::spawn_blocking(client).await.unwrap();
+    // The client's socket is closed: its association was shut down, and the handler has ended.
+    assert_eq!(handle.drain(PATIENCE).await.forced(), 0);
+    assert_eq!(handle.stats().remove(0).1.messages_received, 3);
+}

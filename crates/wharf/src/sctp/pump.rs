@@ -103,7 +103,8 @@ impl<C: Carrier> Pump<C> {
                 return Round::Over(End::Association(closed.clone()));
             }
         }
-        if moved {
+        // A drain that began before there was a waker to wake is seen in the next round.
+        if moved || (!self.told_drain && self.carrier.drains()) {
             return Round::Moved;
         }
         self.wait(cx)
