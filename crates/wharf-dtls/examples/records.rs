@@ -15,7 +15,7 @@ use wharf_dtls::{
     Session,
 };
 
-const RECORDS: usize = 20_000;
+const RECORDS: u32 = 20_000;
 const TURNS: usize = 11;
 const MESSAGE: [u8; 1000] = [7; 1000];
 const KEY: [u8; 16] = [9; 16];
@@ -40,7 +40,7 @@ fn main() {
 fn rate(work: impl FnOnce()) -> f64 {
     let before = cpu();
     work();
-    RECORDS as f64 / (cpu() - before).as_secs_f64()
+    f64::from(RECORDS) / cpu().saturating_sub(before).as_secs_f64()
 }
 
 fn cpu() -> Duration {
