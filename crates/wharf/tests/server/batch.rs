@@ -203,7 +203,7 @@ async fn a_prefix_over_its_rate_is_dropped_and_others_are_not() {
 
 #[tokio::test]
 async fn part_of_a_burst_may_be_dropped() {
-    let listen = udp(1).with(|it| it.datagrams.max_size = 4);
+    let listen = udp(1).with(|it| it.datagrams.max_size = 64);
     let (handle, address) = start(builder(listen).0);
     let socket = UdpSocket::bind("127.0.0.1:0")
         .await
@@ -211,10 +211,9 @@ async fn part_of_a_burst_may_be_dropped() {
         .into_std()
         .unwrap();
     let socket = wharf::batch::Socket::adopt(socket.into(), &Default::default()).unwrap();
-    // The kernel cuts them apart, and joins them again for the server: four of five bytes and one of four.
-    socket
-        .send(address, None, 0, Some(5), b"five1five2five3five4four")
-        .unwrap();
+    // The kernel cuts them apart, and joins them again for the server: four too long and a short one.
+    let bytes = [&[b'x'; 4 * 70][..], b"four"].concat();
+    socket.send(address, None, 0, Some(70), &bytes).unwrap();
     let client = UdpSocket::from_std(std::net::UdpSocket::from(
         std::os::fd::AsFd::as_fd(&socket)
             .try_clone_to_owned()
