@@ -41,8 +41,11 @@ struct Labelled {
     name: &'static str,
     help: &'static str,
     label: &'static str,
-    values: &'static [(&'static str, fn(&Client) -> u64)],
+    values: &'static [Value],
 }
+
+/// A value of the label, and its number.
+type Value = (&'static str, fn(&Client) -> u64);
 
 static LABELLED: [Labelled; 2] = [
     Labelled {

@@ -151,7 +151,7 @@ impl Driver {
                 self.options = options;
             }
             Command::Accept(opening, local, hold, ready) => {
-                self.accept(opening, local, hold, ready)
+                self.accept(opening, local, hold, ready);
             }
         }
     }

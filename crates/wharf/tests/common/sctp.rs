@@ -7,10 +7,10 @@ use tokio::net::UdpSocket;
 use wharf_sctp::{Association, Cookies, Options};
 
 /// What every wait ends after.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The associations of one UDP endpoint.
-pub struct Peer {
+pub(crate) struct Peer {
     pub socket: UdpSocket,
     pub associations: Vec<Association>,
     /// Every packet received.
@@ -23,11 +23,11 @@ pub struct Peer {
     clippy::disallowed_methods,
     reason = "the engine takes the time as it is"
 )]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-pub fn message(stream: u16, ppid: u32, length: usize) -> wharf_sctp::Message {
+pub(crate) fn message(stream: u16, ppid: u32, length: usize) -> wharf_sctp::Message {
     wharf_sctp::Message {
         stream,
         ppid,
@@ -38,7 +38,7 @@ pub fn message(stream: u16, ppid: u32, length: usize) -> wharf_sctp::Message {
 
 impl Peer {
     /// Begins an association from each of these SCTP ports.
-    pub async fn new(server: SocketAddr, ports: &[u16], options: &Options) -> Self {
+    pub(crate) async fn new(server: SocketAddr, ports: &[u16], options: &Options) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         socket.connect(server).await.unwrap();
         let begin = |port: &u16| {
@@ -55,7 +55,7 @@ impl Peer {
     }
 
     /// Moves packets until `done`.
-    pub async fn until(&mut self, mut done: impl FnMut(&mut [Association]) -> bool) {
+    pub(crate) async fn until(&mut self, mut done: impl FnMut(&mut [Association]) -> bool) {
         let all = async {
             let mut buffer = vec![0; 65_536];
             while !done(&mut self.associations) {
@@ -91,7 +91,7 @@ impl Peer {
         }
     }
 
-    pub async fn connected(&mut self) {
+    pub(crate) async fn connected(&mut self) {
         let connected = |all: &mut [Association]| all.iter().all(Association::is_connected);
         self.until(connected).await;
     }

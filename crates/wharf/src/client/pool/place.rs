@@ -147,14 +147,14 @@ impl Places {
         state.total += 1;
         // A runtime that ends drops what is spawned at once, and that looks at the state.
         drop(state);
-        let mut dialled = Dialled {
+        let dialled = Dialled {
             places: self.clone(),
             settled: false,
         };
         self.runtime.spawn(async move {
             let places = dialled.places.clone();
             let result = places.client.stream(&places.target).await;
-            dialled.settled = true;
+            dialled.settle();
             match result {
                 Ok(stream) => places.hand_over(stream),
                 Err(error) => places.fail(error),
@@ -226,6 +226,13 @@ struct Dialled {
     places: Arc<Places>,
     /// It was made, or failed; otherwise it was ended where it stood.
     settled: bool,
+}
+
+impl Dialled {
+    /// It has been made, or has failed: somebody takes it from here.
+    fn settle(mut self) {
+        self.settled = true;
+    }
 }
 
 impl Drop for Dialled {
