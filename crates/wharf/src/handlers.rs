@@ -37,7 +37,9 @@ pub(crate) enum Kind {
 
 /// Makes the handlers of a listener's worker threads.
 #[derive(Clone)]
-pub(crate) struct MakeBatch(pub(crate) Arc<dyn Fn(&Seat) -> Box<dyn BatchHandler> + Send + Sync>);
+pub(crate) struct MakeBatch(pub(crate) Arc<Make>);
+
+type Make = dyn Fn(&Seat) -> Box<dyn BatchHandler> + Send + Sync;
 
 impl fmt::Debug for MakeBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -50,23 +50,24 @@ impl Authority {
 
     /// A certificate for the DNS name or address `name`, which is its common name too.
     pub(crate) fn issue(&self, name: &str) -> Leaf {
-        self.issue_for(name, KeyPair::generate().expect("a key"), name)
+        let key = KeyPair::generate().expect("a key");
+        self.issue_for(name, &key, name)
     }
 
     /// The same with an RSA key.
     pub(crate) fn issue_rsa(&self, name: &str) -> Leaf {
         let key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("a key");
-        self.issue_for(name, key, &format!("{name}.rsa"))
+        self.issue_for(name, &key, &format!("{name}.rsa"))
     }
 
-    fn issue_for(&self, name: &str, key: KeyPair, stem: &str) -> Leaf {
+    fn issue_for(&self, name: &str, key: &KeyPair, stem: &str) -> Leaf {
         let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
-        let cert = params.signed_by(&key, &self.issuer).expect("a leaf").pem();
+        let cert = params.signed_by(key, &self.issuer).expect("a leaf").pem();
         let file = |ending: &str, content: String| {
             let path = self.path().join(format!("{stem}.{ending}"));
             fs::write(&path, content).expect("a file");

@@ -97,12 +97,11 @@ impl Port {
         }
         let (listener, socket, mode) =
             (listener.clone(), self.socket.clone(), self.mode.subscribe());
-        Some(match listener.handlers.of_datagrams() {
-            Some(function) => tokio::spawn(turns::run(listener, socket, mode, function)),
-            None => {
-                let front = front_of(&listener);
-                tokio::spawn(driver::run(listener, socket, mode, front))
-            }
+        Some(if let Some(function) = listener.handlers.of_datagrams() {
+            tokio::spawn(turns::run(listener, socket, mode, function))
+        } else {
+            let front = front_of(&listener);
+            tokio::spawn(driver::run(listener, socket, mode, front))
         })
     }
 

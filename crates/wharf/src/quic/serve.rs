@@ -53,11 +53,9 @@ impl Established {
             Kind::Both(streams, messages) => {
                 (Some(streams), Whole::Runs(messages(connection.messages())))
             }
-            // The builder refuses such a pair.
-            Kind::Datagrams(_) => (None, Whole::None),
             Kind::Quic(function) => (None, Whole::Runs(function(connection.clone()))),
-            // The builder refuses it: nothing is served.
-            Kind::Batch(_) => (None, Whole::None),
+            // The builder refuses such a pair: nothing is served.
+            Kind::Datagrams(_) | Kind::Batch(_) => (None, Whole::None),
         };
         Box::pin(self.serve(connection, streams.cloned(), whole))
     }
