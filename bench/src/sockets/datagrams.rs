@@ -171,7 +171,9 @@ fn round(subject: &mut Subject, shape: &Shape, window: Duration) -> Result<(), F
         }
         if now - last >= PATIENCE {
             // What was under way is lost; the rest of the window is not to be wasted.
-            clients.iter_mut().for_each(|client| client.under_way = 0);
+            for client in &mut clients {
+                client.under_way = 0;
+            }
             last = now;
         }
         for client in &mut clients {

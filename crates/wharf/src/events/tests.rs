@@ -49,11 +49,6 @@ fn kind(event: &Event) -> &'static str {
         Event::Reconnect { .. } => "reconnect",
         Event::Draining => "draining",
         Event::Drained { .. } => "drained",
-        Event::Icmp { .. } => "icmp",
-        Event::Reconnect { .. } => "reconnect",
-        Event::HandedOver { .. } => "handed over",
-        Event::TookOver { .. } => "took over",
-        Event::HandoverFailed { .. } => "handover failed",
     }
 }
 
