@@ -34,6 +34,7 @@ lint: ## Checks format, lints, documentation, rings and file lengths
 	scripts/check-file-length.sh
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo check --locked --package wharf
+	cargo check --locked --package wharf --no-default-features
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 
 bench: ## Measures BENCH: codec, core, relay, sockets, or all but the last

@@ -206,10 +206,6 @@ pub(crate) struct Newcomer {
 ///
 /// # Errors
 /// Why it is refused, which has been counted and told: the caller turns it away.
-#[cfg_attr(
-    not(any(feature = "dtls", feature = "quic", feature = "sctp")),
-    expect(dead_code)
-)]
 pub(crate) fn admit_newcomer<F>(
     listener: &Arc<Listener>,
     newcomer: Newcomer,

@@ -95,6 +95,16 @@
 //! `docs/sockets.md` in the repository is the user's guide, `docs/sockets-options.md` lists every
 //! option.
 
+#![cfg_attr(
+    not(all(feature = "dtls", feature = "quic", feature = "sctp")),
+    allow(
+        dead_code,
+        unused_imports,
+        unused_variables,
+        reason = "what only some transports use is not marked one by one"
+    )
+)]
+
 mod acceptor;
 mod admission;
 pub mod batch;

@@ -16,9 +16,11 @@ mod exchange;
 #[cfg(feature = "sctp")]
 mod front;
 mod kernel;
+#[cfg(feature = "sctp")]
 mod link;
 #[cfg(feature = "sctp")]
 mod pump;
+mod sendable;
 mod socket;
 
 #[cfg(feature = "sctp")]

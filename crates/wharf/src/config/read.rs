@@ -213,7 +213,7 @@ impl ServerConfig {
     /// "#).unwrap();
     /// assert_eq!(config.listeners["echo"].limits.max_connections, 1000);
     ///
-    /// let wrong = ServerConfig::from_toml("listeners.echo.transport = 'udp'").unwrap_err();
+    /// let wrong = ServerConfig::from_toml("listeners.echo.transport = 'carrier-pigeon'").unwrap_err();
     /// assert!(wrong.to_string().contains("listeners.echo.transport"));
     /// ```
     pub fn from_toml(text: &str) -> Result<Self, Problems> {

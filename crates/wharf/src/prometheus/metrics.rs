@@ -155,16 +155,18 @@ pub(super) static LISTENER_METRICS: [Metric; 14] = [
         "Datagrams that batch handlers could not send.",
         |stats| stats.datagrams_unsent,
     ),
-    counter("worker_panics", "Panics of batch handlers.", |stats| {
-        stats.worker_panics
-    }),
     counter(
-        "kernel_drops",
+        "datagrams_worker_panics",
+        "Panics of batch handlers.",
+        |stats| stats.worker_panics,
+    ),
+    counter(
+        "datagrams_kernel_drops",
         "Datagrams that the kernel discarded for want of room.",
         |stats| stats.kernel_drops,
     ),
     counter(
-        "icmp_errors",
+        "datagrams_icmp_errors",
         "ICMP errors that came for datagrams that were sent.",
         |stats| stats.icmp_errors,
     ),

@@ -17,8 +17,8 @@ use wharf_udp::ReceiveBatch;
 
 use super::exchange::Exchange;
 use super::front::{Arrival, Command, Established};
-use super::link::Sendable;
 use super::pump::Pump;
+use super::sendable::Sendable;
 use crate::config::SctpOptions;
 use crate::connection::Hold;
 use crate::wire::SctpFlow;

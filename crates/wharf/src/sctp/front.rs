@@ -13,7 +13,8 @@ use wharf_sctp::{Cookies, Opening};
 
 use super::driver::{Driver, Setup};
 use super::exchange::Exchange;
-use super::link::{SctpLink, Sendable};
+use super::link::SctpLink;
+use super::sendable::Sendable;
 use crate::acceptor::room;
 use crate::admission::{Newcomer, Ready, Refused, admit_placed, tell_handshake};
 use crate::config::{OnFull, SctpOptions, SocketOptions};

@@ -11,7 +11,7 @@ use tokio::io::AsyncWrite;
 use tokio::time::{Instant, Sleep, sleep};
 use wharf_udp::{ReceivedSctp, receive_sctp, send_sctp};
 
-use super::link::Sendable;
+use super::sendable::Sendable;
 use super::socket::SctpSocket;
 use crate::config::SctpOptions;
 use crate::link::Link;

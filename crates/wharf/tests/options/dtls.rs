@@ -83,7 +83,7 @@ async fn cookie_lifetime() {
     // Whether a cookie is good that is so old.
     async fn is_good(site: &Site, age: Duration) -> bool {
         let context = ClientContext::new(&site.options()).unwrap();
-        let now = std::time::Instant::now();
+        let now = tokio::time::Instant::now().into_std();
         let mut session = Session::connect(&context, &NAME.into(), now).unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         socket.connect(site.address()).await.unwrap();

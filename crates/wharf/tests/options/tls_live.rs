@@ -278,8 +278,12 @@ async fn no_live_change_makes_a_secure_listener_speak_plaintext() {
         .filter(|option| option.change == Change::Live);
     let live: Vec<&str> = live
         .filter_map(|option| option.key.strip_prefix("listeners.*."))
-        // QUIC has no plaintext, and these are for it alone.
-        .filter(|key| !key.starts_with("quic."))
+        // These are for transports over datagrams alone.
+        .filter(|key| {
+            let section = key.split('.').next();
+            let datagrams = matches!(section, Some("datagrams" | "dtls" | "quic" | "sctp"));
+            !datagrams && *key != "rates.datagrams-per-prefix"
+        })
         .collect();
     assert_eq!(tried, live, "each option that changes live is tried");
 

@@ -210,7 +210,9 @@ async fn part_of_a_burst_may_be_dropped() {
         .unwrap()
         .into_std()
         .unwrap();
-    let socket = wharf::batch::Socket::adopt(socket.into(), &Default::default()).unwrap();
+    let socket =
+        wharf::batch::Socket::adopt(socket.into(), &wharf::batch::SocketOptions::default())
+            .unwrap();
     // The kernel cuts them apart, and joins them again for the server: four too long and a short one.
     let bytes = [&[b'x'; 4 * 70][..], b"four"].concat();
     socket.send(address, None, 0, Some(70), &bytes).unwrap();

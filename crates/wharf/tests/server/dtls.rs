@@ -124,7 +124,7 @@ async fn pending_handshakes_are_capped_and_end() {
     });
     // A client that comes with its cookie and then is silent.
     let context = wharf_dtls::ClientContext::new(&site.options()).unwrap();
-    let now = std::time::Instant::now();
+    let now = tokio::time::Instant::now().into_std();
     let mut session = wharf_dtls::Session::connect(&context, &NAME.into(), now).unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     socket.connect(site.address()).await.unwrap();
@@ -184,7 +184,7 @@ async fn certificates_are_reloaded_and_a_bad_one_keeps_the_old() {
     let leaf = site.ca.issue(&Leaf::named("b", &[NAME]));
     let put = |certificate: wharf::config::Certificate| {
         site.handle.change(IT, move |config| {
-            config.tls.certificates = vec![certificate]
+            config.tls.certificates = vec![certificate];
         })
     };
     put(leaf.certificate()).unwrap();

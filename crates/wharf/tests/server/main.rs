@@ -6,8 +6,8 @@ mod dtls;
 mod quic;
 
 #[allow(dead_code, reason = "each group of tests uses a part")]
-#[allow(dead_code, reason = "each group of tests uses a part")]
 #[path = "../options/dtls_site.rs"]
 mod dtls_site;
+#[allow(dead_code, reason = "each group of tests uses a part")]
 #[path = "../options/quic_site.rs"]
 mod quic_site;

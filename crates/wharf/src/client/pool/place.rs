@@ -154,11 +154,11 @@ impl Places {
         self.runtime.spawn(async move {
             let places = dialled.places.clone();
             let result = places.client.stream(&places.target).await;
-            dialled.settle();
             match result {
                 Ok(stream) => places.hand_over(stream),
                 Err(error) => places.fail(error),
             }
+            dialled.settle();
         });
     }
 
