@@ -44,7 +44,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// Encodes the counters of one or more servers as they are when they are asked for.
 ///
 /// The names begin with `wharf_`, so that it belongs into a registry without a prefix. Labels are
-/// of bounded sets: names of listeners, reasons of [`Refusal`] and [`Closed`], states of
+/// of bounded sets: names of listeners, reasons of [`Refusal`](crate::Refusal) and [`Closed`](crate::Closed), states of
 /// [`Health`]; never an address. Two listeners of one name, one of them removed and still with
 /// connections, are one series; so are listeners of one name in several servers.
 #[derive(Debug)]
