@@ -1,5 +1,5 @@
-//! Socket servers for Linux: named listeners over TCP, TLS, Unix sockets, WebSocket and WSS, under
-//! one live control plane.
+//! Socket servers for Linux: named listeners over TCP, TLS, Unix streams and datagrams, WebSocket, WSS,
+//! UDP, DTLS, SCTP and QUIC, under one live control plane.
 //!
 //! A user's function gets a [`Stream`] of bytes, or [`Messages`]; the library has accepted, judged,
 //! counted and encrypted the connection before, and goes on timing, pacing and draining it. It is no
@@ -49,7 +49,7 @@
 //!
 //! | to … | see |
 //! |---|---|
-//! | say where and what to listen | [`Tcp`], [`Tls`], [`Unix`], [`Ws`], [`Wss`], [`Udp`], [`Unixgram`], [`Listen`] |
+//! | say where and what to listen | [`Tcp`], [`Tls`], [`Unix`], [`Ws`], [`Wss`], [`Udp`], [`Unixgram`], `Dtls`, [`Sctp`], `Quic`, [`Listen`] |
 //! | serve bytes, messages, datagrams, or whole messages of a codec | [`Stream`], [`Messages`], [`Datagrams`], [`Session`] |
 //! | choose a handler by ALPN, refuse arrivals, pick a TLS configuration | [`Handlers`], [`Builder::admit`], [`Builder::client_hello`] |
 //! | connect, with the same shapes and options | [`Client`] |
