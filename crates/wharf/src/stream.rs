@@ -33,8 +33,9 @@ pub struct Stream {
 enum Inner {
     Bytes(Layer),
     WebSocket(Box<WebSocketBytes<Layer>>),
+    /// On the heap, so that other streams are not as large.
     #[cfg(feature = "quic")]
-    Quic(QuicStream),
+    Quic(Box<QuicStream>),
     /// It was taken out.
     Gone,
 }
@@ -71,7 +72,7 @@ impl Stream {
     #[cfg(feature = "quic")]
     pub(crate) fn over_quic(stream: QuicStream, connection: Connection) -> Self {
         Self {
-            inner: Inner::Quic(stream),
+            inner: Inner::Quic(Box::new(stream)),
             connection,
         }
     }
@@ -179,7 +180,7 @@ impl AsyncRead for Stream {
             Inner::Bytes(layer) => Pin::new(layer).poll_read(cx, buf),
             Inner::WebSocket(bytes) => Pin::new(bytes).poll_read(cx, buf),
             #[cfg(feature = "quic")]
-            Inner::Quic(stream) => Pin::new(stream).poll_read(cx, buf),
+            Inner::Quic(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
             Inner::Gone => Poll::Ready(Err(gone())),
         }
     }
@@ -196,7 +197,7 @@ impl AsyncWrite for Stream {
             Inner::Bytes(layer) => Pin::new(layer).poll_write(cx, bytes),
             Inner::WebSocket(socket) => Pin::new(socket).poll_write(cx, bytes),
             #[cfg(feature = "quic")]
-            Inner::Quic(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Inner::Quic(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
             Inner::Gone => Poll::Ready(Err(gone())),
         }
     }
@@ -211,7 +212,7 @@ impl AsyncWrite for Stream {
             Inner::Bytes(layer) => Pin::new(layer).poll_write_vectored(cx, slices),
             Inner::WebSocket(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
             #[cfg(feature = "quic")]
-            Inner::Quic(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Inner::Quic(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, slices),
             Inner::Gone => Poll::Ready(Err(gone())),
         }
     }
@@ -226,7 +227,7 @@ impl AsyncWrite for Stream {
             Inner::Bytes(layer) => Pin::new(layer).poll_flush(cx),
             Inner::WebSocket(bytes) => Pin::new(bytes).poll_flush(cx),
             #[cfg(feature = "quic")]
-            Inner::Quic(stream) => Pin::new(stream).poll_flush(cx),
+            Inner::Quic(stream) => Pin::new(&mut **stream).poll_flush(cx),
             Inner::Gone => Poll::Ready(Err(gone())),
         }
     }
@@ -236,7 +237,7 @@ impl AsyncWrite for Stream {
             Inner::Bytes(layer) => Pin::new(layer).poll_shutdown(cx),
             Inner::WebSocket(bytes) => Pin::new(bytes).poll_shutdown(cx),
             #[cfg(feature = "quic")]
-            Inner::Quic(stream) => Pin::new(stream).poll_shutdown(cx),
+            Inner::Quic(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
             Inner::Gone => Poll::Ready(Err(gone())),
         }
     }
