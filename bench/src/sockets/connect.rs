@@ -4,6 +4,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
@@ -16,6 +17,10 @@ use wharf::quic::quinn::Endpoint;
 use super::options::{LoadRole, Transport};
 use super::quic;
 use crate::Failure;
+
+/// How often a full backlog is tried again, and after how long.
+const ATTEMPTS: u32 = 10_000;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Any connection of bytes.
 pub(super) trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -53,7 +58,7 @@ impl Connector {
             return quic::connect(endpoint, &self.address).await;
         }
         if self.transport == Transport::Unix {
-            return Ok(Box::new(UnixStream::connect(&self.address).await?));
+            return Ok(Box::new(unix(&self.address).await?));
         }
         let mut stream = TcpStream::connect(&self.address).await?;
         stream.set_nodelay(true)?;
@@ -121,6 +126,19 @@ pub(super) fn exchange(transport: Transport, size: usize) -> (Vec<u8>, Vec<u8>) 
     let mut answer = header(0);
     answer.extend(payload);
     (request, answer)
+}
+
+/// Connects to a Unix socket. While the backlog is full the kernel says so instead of waiting.
+async fn unix(path: &str) -> io::Result<UnixStream> {
+    for _ in 0..ATTEMPTS {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            connected => return connected,
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
 }
 
 #[cfg(test)]
