@@ -184,14 +184,7 @@ impl Client {
 
     /// Closes the connections that `filter` matches; says how many.
     pub fn close(&self, filter: &Filter) -> usize {
-        let matching = self.connections(filter);
-        let closed = matching
-            .iter()
-            .filter(|one| one.shared().end(Closed::Control))
-            .count();
-        let count = || Event::ConnectionsClosed { count: closed };
-        self.0.owner.events.emit(count);
-        closed
+        crate::handle::close(&self.connections(filter), &self.0.owner.events)
     }
 
     /// Makes no more connections, tells those that are there

@@ -17,7 +17,7 @@ pub use change::ChangeError;
 pub use filter::Filter;
 
 use crate::config::{ListenerConfig, Plan, Problem, Problems, ServerConfig, plan};
-use crate::events::Event;
+use crate::events::{Event, Events};
 use crate::handlers::Handlers;
 use crate::listener::Listener;
 use crate::path::Endpoint;
@@ -277,15 +277,7 @@ impl Handle {
 
     /// Closes the connections that `filter` matches; says how many.
     pub fn close(&self, filter: &Filter) -> usize {
-        let matching = self.connections(filter);
-        let closed = matching
-            .iter()
-            .filter(|one| one.shared().end(Closed::Control))
-            .count();
-        self.inner
-            .events
-            .emit(|| Event::ConnectionsClosed { count: closed });
-        closed
+        close(&self.connections(filter), &self.inner.events)
     }
 
     /// What [`apply`](Self::apply) would do.
@@ -350,4 +342,14 @@ impl std::fmt::Debug for Handle {
             .field("listeners", &self.listeners())
             .finish()
     }
+}
+
+/// Closes connections, a listener's or a client's, and tells how many were not closed before.
+pub(crate) fn close(connections: &[Connection], events: &Events) -> usize {
+    let closed = connections
+        .iter()
+        .filter(|one| one.shared().end(Closed::Control))
+        .count();
+    events.emit(|| Event::ConnectionsClosed { count: closed });
+    closed
 }
