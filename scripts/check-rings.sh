@@ -17,7 +17,7 @@ without() {
 }
 
 # The pure crates have no sockets and no runtime.
-without 'tokio|mio|socket2' wharf-policy wharf-stun wharf-turn wharf-dtls wharf-sctp
+without 'tokio|mio|socket2' wharf-policy wharf-stun wharf-turn wharf-dtls wharf-sctp wharf-sip
 # The library knows no TURN, and the TURN server no listener: they meet in the daemon, where a
 # connection of the one is a byte stream to the other.
 without 'wharf-stun|wharf-turn|wharf-turn-server|wharfd' wharf
