@@ -3,4 +3,21 @@
 //! The crate opens no socket, reads no clock and draws no entropy: the caller passes [`Instant`]s, seeds and
 //! addresses in. It interprets no dialog and no transaction. A message stays the exact bytes that came in.
 //!
+//! | what | where |
+//! |---|---|
+//! | a URI, a Via value, a host | [`Uri`], [`Via`], [`Host`], [`Parameters`], [`Transport`] |
+//!
 //! [`Instant`]: std::time::Instant
+
+mod host;
+mod parameters;
+mod text;
+mod transport;
+mod uri;
+mod via;
+
+pub use host::{Host, HostError};
+pub use parameters::{Parameter, Parameters};
+pub use transport::Transport;
+pub use uri::{Scheme, Uri, UriError};
+pub use via::{Keep, Rport, Via, ViaError};
