@@ -15,6 +15,7 @@
 //! | [`prefix`] | whether a source prefix is within its rate, in fixed memory for any number of sources |
 //! | [`pace`] | whether a sender holds its connection by sending too slowly |
 //! | [`health`] | how well a server does, from its counters, with hysteresis |
+//! | [`first_bytes`] | what is spoken on a connection, by how it begins |
 //! | [`backoff`] | when to try again what has failed |
 //! | [`alarm`] | whether a number is alarming, told at most once a cool-down |
 //! | [`repeat`] | whether an event deserves a log line |
@@ -69,6 +70,7 @@ pub mod alarm;
 pub mod backoff;
 pub mod bucket;
 pub mod concurrency;
+pub mod first_bytes;
 pub mod health;
 mod key;
 pub mod pace;
