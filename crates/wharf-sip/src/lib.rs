@@ -6,16 +6,21 @@
 //! | what | where |
 //! |---|---|
 //! | a URI, a Via value, a host | [`Uri`], [`Via`], [`Host`], [`Parameters`], [`Transport`] |
+//! | a DNS name in its one form | [`Domain`] |
+//! | where a server is: NAPTR, SRV and addresses | [`locate`] |
 //!
 //! [`Instant`]: std::time::Instant
 
+mod domain;
 mod host;
+pub mod locate;
 mod parameters;
 mod text;
 mod transport;
 mod uri;
 mod via;
 
+pub use domain::{Domain, DomainError};
 pub use host::{Host, HostError};
 pub use parameters::{Parameter, Parameters};
 pub use transport::Transport;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A transport protocol under SIP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Transport {
     /// Datagrams (RFC 3261 §18).
     Udp,
@@ -70,6 +70,17 @@ impl Transport {
         matches!(self, Self::Ws | Self::Wss)
     }
 
+    /// This transport over TLS, which a `sips` URI asks for (RFC 3261 §26.2.2); `None` for UDP,
+    /// which has no such form.
+    pub const fn secured(self) -> Option<Self> {
+        match self {
+            Self::Udp => None,
+            Self::Tcp | Self::Tls => Some(Self::Tls),
+            Self::Sctp | Self::TlsSctp => Some(Self::TlsSctp),
+            Self::Ws | Self::Wss => Some(Self::Wss),
+        }
+    }
+
     /// The port when none is written: 5060, 5061 under TLS (RFC 3261 §18.2.2, RFC 3263 §4.2),
     /// 80 and 443 for a WebSocket (RFC 7118 §5.2, RFC 6455 §3).
     pub const fn default_port(self) -> u16 {
@@ -110,5 +121,17 @@ mod tests {
     fn c3_default_ports() {
         let ports = Transport::ALL.map(Transport::default_port);
         assert_eq!(ports, [5060, 5060, 5061, 5060, 5061, 80, 443]);
+    }
+
+    #[test]
+    fn what_is_secured_is_secure_and_stays_so() {
+        for transport in Transport::ALL {
+            let secured = transport.secured();
+            assert_eq!(secured.is_some(), transport.is_reliable());
+            if let Some(secure) = secured {
+                assert!(secure.is_secure() && secure.is_websocket() == transport.is_websocket());
+                assert_eq!(secure.secured(), Some(secure));
+            }
+        }
     }
 }
