@@ -5,6 +5,8 @@
 //!
 //! | what | where |
 //! |---|---|
+//! | what a message says of its way, found in its own bytes | [`Scan`], [`Stack`], [`Span`], [`Field`] |
+//! | where a message ends; keep-alives; deadlines and limits | [`Framer`], [`packet`], [`Limits`] |
 //! | a URI, a Via value, a host | [`Uri`], [`Via`], [`Host`], [`Parameters`], [`Transport`] |
 //! | a DNS name in its one form | [`Domain`] |
 //! | where a server is: NAPTR, SRV and addresses | [`locate`] |
@@ -12,17 +14,28 @@
 //! [`Instant`]: std::time::Instant
 
 mod domain;
+mod field;
+mod frame;
 mod host;
+mod host;
+mod limits;
 pub mod locate;
 mod parameters;
+mod scan;
+mod span;
 mod text;
 mod transport;
 mod uri;
 mod via;
 
 pub use domain::{Domain, DomainError};
+pub use field::Field;
+pub use frame::{Boundary, Frame, FrameError, FrameKind, Framer, PING, PONG, packet};
 pub use host::{Host, HostError};
+pub use limits::Limits;
 pub use parameters::{Parameter, Parameters};
+pub use scan::{ContentLength, Scan, ScanError, Stack, StartLine};
+pub use span::Span;
 pub use transport::Transport;
 pub use uri::{Scheme, Uri, UriError};
 pub use via::{Keep, Rport, Via, ViaError};
