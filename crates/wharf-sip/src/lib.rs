@@ -17,7 +17,6 @@ mod domain;
 mod field;
 mod frame;
 mod host;
-mod host;
 mod limits;
 pub mod locate;
 mod parameters;
