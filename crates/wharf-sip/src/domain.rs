@@ -1,8 +1,11 @@
-//! A DNS name that a SIP element is asked to reach, or claims to be.
+//! A DNS name that a SIP element is asked to reach or claims to be, and a host to keep.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
+
+use crate::Host;
 
 /// The longest name in text form, without the final dot (RFC 1035 §2.3.4).
 const MAX_NAME: usize = 253;
@@ -88,6 +91,41 @@ impl FromStr for Domain {
 impl fmt::Display for Domain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// A [`Host`] that outlives the message it stood in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OwnedHost {
+    /// A name.
+    Name(Domain),
+    /// An address.
+    Ip(IpAddr),
+}
+
+impl OwnedHost {
+    /// The host as it stands in a message; fails where it is a name that DNS could not be asked for.
+    pub fn new(host: Host<'_>) -> Result<Self, DomainError> {
+        Ok(match host {
+            Host::Ip(ip) => Self::Ip(ip),
+            Host::Name(name) => Self::Name(name.parse()?),
+        })
+    }
+
+    /// The name, when it is one.
+    pub fn name(&self) -> Option<&Domain> {
+        match self {
+            Self::Name(name) => Some(name),
+            Self::Ip(_) => None,
+        }
+    }
+
+    /// The same, as it is compared and written.
+    pub fn as_host(&self) -> Host<'_> {
+        match self {
+            Self::Name(name) => Host::Name(name.as_str()),
+            Self::Ip(ip) => Host::Ip(*ip),
+        }
     }
 }
 

@@ -9,16 +9,19 @@
 //! | where a message ends; keep-alives; deadlines and limits | [`Framer`], [`packet`], [`Limits`] |
 //! | a URI, a Via value, a host | [`Uri`], [`Via`], [`Host`], [`Parameters`], [`Transport`] |
 //! | a DNS name in its one form | [`Domain`] |
+//! | which way a request and a response go | [`route`] |
 //! | where a server is: NAPTR, SRV and addresses | [`locate`] |
 //!
 //! [`Instant`]: std::time::Instant
+
+pub mod locate;
+pub mod route;
 
 mod domain;
 mod field;
 mod frame;
 mod host;
 mod limits;
-pub mod locate;
 mod parameters;
 mod scan;
 mod span;
@@ -27,7 +30,7 @@ mod transport;
 mod uri;
 mod via;
 
-pub use domain::{Domain, DomainError};
+pub use domain::{Domain, DomainError, OwnedHost};
 pub use field::Field;
 pub use frame::{Boundary, Frame, FrameError, FrameKind, Framer, PING, PONG, packet};
 pub use host::{Host, HostError};

@@ -49,7 +49,7 @@ pub use choice::seed_of;
 pub use locator::Locator;
 pub use records::{Address, Failure, Naptr, Query, Records, Srv};
 pub use rules::{AddressOrder, LocateRules};
-pub use target::{Target, TargetHost};
+pub use target::Target;
 
 use crate::domain::DomainError;
 use crate::{Domain, Transport, UriError};

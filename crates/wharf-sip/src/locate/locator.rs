@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Candidate, Failure, LocateError, LocateRules, Next, Records, Target, TargetHost};
-use crate::{Domain, Transport};
+use super::{Candidate, Failure, LocateError, LocateRules, Next, Records, Target};
+use crate::{Domain, OwnedHost, Transport};
 
 /// Locates one target. The decisions, in the order of RFC 3263 §4.1 and §4.2:
 ///
@@ -104,15 +104,15 @@ impl Locator {
         let usual = self.rules.usual(self.secure);
         let transport = written.or(usual).ok_or(LocateError::NoTransport);
         match (&target.host, target.port, written) {
-            (&TargetHost::Ip(ip), port, _) => {
+            (&OwnedHost::Ip(ip), port, _) => {
                 let transport = transport?;
                 let address = SocketAddr::new(ip, port.unwrap_or(transport.default_port()));
                 self.offer(transport, address, None, 0);
             }
-            (TargetHost::Name(name), ..) if name.is_invalid() => {
+            (OwnedHost::Name(name), ..) if name.is_invalid() => {
                 return Err(LocateError::Invalid(name.clone()));
             }
-            (TargetHost::Name(name), Some(port), _) => {
+            (OwnedHost::Name(name), Some(port), _) => {
                 let transport = transport?;
                 let what = What::Addresses {
                     transport,
@@ -126,18 +126,18 @@ impl Locator {
                     ttl: None,
                 });
             }
-            (TargetHost::Name(name), None, Some(transport)) => {
+            (OwnedHost::Name(name), None, Some(transport)) => {
                 self.steps.extend(Step::service(name, transport));
                 self.steps.push_back(Step::itself(name, transport));
             }
-            (TargetHost::Name(name), None, None) if self.rules.naptr => {
+            (OwnedHost::Name(name), None, None) if self.rules.naptr => {
                 self.steps.push_back(Step {
                     name: name.clone(),
                     what: What::Naptr,
                     ttl: None,
                 });
             }
-            (TargetHost::Name(name), None, None) => self.ask_each_transport(name),
+            (OwnedHost::Name(name), None, None) => self.ask_each_transport(name),
         }
         Ok(())
     }

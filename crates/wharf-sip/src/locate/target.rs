@@ -1,16 +1,14 @@
 //! What is to be located: the few words of a URI or of a Via that decide it.
 
-use std::net::IpAddr;
-
 use super::LocateError;
-use crate::{Domain, Host, Scheme, Transport, Uri};
+use crate::{Host, OwnedHost, Scheme, Transport, Uri};
 
 /// Where a request or a response is to go, before DNS is asked (RFC 3263 §4, §5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// The name or the address. Of a URI the `maddr` where there is one, otherwise the host
     /// (RFC 3263 §4, "TARGET").
-    pub host: TargetHost,
+    pub host: OwnedHost,
     /// The port that is written, if one is.
     pub port: Option<u16>,
     /// The transport that is written, if one is: the `transport` parameter of a URI, the sent
@@ -20,40 +18,13 @@ pub struct Target {
     pub secure: bool,
 }
 
-/// The host of a [`Target`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TargetHost {
-    /// A name that DNS is asked for.
-    Name(Domain),
-    /// An address: nothing is asked.
-    Ip(IpAddr),
-}
-
-impl TargetHost {
-    /// The host as it stands in a message; fails where the name cannot be asked for.
-    pub fn new(host: Host<'_>) -> Result<Self, LocateError> {
-        Ok(match host {
-            Host::Ip(ip) => Self::Ip(ip),
-            Host::Name(name) => Self::Name(name.parse()?),
-        })
-    }
-
-    /// The name, when it is one.
-    pub fn name(&self) -> Option<&Domain> {
-        match self {
-            Self::Name(name) => Some(name),
-            Self::Ip(_) => None,
-        }
-    }
-}
-
 impl Target {
     /// Where a request with this URI in front goes: its target, or its first Route
     /// (RFC 3261 §8.1.2). Fails where the URI asks for a transport, or a host, that is none.
     pub fn of(uri: &Uri<'_>) -> Result<Self, LocateError> {
         let host = uri.maddr()?.unwrap_or(uri.host);
         Ok(Self {
-            host: TargetHost::new(host)?,
+            host: OwnedHost::new(host)?,
             port: uri.port,
             transport: uri.transport()?,
             secure: uri.scheme == Scheme::Sips,
@@ -67,7 +38,7 @@ impl Target {
         host: Host<'_>,
         port: Option<u16>,
     ) -> Result<Self, LocateError> {
-        let host = TargetHost::new(host)?;
+        let host = OwnedHost::new(host)?;
         Ok(Self {
             host,
             port,

@@ -16,7 +16,7 @@ struct World {
     asked: Vec<String>,
 }
 
-const TTL: Duration = Duration::from_secs(300);
+const TTL: Duration = Duration::from_mins(5);
 
 fn domain(name: &str) -> Domain {
     name.parse().unwrap()

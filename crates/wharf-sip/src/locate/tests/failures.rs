@@ -29,8 +29,8 @@ fn a_target_that_cannot_be_located_says_why() {
         assert_eq!(new(uri, &[Ws, Udp]), Err(invalid.clone()), "{uri}");
     }
     let name = "a".repeat(64);
-    let host = TargetHost::new(Host::Name(&name));
-    assert_eq!(host, Err(LocateError::Domain(DomainError::Label(64))));
+    let host = crate::OwnedHost::new(Host::Name(&name));
+    assert_eq!(host, Err(DomainError::Label(64)));
     assert!(host.unwrap_err().to_string().contains("63"));
 }
 
