@@ -9,11 +9,13 @@
 //! | where a message ends; keep-alives; deadlines and limits | [`Framer`], [`packet`], [`Limits`] |
 //! | a URI, a Via value, a host | [`Uri`], [`Via`], [`Host`], [`Parameters`], [`Transport`] |
 //! | a DNS name in its one form | [`Domain`] |
+//! | flows, and tokens that name them | [`flow`] |
 //! | which way a request and a response go | [`route`] |
 //! | where a server is: NAPTR, SRV and addresses | [`locate`] |
 //!
 //! [`Instant`]: std::time::Instant
 
+pub mod flow;
 pub mod locate;
 pub mod route;
 
