@@ -10,12 +10,16 @@
 //! | a URI, a Via value, a host | [`Uri`], [`Via`], [`Host`], [`Parameters`], [`Transport`] |
 //! | a DNS name in its one form | [`Domain`] |
 //! | flows, and tokens that name them | [`flow`] |
+//! | when to ping, when a flow has failed | [`keep_alive`] |
+//! | which destinations are worth a try | [`destinations`] |
 //! | which way a request and a response go | [`route`] |
 //! | where a server is: NAPTR, SRV and addresses | [`locate`] |
 //!
 //! [`Instant`]: std::time::Instant
 
+pub mod destinations;
 pub mod flow;
+pub mod keep_alive;
 pub mod locate;
 pub mod route;
 
