@@ -145,21 +145,25 @@ impl Acceptor {
             Kind::Unix(socket, _) => Some(socket.get_ref().as_fd()),
             #[cfg(feature = "quic")]
             Kind::Quic(front) => Some(front.socket()),
-            // Their associations are the kernel's, or of a thread here: they are not handed over.
-            Kind::Sctp(_) => None,
+            Kind::Sctp(socket) => Some(socket.get_ref().as_fd()),
             #[cfg(feature = "sctp")]
-            Kind::SctpOverUdp(_) => None,
+            Kind::SctpOverUdp(front) => Some(front.socket()),
             #[cfg(any(test, feature = "testkit"))]
             Kind::Memory(_) => None,
         }
     }
 
     /// Leaves the socket to another process. Says whether its connections are cut off by that: those
-    /// of QUIC share it.
+    /// of QUIC and of SCTP over UDP share it.
     pub(crate) fn leave(&self) -> bool {
         match &self.kind {
             #[cfg(feature = "quic")]
             Kind::Quic(front) => {
+                front.leave();
+                true
+            }
+            #[cfg(feature = "sctp")]
+            Kind::SctpOverUdp(front) => {
                 front.leave();
                 true
             }

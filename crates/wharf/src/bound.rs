@@ -1,7 +1,7 @@
 //! What a listener is bound to: a socket that connections arrive on, or one of datagrams.
 
 use std::any::Any;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Weak};
 
 use tokio::sync::oneshot;
@@ -105,13 +105,13 @@ impl Bound {
         }
     }
 
-    /// Its socket, for another process; a listener in memory has none. Those of worker threads stay with
-    /// these: the successor binds its own.
-    pub(crate) fn socket(&self) -> Option<BorrowedFd<'_>> {
+    /// Its sockets, for another process, in the order in which they were bound; a listener in memory has
+    /// none.
+    pub(crate) fn sockets(&self) -> Vec<BorrowedFd<'_>> {
         match self {
-            Self::Streams(acceptor) => acceptor.socket(),
-            Self::Datagrams(port) => Some(port.socket()),
-            Self::Batch(_) => None,
+            Self::Streams(acceptor) => acceptor.socket().into_iter().collect(),
+            Self::Datagrams(port) => vec![port.socket()],
+            Self::Batch(crew) => crew.handles().iter().map(AsFd::as_fd).collect(),
         }
     }
 

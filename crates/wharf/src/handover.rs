@@ -38,11 +38,23 @@
 //! the socket is the successor's, so that no datagram is lost. The next datagram of a flow begins a new
 //! flow there; the old one gets what it has received already, may still answer, and drains.
 //!
-//! All connections of a QUIC listener are on its one UDP socket. From then on the predecessor hears them
-//! no more: it closes them at once, with `quic.drain-code`, and their peers find the successor when they
-//! connect again.
+//! The sockets of a batch handler ([`batch`](crate::batch)) go together, in their order: the successor has as
+//! many workers as there are sockets, whatever its `datagrams.workers` says, and each keeps the number that
+//! steering leads to. The predecessor's workers end with the turn that they are in; what a handler knows of
+//! its peers ends with them.
 //!
-//! SCTP sockets are not offered: their address is free once the predecessor has drained.
+//! What speaks a protocol with keys or counters over datagrams cannot go on in another process. From the
+//! change on the predecessor hears these peers no more, so it tells them at once, and they find the
+//! successor when they connect again; a handshake that is under way is not completed.
+//!
+//! | connections of | are told by |
+//! |---|---|
+//! | QUIC | a close with `quic.drain-code` |
+//! | DTLS | `close_notify`, after what was received has been handled |
+//! | SCTP over UDP | an ABORT |
+//!
+//! Associations of the kernel's SCTP have sockets of their own, like connections of TCP, and go on; what
+//! changes hands is the listening socket.
 //!
 //! The file of a Unix listener changes its owner with the socket: whoever accepts last removes it.
 //!
@@ -74,7 +86,7 @@ use tokio::task::AbortHandle;
 pub use error::HandoverError;
 use offer::Offer;
 pub use take::Handover;
-pub(crate) use take::Shared;
+pub(crate) use take::{Carries, Shared};
 
 use crate::config::Address;
 use crate::server::Inner;
@@ -109,13 +121,11 @@ impl Handovers {
         &self,
         listener: &str,
         address: &Address,
-        datagrams: bool,
+        carries: Carries,
     ) -> Vec<Shared> {
         let mut state = self.state();
         let from = state.from.as_mut();
-        from.map_or_else(Vec::new, |from| {
-            from.listening(listener, address, datagrams)
-        })
+        from.map_or_else(Vec::new, |from| from.listening(listener, address, carries))
     }
 
     /// Whether the predecessor is still to be told that this server is ready.

@@ -40,13 +40,13 @@ pub(crate) use bind::share;
 pub use bind::{Listening, bind, connect_socket, from_tcp, from_udp, from_unix};
 pub(crate) use datagrams::share as share_datagrams;
 pub use datagrams::{BoundDatagrams, bind_datagrams, from_udp_datagrams, from_unixgram};
-pub(crate) use datagrams::{change as change_datagrams, steer};
+pub(crate) use datagrams::{change as change_datagrams, steer, steer_all};
 pub use error::{BindError, Occupant};
 pub use exhaustion::{AcceptError, Backoff, ReservedDescriptor, classify};
 #[cfg(any(feature = "quic", feature = "sctp"))]
 pub(crate) use options::apply_to_datagrams;
 pub use options::{OptionError, apply_to_connection, needs_apply, reset_on_close};
 pub use sctp::has_kernel_sctp;
-pub(crate) use sctp::{bind_sctp, from_sctp};
+pub(crate) use sctp::{adopt as adopt_sctp, bind_sctp, from_sctp, in_kernel as sctp_in_kernel};
 pub use unix::SocketFile;
 pub use wharf_udp::{PeerCredentials, TcpInfo, TcpState, peer_credentials, tcp_info, tcp_info_of};

@@ -209,3 +209,45 @@ async fn messages_over_the_kernels_associations_come_back_on_their_stream() {
     assert_eq!(handle.drain(PATIENCE).await.forced(), 0);
     assert_eq!(handle.stats().remove(0).1.messages_received, 3);
 }
+
+/// Likewise: a server takes the listening socket of the kernel over from another.
+#[tokio::test]
+async fn a_listening_socket_of_the_kernel_changes_hands() {
+    if !wharf::sockets::has_kernel_sctp() {
+        assert!(std::env::var_os("WHARF_KERNEL_SCTP").is_none());
+        return;
+    }
+    let build = |from| {
+        let kernel = Sctp::bind("127.0.0.1:0").with(|config| config.sctp.via = SctpVia::Kernel);
+        let server = Server::builder().inherit(from);
+        server.listen_messages("it", kernel, echo).build().unwrap()
+    };
+    let place = std::env::temp_dir().join(format!("wharf-sctp-{}", std::process::id()));
+    let first = build(None);
+    let handle = first.handle();
+    handle.offer_handover(&place).unwrap();
+    let first = tokio::spawn(first.run());
+    let address = handle.address("it").unwrap();
+    let from = wharf::handover::Handover::take(&place).await.unwrap();
+    let second = build(from);
+    assert_eq!(second.handle().address("it").unwrap(), address);
+    second.take_over().await.unwrap();
+    first.await.unwrap();
+    // It waits in the backlog until the second runs.
+    let address = address.to_string().parse::<SocketAddr>().unwrap();
+    let client = tokio::task::spawn_blocking(move || {
+        let protocol = Some(socket2::Protocol::from(wharf_udp::SCTP));
+        let (domain, kind) = (socket2::Domain::IPV4, socket2::Type::STREAM);
+        let socket = socket2::Socket::new(domain, kind, protocol).unwrap();
+        socket.connect(&address.into()).unwrap();
+        socket
+    });
+    let _client = client.await.unwrap();
+    let handle = second.handle();
+    let mut events = handle.events();
+    tokio::spawn(second.run());
+    while handle.inspect("it").unwrap().stats.accepted == 0 {
+        let event = tokio::time::timeout(PATIENCE, events.recv()).await;
+        event.unwrap().unwrap();
+    }
+}

@@ -119,3 +119,32 @@ fn sockets_of_the_service_manager_are_taken_by_name() {
     assert!(server.status.success(), "{}", server.output);
     assert!(server.output.contains("served 2\n"), "{}", server.output);
 }
+
+/// Likewise with datagrams: the first one starts the program, and is answered by it.
+#[test]
+fn datagram_sockets_of_the_service_manager_are_taken_by_name() {
+    let directory = TempDir::new().expect("a directory");
+    let mut ports = PortBlock::claim();
+    let udp = format!("{}:{}", Ipv4Addr::LOCALHOST, ports.pair());
+    let place = |name: &str| directory.path().join(name).display().to_string();
+    let (path, own) = (place("it.sock"), place("own.sock"));
+    let mut command = tool("systemd-socket-activate");
+    command.args(["-d", "--fdname=web:local", "-l", &udp, "-l", &path]);
+    command.args([env!("CARGO_BIN_EXE_activated"), "datagrams"]);
+    let server = Process::spawn(&command);
+    server.wait_for_line(SOON, |line| line.contains(&path));
+    for (place, answer) in [
+        (format!("UDP:{udp}"), "web: ahoy\n"),
+        (format!("UNIX-SENDTO:{path},bind={own}"), "local: ahoy\n"),
+    ] {
+        let mut command = tool("socat");
+        // Datagrams have no end: this long after its own it listens for answers.
+        command.args(["-t", "2", "STDIO", &place]);
+        let client = Process::spawn_with_input(&command, b"ahoy\n").finish(SOON);
+        assert_eq!(client.output, answer, "{}", server.output());
+    }
+    server.signal("TERM");
+    let server = server.finish(SOON);
+    assert!(server.status.success(), "{}", server.output);
+    assert!(server.output.contains("served 2\n"), "{}", server.output);
+}

@@ -28,6 +28,8 @@ pub(crate) struct Crew {
     /// What it was configured as.
     address: Option<Address>,
     make: MakeBatch,
+    /// The sockets of all workers, to change options on and to hand over.
+    handles: Vec<OwnedFd>,
     state: Mutex<State>,
 }
 
@@ -35,8 +37,6 @@ pub(crate) struct Crew {
 struct State {
     /// Until the threads have them.
     sockets: Vec<Socket>,
-    /// The same sockets, to change options on.
-    handles: Vec<OwnedFd>,
     /// The options that they have.
     config: ListenerConfig,
     orders: Vec<Arc<Orders>>,
@@ -84,9 +84,9 @@ impl Crew {
             endpoint: Endpoint::from_socket(local),
             address,
             make,
+            handles,
             state: Mutex::new(State {
                 sockets,
-                handles,
                 config: config.clone(),
                 orders: Vec::new(),
             }),
@@ -99,6 +99,10 @@ impl Crew {
 
     pub(crate) fn address(&self) -> Option<&Address> {
         self.address.as_ref()
+    }
+
+    pub(crate) fn handles(&self) -> &[OwnedFd] {
+        &self.handles
     }
 
     /// Serves from now on. What completes when threads that were not there before have ended.
@@ -182,24 +186,22 @@ impl Crew {
             orders.set(mode);
         }
         if mode == Mode::Stopping {
-            // The address is free once the threads are gone.
             state.sockets.clear();
-            state.handles.clear();
         }
     }
 
     /// The crew by other options, as far as they can change on bound sockets.
     pub(crate) fn again(self: &Arc<Self>, wanted: &ListenerConfig) -> Result<Arc<Self>, BindError> {
         let state = &mut *self.state();
-        for handle in &state.handles {
+        for handle in &self.handles {
             let options = (&state.config.socket, &wanted.socket);
             sockets::change_datagrams(handle, None, options, &wanted.unix, true)?;
         }
         let steering = wanted.datagrams.steering;
-        if let Some(handle) = state.handles.first()
+        if let Some(handle) = self.handles.first()
             && steering != state.config.datagrams.steering
         {
-            sockets::steer(handle, self.local, steering, state.handles.len())?;
+            sockets::steer(handle, self.local, steering, self.handles.len())?;
         }
         state.config = wanted.clone();
         Ok(self.clone())

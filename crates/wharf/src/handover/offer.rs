@@ -152,8 +152,8 @@ async fn give(
     inner
         .runtime
         .spawn(async move { handle.drain(deadline).await });
-    let sockets = given.iter().filter(|bound| bound.socket().is_some());
-    Ok(sockets.count() + 1)
+    let sockets = given.iter().map(|bound| bound.sockets().len());
+    Ok(sockets.sum::<usize>() + 1)
 }
 
 /// Shows the sockets and waits until the successor is ready to accept on them.
@@ -203,16 +203,14 @@ async fn show(
         offer.listener.as_fd(),
     )];
     for (listener, bound) in &listening {
-        let Some(socket) = bound.socket() else {
-            continue;
-        };
         let item = Item {
             listener: Some(listener.to_string()),
             address: bound.address().map(ToString::to_string),
             bound: bound.local().to_string(),
             file: bound.file().map(SocketFile::identity),
         };
-        all.push((item, socket));
+        let sockets = bound.sockets().into_iter();
+        all.extend(sockets.map(|socket| (item.clone(), socket)));
     }
     if all.len() > MAX_SOCKETS {
         return Err(HandoverError::TooMuch);

@@ -22,12 +22,20 @@ pub struct Handover {
     count: usize,
 }
 
+/// What a socket is for, beside its address: UDP, TCP and SCTP know the same ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carries {
+    Streams,
+    Datagrams,
+    /// SCTP of the kernel.
+    Sctp,
+}
+
 /// A socket that two processes have.
 #[derive(Debug)]
 pub(crate) struct Shared {
     item: Item,
-    /// Whether it takes datagrams: UDP and TCP know the same addresses.
-    datagrams: bool,
+    carries: Carries,
     pub(crate) socket: OwnedFd,
     pub(crate) file: Option<SocketFile>,
 }
@@ -95,10 +103,10 @@ impl Handover {
         &mut self,
         listener: &str,
         address: &Address,
-        datagrams: bool,
+        carries: Carries,
     ) -> Vec<Shared> {
         let address = address.to_string();
-        let fits = |shared: &Shared| shared.datagrams == datagrams;
+        let fits = |shared: &Shared| shared.carries == carries;
         let named = |one: &Shared| fits(one) && one.item.is_named(listener, &address);
         let found = self.extract(named);
         if found.is_empty() {
@@ -110,11 +118,9 @@ impl Handover {
     /// Takes the socket on which handovers are asked for.
     pub(super) fn asked_on(&mut self, path: &Path) -> Option<Shared> {
         let path = path.to_string_lossy();
-        let mut found = self.extract(
-            |Shared {
-                 item, datagrams, ..
-             }| { item.listener.is_none() && item.bound == path && !datagrams },
-        );
+        let mut found = self.extract(|Shared { item, carries, .. }| {
+            item.listener.is_none() && item.bound == path && *carries == Carries::Streams
+        });
         found.pop()
     }
 
@@ -171,14 +177,20 @@ impl Handover {
 
 impl Shared {
     fn new(item: Item, socket: OwnedFd) -> Result<Self, HandoverError> {
-        let kind = SockRef::from(&socket).r#type();
-        let kind = kind.map_err(|error| HandoverError::Garbage(format!("{item:?}: {error}")))?;
+        let garbage = |error| HandoverError::Garbage(format!("{item:?}: {error}"));
+        let asked = SockRef::from(&socket);
+        let (kind, protocol) = (asked.r#type(), asked.protocol());
+        let carries = match (kind.map_err(garbage)?, protocol.map_err(garbage)?) {
+            (Type::DGRAM, _) => Carries::Datagrams,
+            (_, Some(protocol)) if i32::from(protocol) == wharf_udp::SCTP => Carries::Sctp,
+            _ => Carries::Streams,
+        };
         let file = item
             .file
             .map(|identity| SocketFile::of_another(item.bound.clone().into(), identity));
         Ok(Self {
             item,
-            datagrams: kind == Type::DGRAM,
+            carries,
             socket,
             file,
         })

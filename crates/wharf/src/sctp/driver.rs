@@ -10,7 +10,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use wharf_sctp::{Answer, Association, Cookies, Opening, Ports};
 use wharf_udp::ReceiveBatch;
@@ -35,6 +35,8 @@ pub(super) struct Setup {
     pub(super) options: SctpOptions,
     pub(super) cookies: Cookies,
     pub(super) commands: mpsc::Receiver<Command>,
+    /// Whether packets are this process's to read.
+    pub(super) reads: watch::Receiver<bool>,
     pub(super) arrivals: mpsc::Sender<Arrival>,
 }
 
@@ -45,6 +47,7 @@ pub(super) struct Driver {
     options: SctpOptions,
     cookies: Cookies,
     commands: mpsc::Receiver<Command>,
+    reads: watch::Receiver<bool>,
     arrivals: mpsc::Sender<Arrival>,
     front: wharf_sctp::Front,
     flows: Rc<Flows>,
@@ -114,6 +117,7 @@ impl Driver {
             options: setup.options,
             cookies,
             commands: setup.commands,
+            reads: setup.reads,
             arrivals: setup.arrivals,
             flows: Rc::default(),
         })
@@ -125,13 +129,16 @@ impl Driver {
         let flows = self.flows.clone();
         let mut open = true;
         while open || !flows.by_key.borrow().is_empty() {
+            let reads = *self.reads.borrow_and_update();
             tokio::select! {
                 command = self.commands.recv(), if open => match command {
                     Some(command) => self.obey(command),
                     None => open = false,
                 },
                 () = flows.changed.notified(), if !open => {}
-                received = receive(&self.readiness, &self.socket, &mut batch) => {
+                // Whoever could change it further has let go.
+                Ok(()) = self.reads.changed() => {}
+                received = receive(&self.readiness, &self.socket, &mut batch), if reads => {
                     if received.is_ok() {
                         self.take(&batch, open);
                     }

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 use wharf_sctp::{Cookies, Opening};
 
@@ -38,6 +38,7 @@ pub(crate) struct Front {
     /// The same socket, for its options.
     socket: UdpSocket,
     commands: mpsc::Sender<Command>,
+    reads: watch::Sender<bool>,
     arrivals: Mutex<mpsc::Receiver<Arrival>>,
 }
 
@@ -66,7 +67,7 @@ pub(super) enum Command {
 pub(super) type Established = (Arc<Exchange>, Sendable);
 
 impl Front {
-    /// Takes a bound socket; its port is the SCTP port too.
+    /// Takes a bound socket; its port is the SCTP port too. Nothing is read before it is [`run`].
     pub(crate) fn new(socket: UdpSocket, options: SctpOptions) -> io::Result<Self> {
         let local = socket.local_addr()?;
         let readiness = socket.try_clone()?;
@@ -80,12 +81,14 @@ impl Front {
         )?;
         let (commands, asked) = mpsc::channel(COMMANDS);
         let (arrived, arrivals) = mpsc::channel(BACKLOG);
+        let (reads, may_read) = watch::channel(false);
         let setup = Setup {
             socket: adopted,
             readiness,
             options,
             cookies: cookies()?,
             commands: asked,
+            reads: may_read,
             arrivals: arrived,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -106,8 +109,19 @@ impl Front {
             local,
             socket,
             commands,
+            reads,
             arrivals: Mutex::new(arrivals),
         })
+    }
+
+    /// The socket, for another process.
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Reads no more: another process does. What is there may still be sent.
+    pub(crate) fn leave(&self) {
+        self.reads.send_replace(false);
     }
 
     pub(crate) fn local(&self) -> Endpoint {
@@ -140,6 +154,7 @@ fn cookies() -> io::Result<Cookies> {
 
 /// Lets peers in until it is aborted, which happens where it waits.
 pub(crate) async fn run(listener: Arc<Listener>, front: Arc<Front>) {
+    front.reads.send_replace(true);
     loop {
         let Some(arrival) = front.next().await else {
             return;

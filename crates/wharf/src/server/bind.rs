@@ -11,7 +11,7 @@ use crate::config::{Address, ListenerConfig, Problem, Problems, ServerConfig, Tr
 use crate::datagrams::Port;
 use crate::events::Event;
 use crate::handlers::{Handlers, MakeBatch};
-use crate::handover::{Handovers, Shared};
+use crate::handover::{Carries, Handovers, Shared};
 use crate::listen::Foreign;
 use crate::listener::{Listener, compile};
 use crate::owner::Owner;
@@ -129,8 +129,7 @@ pub(crate) fn sockets_of(
             continue;
         }
         let bound = if config.transport == Transport::Sctp {
-            sockets::bind_sctp(address, &config.accept, &config.socket, &config.sctp)
-                .map(|one| vec![Made::Streams(one)])
+            bind_sctp(handovers, name, address, config)
         } else if config.transport.has_flows() {
             bind_datagrams(handovers, name, address, config)
         } else {
@@ -168,10 +167,38 @@ fn bind_streams(
     let (transport, accept, socket) = (config.transport, &config.accept, &config.socket);
     let share =
         |one: Shared| sockets::share(one.socket, one.file, address, transport, accept, socket);
-    let shared = handovers.listening(name, address, transport.on_datagrams());
+    let carries = if transport.on_datagrams() {
+        Carries::Datagrams
+    } else {
+        Carries::Streams
+    };
+    let shared = handovers.listening(name, address, carries);
     let bound: Result<Vec<_>, _> = if shared.is_empty() {
         sockets::bind(address, transport, accept, socket, &config.unix)
     } else {
+        shared.into_iter().map(share).collect()
+    };
+    Ok(bound?.into_iter().map(Made::Streams).collect())
+}
+
+/// The kernel's SCTP or SCTP over UDP, which the host may decide.
+fn bind_sctp(
+    handovers: &Handovers,
+    name: &str,
+    address: &Address,
+    config: &ListenerConfig,
+) -> Result<Vec<Made>, BindError> {
+    let (accept, socket, sctp) = (&config.accept, &config.socket, &config.sctp);
+    let carries = if sockets::sctp_in_kernel(sctp.via) {
+        Carries::Sctp
+    } else {
+        Carries::Datagrams
+    };
+    let shared = handovers.listening(name, address, carries);
+    let bound: Result<Vec<_>, _> = if shared.is_empty() {
+        sockets::bind_sctp(address, accept, socket, sctp)
+    } else {
+        let share = |one: Shared| sockets::adopt_sctp(one.socket, address, accept, socket, sctp);
         shared.into_iter().map(share).collect()
     };
     Ok(bound?.into_iter().map(Made::Streams).collect())
@@ -184,14 +211,17 @@ fn bind_datagrams(
     config: &ListenerConfig,
 ) -> Result<Vec<Made>, BindError> {
     let (transport, socket, datagrams) = (config.transport, &config.socket, &config.datagrams);
-    let shared = handovers.listening(name, address, true);
+    let shared = handovers.listening(name, address, Carries::Datagrams);
     if !shared.is_empty() {
         let share = |one: Shared| {
             let (fd, file) = (one.socket, one.file);
             sockets::share_datagrams(fd, file, address, transport, socket, datagrams)
         };
-        let shared = shared.into_iter().map(share);
-        return shared.map(|one| one.map(Made::Datagrams)).collect();
+        let shared: Result<Vec<_>, _> = shared.into_iter().map(share).collect();
+        let shared = shared?;
+        // They are in the order in which the predecessor bound them.
+        sockets::steer_all(&shared, datagrams.steering)?;
+        return Ok(shared.into_iter().map(Made::Datagrams).collect());
     }
     let bound = sockets::bind_datagrams(
         address,

@@ -77,7 +77,7 @@ pub fn bind(
         Address::Ip(ip) => {
             check_family(address, transport, false)?;
             if transport.on_datagrams() {
-                return Ok(vec![bind_udp(*ip, accept, socket)?]);
+                return Ok(vec![Listening::Udp(bind_udp(*ip, accept, socket)?)]);
             }
             bind_tcp(*ip, accept, socket)
         }
@@ -126,13 +126,20 @@ pub fn from_unix(listener: UnixListener, accept: &AcceptOptions) -> Result<Liste
 
 /// Receives on a UDP socket made elsewhere. What must be set before binding stays as it is.
 pub fn from_udp(socket: UdpSocket, options: &SocketOptions) -> Result<Listening, BindError> {
+    ready_udp(socket, options).map(Listening::Udp)
+}
+
+pub(super) fn ready_udp(
+    socket: UdpSocket,
+    options: &SocketOptions,
+) -> Result<UdpSocket, BindError> {
     socket.set_nonblocking(true).map_err(|source| OptionError {
         key: "O_NONBLOCK",
         value: "true".to_owned(),
         source,
     })?;
     options::apply_to_datagrams(&socket, options)?;
-    Ok(Listening::Udp(socket))
+    Ok(socket)
 }
 
 /// A non-blocking TCP socket that is ready to connect to `target`, bound to `local` if one is given.
@@ -185,12 +192,12 @@ pub(super) fn bind_udp(
     address: SocketAddr,
     accept: &AcceptOptions,
     options: &SocketOptions,
-) -> Result<Listening, BindError> {
+) -> Result<UdpSocket, BindError> {
     let socket = super::datagrams::udp_socket(address, accept, options)?;
     socket
         .bind(&address.into())
         .map_err(refused(&Address::Ip(address)))?;
-    from_udp(socket.into(), options)
+    ready_udp(socket.into(), options)
 }
 
 /// Listens with a socket that another process listens on too, and with its file.

@@ -124,12 +124,22 @@ fn bind_udp(
         address.set_port(adopted.local_addr().port());
         all.push(adopted);
     }
-    if let [first, _, ..] = &all[..]
-        && datagrams.steering != Steering::Flow
-    {
-        steer(first, address, datagrams.steering, all.len())?;
+    let all: Vec<_> = all.into_iter().map(BoundDatagrams::Udp).collect();
+    if datagrams.steering != Steering::Flow {
+        steer_all(&all, datagrams.steering)?;
     }
-    Ok(all.into_iter().map(BoundDatagrams::Udp).collect())
+    Ok(all)
+}
+
+/// Has the kernel spread datagrams over these sockets of one address, in the order in which they were
+/// bound; a socket that is alone gets all.
+pub(crate) fn steer_all(sockets: &[BoundDatagrams], steering: Steering) -> Result<(), BindError> {
+    match sockets {
+        [BoundDatagrams::Udp(first), _, ..] => {
+            steer(first, first.local_addr(), steering, sockets.len())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Has the kernel spread datagrams over the `count` sockets of an address, of which this is one.

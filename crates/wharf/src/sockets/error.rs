@@ -98,6 +98,16 @@ pub enum BindError {
         /// What it is instead.
         found: String,
     },
+    /// What was handed over is no socket for SCTP.
+    #[error(
+        "bind {address}: expected an SCTP socket after listen, or a bound UDP socket, not {found}"
+    )]
+    NoSctpSocket {
+        /// The address.
+        address: Address,
+        /// What it is instead.
+        found: String,
+    },
     /// The kernel has no SCTP.
     #[error(
         "sctp.via = \"kernel\": {source}: this kernel has no SCTP (`modprobe sctp` loads it where it was built){}",

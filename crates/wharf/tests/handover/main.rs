@@ -1,6 +1,13 @@
 //! Zero-downtime restart: sockets change hands, and nobody notices but the two processes.
 
+mod batch;
 mod datagrams;
+#[cfg(feature = "dtls")]
+mod dtls;
+#[cfg(feature = "dtls")]
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../options/dtls_site.rs"]
+mod dtls_site;
 mod processes;
 #[cfg(feature = "quic")]
 mod quic;
@@ -9,6 +16,12 @@ mod quic;
 #[path = "../options/quic_site.rs"]
 mod quic_site;
 mod refusals;
+#[cfg(feature = "sctp")]
+mod sctp;
+#[cfg(feature = "sctp")]
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../common/sctp.rs"]
+mod sctp_peer;
 mod sockets;
 
 use std::path::{Path, PathBuf};

@@ -23,6 +23,7 @@ const SOON: Duration = Duration::from_secs(5);
 pub(crate) struct Site {
     pub(crate) ca: Authority,
     pub(crate) handle: Handle,
+    address: SocketAddr,
 }
 
 pub(crate) async fn echo(mut messages: Messages) -> Result<(), BoxError> {
@@ -80,11 +81,16 @@ impl Site {
             .unwrap();
         let handle = server.handle();
         tokio::spawn(server.run());
-        Self { ca, handle }
+        let address = handle.address(IT).unwrap().ip().unwrap();
+        Self {
+            ca,
+            handle,
+            address,
+        }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.handle.address(IT).unwrap().ip().unwrap()
+        self.address
     }
 
     pub(crate) fn stats(&self) -> Stats {

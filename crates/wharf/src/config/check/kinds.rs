@@ -95,10 +95,6 @@ fn one_address(transport: Transport, index: usize, address: &Address, checker: &
         transport,
         Transport::Tcp | Transport::Quic | Transport::Udp | Transport::Sctp | Transport::Dtls
     );
-    if known && transport == Transport::Sctp && is_passed(address) {
-        let allowed = "expected an IP address and port for sctp, whose sockets are not passed";
-        checker.problem(&key, Some(address), allowed, "");
-    }
     if known && on_ip && is_unix(address) {
         let unix = match transport {
             Transport::Udp => "unixgram",
