@@ -11,14 +11,19 @@
 //! | a DNS name in its one form | [`Domain`] |
 //! | flows, and tokens that name them | [`flow`] |
 //! | when to ping, when a flow has failed | [`keep_alive`] |
-//! | which destinations are worth a try | [`destinations`] |
+//! | connections for both directions | [`alias`] |
+//! | who a peer is by its certificate | [`identity`] |
+//! | which destinations are worth a try, and which is next | [`destinations`], [`balance`] |
 //! | which way a request and a response go | [`route`] |
 //! | where a server is: NAPTR, SRV and addresses | [`locate`] |
 //!
 //! [`Instant`]: std::time::Instant
 
+pub mod alias;
+pub mod balance;
 pub mod destinations;
 pub mod flow;
+pub mod identity;
 pub mod keep_alive;
 pub mod locate;
 pub mod route;
