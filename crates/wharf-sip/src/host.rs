@@ -157,7 +157,7 @@ mod tests {
             parse("[2001:db8::10]").unwrap().to_string(),
             "[2001:db8::10]"
         );
-        // RFC 5118 §4.10: the address of IPv4 inside may be written either way.
+        // RFC 5118 §4.9: the address of IPv4 inside may be written either way.
         assert_eq!(parse("[::ffff:192.0.2.10]"), parse("[::ffff:c000:20a]"));
     }
 

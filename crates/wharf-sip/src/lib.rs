@@ -6,6 +6,7 @@
 //! | what | where |
 //! |---|---|
 //! | what a message says of its way, found in its own bytes | [`Scan`], [`Stack`], [`Span`], [`Field`] |
+//! | changes that leave every other byte; a reply | [`Editor`], [`Edit`], [`Reply`] |
 //! | where a message ends; keep-alives; deadlines and limits | [`Framer`], [`packet`], [`Limits`] |
 //! | a URI, a Via value, a host | [`Uri`], [`Via`], [`Host`], [`Parameters`], [`Transport`] |
 //! | a DNS name in its one form | [`Domain`] |
@@ -29,6 +30,7 @@ pub mod locate;
 pub mod route;
 
 mod domain;
+mod edit;
 mod field;
 mod frame;
 mod host;
@@ -42,6 +44,7 @@ mod uri;
 mod via;
 
 pub use domain::{Domain, DomainError, OwnedHost};
+pub use edit::{Edit, EditError, Editor, Reply};
 pub use field::Field;
 pub use frame::{Boundary, Frame, FrameError, FrameKind, Framer, PING, PONG, packet};
 pub use host::{Host, HostError};

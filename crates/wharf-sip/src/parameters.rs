@@ -1,5 +1,7 @@
 //! The parameters behind a Via or a URI: `;name=value` or `;name` alone (RFC 3261 §25.1).
 
+use std::ops::Range;
+
 use crate::text;
 
 /// Parameters as they are written; they are read when they are asked for.
@@ -40,14 +42,24 @@ impl<'a> Parameters<'a> {
     /// All of them in order. A semicolon with nothing behind it is no parameter
     /// (RFC 4475 §3.1.2.1).
     pub fn iter(&self) -> impl Iterator<Item = Parameter<'a>> + use<'a> {
-        let mut rest = self.0;
+        self.located().map(|(_, parameter)| parameter)
+    }
+
+    /// All of them in order, with the place of each in these bytes, from its name to its value.
+    pub(crate) fn located(&self) -> impl Iterator<Item = (Range<usize>, Parameter<'a>)> + use<'a> {
+        let bytes = self.0;
+        let mut at = 0;
         std::iter::from_fn(move || {
-            while let Some(after) = rest.strip_prefix(b";") {
+            while let Some(after) = bytes.get(at + 1..) {
                 let end = text::find_outside(after, b';', false).unwrap_or(after.len());
-                rest = &after[end..];
-                let one = text::trim(&after[..end]);
+                let space = after[..end]
+                    .iter()
+                    .take_while(|&&byte| text::is_lws(byte))
+                    .count();
+                let (start, one) = (at + 1 + space, text::trim(&after[..end]));
+                at += 1 + end;
                 if !one.is_empty() {
-                    return Some(Parameter::split(one));
+                    return Some((start..start + one.len(), Parameter::split(one)));
                 }
             }
             None

@@ -247,12 +247,12 @@ impl Scanner {
         let scan = &mut self.scan;
         // The length of a name tells nearly all of them apart.
         match (name.len(), name[0] | 0x20) {
-            (1, b'v') => line::stack(&mut scan.via, message, line, value),
+            (1, b'v') => line::stack(&mut scan.via, message, line, value, false),
             (3, b'v') if name.eq_ignore_ascii_case(b"via") => {
-                line::stack(&mut scan.via, message, line, value);
+                line::stack(&mut scan.via, message, line, value, false);
             }
             (5, b'r') if name.eq_ignore_ascii_case(b"route") => {
-                line::stack(&mut scan.route, message, line, value);
+                line::stack(&mut scan.route, message, line, value, true);
             }
             (1, b'l') => scan.content_length.read(message, value),
             (14, b'c') if name.eq_ignore_ascii_case(b"content-length") => {

@@ -45,23 +45,46 @@ pub(crate) fn is_a_token(bytes: &[u8]) -> bool {
 
 /// Where `wanted` stands first outside of quotation marks and, with `angles`, of `<>`.
 pub(crate) fn find_outside(bytes: &[u8], wanted: u8, angles: bool) -> Option<usize> {
-    let (mut quoted, mut angle, mut escaped) = (false, false, false);
-    bytes.iter().position(|&byte| {
-        if escaped {
-            escaped = false;
-        } else if quoted {
-            escaped = byte == b'\\';
-            quoted = byte != b'"';
-        } else if angle {
-            angle = byte != b'>';
-        } else if byte == wanted {
-            return true;
+    let mut outside = Outside::default();
+    bytes
+        .iter()
+        .position(|&byte| outside.passes(byte, angles) && byte == wanted)
+}
+
+/// Whether each quotation mark that opens is closed.
+pub(crate) fn is_balanced(bytes: &[u8]) -> bool {
+    let mut outside = Outside::default();
+    for &byte in bytes {
+        outside.passes(byte, false);
+    }
+    !outside.quoted
+}
+
+/// What surrounds a byte (RFC 3261 §25.1 `quoted-string`, `name-addr`).
+#[derive(Default)]
+struct Outside {
+    quoted: bool,
+    angle: bool,
+    escaped: bool,
+}
+
+impl Outside {
+    /// Takes the next byte; whether it stands outside.
+    fn passes(&mut self, byte: u8, angles: bool) -> bool {
+        if self.escaped {
+            self.escaped = false;
+        } else if self.quoted {
+            self.escaped = byte == b'\\';
+            self.quoted = byte != b'"';
+        } else if self.angle {
+            self.angle = byte != b'>';
         } else {
-            quoted = byte == b'"';
-            angle = angles && byte == b'<';
+            self.quoted = byte == b'"';
+            self.angle = angles && byte == b'<';
+            return true;
         }
         false
-    })
+    }
 }
 
 #[cfg(test)]
@@ -80,6 +103,18 @@ mod tests {
         assert_eq!(number(b"18446744073709551615"), Some(u64::MAX));
         for text in ["", "+1", "-1", "1 2", "18446744073709551616"] {
             assert_eq!(number(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn quotation_marks_are_closed_or_not() {
+        for (text, balanced) in [
+            ("", true),
+            (r#""a\"b""#, true),
+            (r#""a\""#, false),
+            ("a\"", false),
+        ] {
+            assert_eq!(is_balanced(text.as_bytes()), balanced, "{text}");
         }
     }
 

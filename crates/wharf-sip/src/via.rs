@@ -58,6 +58,9 @@ pub enum ViaError {
     /// Nothing separates the transport from sent-by.
     #[error("the Via has no sent-by")]
     NoSentBy,
+    /// A quotation mark is opened and not closed: no parameter could stand behind it.
+    #[error("the Via has a quotation mark too few")]
+    Quote,
     /// sent-by is no `host [":" port]`.
     #[error("in the sent-by of the Via: {0}")]
     SentBy(#[from] HostError),
@@ -68,6 +71,9 @@ impl<'a> Via<'a> {
     /// each of its separators (RFC 4475 §3.1.1.1). Parameters are read when they are asked for.
     pub fn parse(value: &'a [u8]) -> Result<Self, ViaError> {
         let value = text::trim(value);
+        if memchr::memchr(b'"', value).is_some() && !text::is_balanced(value) {
+            return Err(ViaError::Quote);
+        }
         let semicolon = text::find_outside(value, b';', false).unwrap_or(value.len());
         let (front, parameters) = value.split_at(semicolon);
         let mut parts = front.splitn(3, |&byte| byte == b'/').map(text::trim);

@@ -90,11 +90,19 @@ fn is_version(bytes: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"sip/") && number() && number()
 }
 
-/// Takes the values of one field of a stack, as far as they are needed.
-pub(super) fn stack(stack: &mut Option<Stack>, message: &[u8], line: Span, value: Span) {
+/// Takes the values of one field of a stack, as far as they are needed; with `angles` they hold
+/// URIs in `<>`.
+pub(super) fn stack(
+    stack: &mut Option<Stack>,
+    message: &[u8],
+    line: Span,
+    value: Span,
+    angles: bool,
+) {
     let mut rest = value.range();
     while !rest.is_empty() && stack.is_none_or(|stack| stack.next.is_none()) {
-        let comma = comma(&message[rest.clone()]).map_or(rest.end, |comma| rest.start + comma);
+        let comma =
+            comma(&message[rest.clone()], angles).map_or(rest.end, |comma| rest.start + comma);
         let one = trimmed(message, rest.start..comma);
         rest.start = (comma + 1).min(rest.end);
         match stack {
@@ -109,14 +117,14 @@ pub(super) fn stack(stack: &mut Option<Stack>, message: &[u8], line: Span, value
     }
 }
 
-/// The first comma outside of quotation marks and angle brackets.
-fn comma(bytes: &[u8]) -> Option<usize> {
+/// The first comma outside of quotation marks and, with `angles`, of `<>`.
+fn comma(bytes: &[u8], angles: bool) -> Option<usize> {
     let first = memchr::memchr(b',', bytes)?;
     let plain = memchr::memchr2(b'"', b'<', &bytes[..first]).is_none();
     if plain {
         Some(first)
     } else {
-        text::find_outside(bytes, b',', true)
+        text::find_outside(bytes, b',', angles)
     }
 }
 

@@ -94,6 +94,7 @@ fn what_is_no_via_is_refused() {
         ("SIP/2.0/UDP;branch=1", ViaError::NoSentBy),
         ("SIP/2.0/UDP ;branch=1", ViaError::NoSentBy),
         ("SIP/2.0/UDP a:b", ViaError::SentBy(HostError::Port)),
+        ("SIP/2.0/UDP a;x=\"y", ViaError::Quote),
         ("SIP/2.0/UDP a b", ViaError::SentBy(HostError::Malformed)),
         ("SIP/2.0/UDP ::1", ViaError::SentBy(HostError::Empty)),
     ];
