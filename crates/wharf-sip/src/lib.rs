@@ -13,6 +13,7 @@
 //! | flows, and tokens that name them | [`flow`] |
 //! | when to ping, when a flow has failed | [`keep_alive`] |
 //! | connections for both directions | [`alias`] |
+//! | connections that requests share | [`pool`] |
 //! | who a peer is by its certificate | [`identity`] |
 //! | which destinations are worth a try, and which is next | [`destinations`], [`balance`] |
 //! | which way a request and a response go | [`route`] |
@@ -27,6 +28,7 @@ pub mod flow;
 pub mod identity;
 pub mod keep_alive;
 pub mod locate;
+pub mod pool;
 pub mod route;
 
 mod domain;
