@@ -186,6 +186,10 @@ impl Scanner {
     /// `message` begins with the message and grows from call to call; `None` when the head is not
     /// complete. However the bytes are cut into calls, the outcome is the same.
     pub(crate) fn advance(&mut self, message: &[u8]) -> Result<Option<Scan>, ScanError> {
+        // What is no SIP at all, such as a TLS handshake, need not come to the end of a line.
+        if message.first().is_some_and(|&byte| !text::is_token(byte)) {
+            return Err(ScanError::StartLine);
+        }
         while let Some(end) = self.line_end(message)? {
             let next = end + 2;
             if self.line == 0 {

@@ -37,10 +37,9 @@ pub enum Boundary {
 /// # Ok::<(), FrameError>(())
 /// ```
 pub fn packet(bytes: &[u8], boundary: Boundary, limits: &Limits) -> Result<Frame, FrameError> {
-    let start = bytes
-        .iter()
-        .position(|byte| !matches!(byte, b'\r' | b'\n' | b' ' | 0));
-    let Some(start) = start else {
+    let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let is_blank = |byte: &u8| is_line_end(byte) || matches!(byte, b' ' | 0);
+    if bytes.iter().all(is_blank) {
         let kind = match boundary {
             Boundary::WebSocket if bytes == PING => FrameKind::Ping,
             Boundary::WebSocket if bytes == PONG => FrameKind::Pong,
@@ -51,7 +50,8 @@ pub fn packet(bytes: &[u8], boundary: Boundary, limits: &Limits) -> Result<Frame
             end: bytes.len(),
             kind,
         });
-    };
+    }
+    let start = bytes.iter().take_while(|byte| is_line_end(byte)).count();
     let message = &bytes[start..];
     let scan = Scan::of(message, limits)?;
     let available = message.len() - scan.head as usize;

@@ -239,22 +239,12 @@ fn k4_a_line_end_answers_each_ping_of_this_side() {
 }
 
 #[test]
-fn half_a_line_end_waits_and_another_byte_is_an_error() {
-    assert_eq!(
-        whole("\r"),
-        Outcome {
-            frames: vec![],
-            end: Ok(1)
-        }
-    );
-    assert_eq!(
-        whole("\rx").end,
-        Err(FrameError::Head(ScanError::LoneLineEnd))
-    );
-    assert_eq!(
-        whole("\n").end,
-        Err(FrameError::Head(ScanError::LoneLineEnd))
-    );
+fn what_begins_no_message_is_an_error_at_once() {
+    assert_eq!((whole("\r").frames.len(), whole("\r").end), (0, Ok(1)));
+    for bytes in ["\rx", "\n", " ", "\u{16}\u{3}\u{1}", "\0", "OPTIONS\r\n:"] {
+        let error = FrameError::Head(ScanError::StartLine);
+        assert_eq!(whole(bytes).end, Err(error), "{bytes:?}");
+    }
 }
 
 /// Bytes like those of SIP: pieces that mean something, in any order.
