@@ -13,7 +13,7 @@ use tokio::io::unix::AsyncFd;
 use crate::config::{AcceptOptions, Address, SctpOptions, SocketOptions, UnixOptions};
 use crate::path::Endpoint;
 #[cfg(feature = "quic")]
-use crate::quic::Front;
+use crate::quic::{Front, Seat};
 #[cfg(feature = "sctp")]
 use crate::sctp;
 use crate::sockets::{self, BindError, Listening, PeerCredentials, ReservedDescriptor, SocketFile};
@@ -60,9 +60,11 @@ pub(crate) struct Arrival {
 }
 
 impl Acceptor {
-    /// From a listening socket; on the server's runtime.
+    /// From a listening socket, which is the one of this number among so many of its address; on the
+    /// server's runtime.
     pub(crate) fn new(
         listening: Listening,
+        (number, count): (usize, usize),
         address: Option<Address>,
         bound: SocketOptions,
     ) -> io::Result<Self> {
@@ -81,7 +83,7 @@ impl Acceptor {
             }
             #[cfg(feature = "quic")]
             Listening::Udp(socket) => {
-                let front = Front::new(socket)?;
+                let front = Front::new(socket, Seat { number, count })?;
                 let local = front.local()?;
                 (Kind::Quic(Arc::new(front)), local)
             }
@@ -282,7 +284,7 @@ impl Acceptor {
             #[cfg(any(test, feature = "testkit"))]
             Kind::Memory(listener) => return Ok(Self::memory(listener.clone())),
         };
-        Self::new(listening, self.address.clone(), socket.clone()).map_err(|source| {
+        Self::new(listening, (0, 1), self.address.clone(), socket.clone()).map_err(|source| {
             BindError::Address {
                 address: address
                     .clone()

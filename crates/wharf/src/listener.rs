@@ -31,6 +31,8 @@ pub(crate) struct Listener {
     prefixes: ArcSwap<Prefixes>,
     accept_rate: Mutex<Option<TokenBucket>>,
     sockets: Mutex<Sockets>,
+    #[cfg(feature = "quic")]
+    pub(crate) quic: crate::quic::Configs,
 }
 
 /// What a listener accepts on.
@@ -72,6 +74,8 @@ impl Listener {
                 suspended: false,
                 stopped: false,
             }),
+            #[cfg(feature = "quic")]
+            quic: crate::quic::Configs::default(),
             owner: Arc::new(owner),
             handlers,
             hooks,

@@ -17,6 +17,10 @@
 //! waited for until the peer has taken all. A drain opens no more streams, and closes each connection
 //! with `quic.drain-code` when its last handler has returned.
 //!
+//! With `accept.reuse-port` an address has `accept.acceptors` endpoints, each with a socket of its own, whose
+//! packets are read and sent side by side. Connection ids name the endpoint, and the kernel leads packets by
+//! them, so that clients may change their addresses.
+//!
 //! Under pressure (`quic.retry`) clients prove their address with a Retry packet before anything is
 //! kept of them; [`Stats::challenged`](crate::Stats::challenged) counts these.
 //!
@@ -37,6 +41,7 @@
 //! # }
 //! ```
 
+mod configs;
 mod connection;
 mod crypto;
 mod datagrams;
@@ -45,6 +50,8 @@ mod fault;
 mod front;
 mod gate;
 mod handshake;
+mod patience;
+mod seat;
 mod serve;
 mod stream;
 mod transport;
@@ -52,9 +59,11 @@ mod transport;
 /// The crate inside, whose types [`QuicConnection`] and [`IntoInner`](crate::IntoInner) hand out.
 pub use quinn;
 
+pub(crate) use configs::Configs;
 pub use connection::QuicConnection;
 pub(crate) use dial::{Dialer, Wanted};
 pub(crate) use front::{Front, run};
+pub(crate) use seat::Seat;
 pub(crate) use serve::Established;
 pub(crate) use stream::QuicStream;
 pub(crate) use transport::Takes;

@@ -32,6 +32,7 @@ mod exhaustion;
 mod inherited;
 mod options;
 mod owner;
+mod quic;
 mod sctp;
 mod unix;
 mod unixgram;
@@ -46,6 +47,7 @@ pub use exhaustion::{AcceptError, Backoff, ReservedDescriptor, classify};
 #[cfg(any(feature = "quic", feature = "sctp"))]
 pub(crate) use options::apply_to_datagrams;
 pub use options::{OptionError, apply_to_connection, needs_apply, reset_on_close};
+pub(crate) use quic::steer_quic;
 pub use sctp::has_kernel_sctp;
 pub(crate) use sctp::{adopt as adopt_sctp, bind_sctp, from_sctp, in_kernel as sctp_in_kernel};
 pub use unix::SocketFile;

@@ -97,9 +97,8 @@ impl Stream {
             match &mut self.inner {
                 Inner::Bytes(layer) => layer.wire().rest(),
                 Inner::WebSocket(bytes) => bytes.get_mut().get_mut().wire().rest(),
-                // Its connection has the timeouts.
                 #[cfg(feature = "quic")]
-                Inner::Quic(_) => {}
+                Inner::Quic(stream) => stream.rest(),
                 Inner::Gone => {}
             }
         }

@@ -121,11 +121,12 @@ pub struct Timeouts {
     #[serde(with = "off_duration")]
     #[schemars(with = "super::units::OffDurationText")]
     pub first_byte: Option<Duration>,
-    /// Between two reads that brought bytes, while the handler reads. Default off.
+    /// Between two reads that brought bytes, while the handler reads; ends one stream of a QUIC connection.
+    /// Default off.
     #[serde(with = "off_duration")]
     #[schemars(with = "super::units::OffDurationText")]
     pub read_idle: Option<Duration>,
-    /// A write of which the peer takes no byte. Default 60 s.
+    /// A write of which the peer takes no byte; ends one stream of a QUIC connection. Default 60 s.
     #[serde(with = "off_duration")]
     #[schemars(with = "super::units::OffDurationText")]
     pub write: Option<Duration>,

@@ -71,8 +71,9 @@ pub struct QuicOptions {
     pub zero_rtt: bool,
     /// When clients must prove their address.
     pub retry: Retry,
-    /// The application error code that connections are closed with when the server ends them: a
-    /// drain, a timeout, the control plane. 0 to 2^62 - 1. Default 0.
+    /// The application error code that connections are closed with when the server ends them (a
+    /// drain, a timeout, the control plane), and that streams are reset with after a timeout.
+    /// 0 to 2^62 - 1. Default 0.
     pub drain_code: u64,
 }
 

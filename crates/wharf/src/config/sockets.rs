@@ -18,7 +18,8 @@ pub struct AcceptOptions {
     /// `net.core.somaxconn`). Default 1,024.
     pub backlog: u32,
     /// Each acceptor has a socket of its own (`SO_REUSEPORT`), and the kernel spreads connections
-    /// over them. IP addresses only. Default false.
+    /// over them; with QUIC each has an endpoint of its own, at most 256, and nobody else may have a socket on
+    /// the port. IP addresses only. Default false.
     pub reuse_port: bool,
 }
 

@@ -5,17 +5,16 @@ use std::fmt;
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use quinn::{Endpoint, EndpointConfig, Incoming, Runtime, TokioRuntime};
+use quinn::{Endpoint, Incoming, Runtime, TokioRuntime};
 use wharf_policy::access::Verdict;
 
-use super::crypto::{Asking, Refuses, for_quic, seal};
 use super::gate::Gated;
-use super::handshake::{self, Terms};
-use super::transport::transport;
+use super::handshake;
+use super::seat::Seat;
 use crate::acceptor::{room, tell_broken};
 use crate::admission::{Newcomer, admit_placed};
 use crate::config::{OnFull, Retry, SocketOptions};
@@ -42,34 +41,24 @@ pub(crate) struct Front {
     gate: Arc<Gated>,
     /// The same socket, for its options.
     socket: UdpSocket,
-    /// What all configurations of this endpoint have in common: the key of Retry tokens.
-    base: OnceLock<quinn::ServerConfig>,
-    built: Mutex<Option<Arc<Built>>>,
-}
-
-/// The configuration of new connections, for as long as nothing has changed.
-struct Built {
-    /// What it was made of.
-    tls: Arc<rustls::ServerConfig>,
-    version: u32,
-    quic: rustls::ServerConfig,
-    config: Arc<quinn::ServerConfig>,
 }
 
 impl Front {
-    /// On the server's runtime. No client is heard before it is [`run`].
-    pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
+    /// On the server's runtime; `seat` is the socket's among those of its address. No client is heard
+    /// before it is [`run`].
+    ///
+    /// # Errors
+    /// The system's, and `InvalidInput` for more than [`Seat::MOST`] sockets.
+    pub(crate) fn new(socket: UdpSocket, seat: Seat) -> io::Result<Self> {
+        let config = seat.config()?;
         let options = socket.try_clone()?;
         let runtime = Arc::new(TokioRuntime);
         let gate = Gated::new(runtime.wrap_udp_socket(socket)?);
-        let config = EndpointConfig::default();
         let endpoint = Endpoint::new_with_abstract_socket(config, None, gate.clone(), runtime)?;
         Ok(Self {
             endpoint,
             gate,
             socket: options,
-            base: OnceLock::new(),
-            built: Mutex::new(None),
         })
     }
 
@@ -85,7 +74,7 @@ impl Front {
     /// Hears clients from now on.
     fn open(&self, listener: &Listener) -> Result<(), Refusal> {
         let live = listener.owner.live();
-        let mut config = (*self.built(listener, &live)?.config).clone();
+        let mut config = listener.quic.server(listener, &live)?;
         config
             .max_incoming(live.config.accept.backlog as usize)
             .incoming_buffer_size(FIRST_PACKETS)
@@ -93,56 +82,6 @@ impl Front {
         self.endpoint.set_server_config(Some(config));
         self.gate.set(true);
         Ok(())
-    }
-
-    /// The configuration in force.
-    fn built(&self, listener: &Listener, live: &Live) -> Result<Arc<Built>, Refusal> {
-        // A QUIC listener has certificates from its start.
-        let tls = live.tls.as_ref().ok_or(Refusal::Tls)?.config();
-        let version = listener.owner.version();
-        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(built) = &*built
-            && built.version == version
-            && Arc::ptr_eq(&built.tls, &tls)
-        {
-            return Ok(built.clone());
-        }
-        let options = &live.config.quic;
-        let quic = for_quic(&tls, options.zero_rtt);
-        let crypto = seal(quic.clone())?;
-        let base = self.base.get_or_init(|| {
-            // With a random key for Retry tokens.
-            quinn::ServerConfig::with_crypto(crypto.clone())
-        });
-        let mut config = base.clone();
-        config.crypto = crypto;
-        config
-            .transport_config(transport(options, listener.handlers.takes()))
-            .migration(options.migration);
-        let new = Arc::new(Built {
-            tls,
-            version,
-            quic,
-            config: Arc::new(config),
-        });
-        *built = Some(new.clone());
-        Ok(new)
-    }
-
-    /// What one connection is made with.
-    fn terms(&self, listener: &Listener, live: &Live) -> Result<Terms, Refusal> {
-        let built = self.built(listener, live)?;
-        let (config, refuses) = if listener.hooks.client_hello.is_some() {
-            let (config, refuses) = asking(&built, listener)?;
-            (config, Some(refuses))
-        } else {
-            (built.config.clone(), None)
-        };
-        Ok(Terms {
-            config,
-            refuses,
-            options: live.config.quic.clone(),
-        })
     }
 
     /// Lets a client in, or turns it away. Never waits.
@@ -164,7 +103,7 @@ impl Front {
                 Some(ip) => (ip, local.port()).into(),
                 None => local,
             });
-        let terms = self.terms(listener, &live);
+        let terms = listener.quic.terms(listener, &live);
         let (Ok(local), Ok(terms)) = (local, terms) else {
             listener.owner.counters.refused(Refusal::Io);
             incoming.refuse();
@@ -227,17 +166,6 @@ fn must_prove(listener: &Listener, live: &Live, incoming: &Incoming) -> bool {
         && peer
             .ip()
             .is_some_and(|peer| live.access.check(peer.ip()) == Verdict::Allow)
-}
-
-/// A configuration of its own for one connection, which asks the user's hook.
-fn asking(
-    built: &Built,
-    listener: &Listener,
-) -> Result<(Arc<quinn::ServerConfig>, Refuses), Refusal> {
-    let (tls, refuses) = Asking::before(&built.quic, &listener.hooks, &listener.owner.name);
-    let mut config = (*built.config).clone();
-    config.crypto = seal(tls)?;
-    Ok((Arc::new(config), refuses))
 }
 
 /// Accepts until it is aborted, which happens where it waits: with `on-full = "wait"` for room, else

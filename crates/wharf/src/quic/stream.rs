@@ -2,23 +2,37 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use quinn::{RecvStream, SendStream, StoppedError, VarInt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
 use super::fault::told;
+use super::patience::Patience;
+use super::transport::varint;
 use crate::connection::Hold;
+use crate::reason::Closed;
 use crate::wire::Lease;
 
 /// The error code of a stream whose handler panicked.
 const INTERNAL: VarInt = VarInt::from_u32(1);
 
+/// Which direction is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Read,
+    Write,
+}
+
 /// Ends when the peer has taken all that was sent, or wants no more of it.
 type Taken = Pin<Box<dyn Future<Output = Result<Option<VarInt>, StoppedError>> + Send + Sync>>;
 
 /// A stream, which keeps its connection counted.
+///
+/// A read or a write that waits for longer than `timeouts.read-idle` or `timeouts.write` resets it in both
+/// directions with `quic.drain-code`, and fails; the connection goes on. The times in force when it begins to
+/// wait count.
 ///
 /// Dropping it ends what we send in order (FIN) and asks the peer to send no more; while its handler
 /// panics it is reset instead, so that the peer does not take what came for the whole.
@@ -29,6 +43,10 @@ pub(crate) struct QuicStream {
     finished: bool,
     /// To whoever waits until the peer has all.
     taken: Option<oneshot::Sender<Taken>>,
+    reading: Patience,
+    writing: Patience,
+    /// Why it was reset.
+    expired: Option<Closed>,
     hold: Hold,
 }
 
@@ -44,6 +62,9 @@ impl QuicStream {
             halves: Some(halves),
             finished: false,
             taken: Some(taken),
+            reading: Patience::default(),
+            writing: Patience::default(),
+            expired: None,
             hold,
         };
         let done = async move {
@@ -66,26 +87,63 @@ impl QuicStream {
         self.halves.take()
     }
 
+    /// A read that waits is given up: its time counts no more.
+    pub(crate) fn rest(&mut self) {
+        self.reading.renew();
+    }
+
+    /// Whatever waited has come to an end.
+    fn told<T>(&mut self, side: Side, done: io::Result<T>) -> io::Result<T> {
+        match side {
+            Side::Read => self.reading.renew(),
+            Side::Write => self.writing.renew(),
+        }
+        match self.expired {
+            Some(reason) => Err(reason.error()),
+            None => done.map_err(|error| told(self.hold.shared(), error)),
+        }
+    }
+
+    /// One side makes its user wait: fails when it has for too long.
+    fn poll_waiting<T>(&mut self, cx: &mut Context<'_>, side: Side) -> Poll<io::Result<T>> {
+        let live = self.hold.shared().owner.live();
+        let (timeouts, quic) = (&live.config.timeouts, &live.config.quic);
+        let reason = match side {
+            Side::Read => {
+                ready!(self.reading.poll_over(cx, timeouts.read_idle));
+                Closed::ReadIdle
+            }
+            Side::Write => {
+                ready!(self.writing.poll_over(cx, timeouts.write));
+                Closed::WriteTimeout
+            }
+        };
+        self.reset(varint(quic.drain_code));
+        self.taken = None;
+        self.expired = Some(reason);
+        self.hold.shared().note(reason);
+        Poll::Ready(Err(reason.error()))
+    }
+
+    fn reset(&mut self, code: VarInt) {
+        if let Some((send, recv)) = &mut self.halves {
+            // What is closed already needs no reset.
+            let _ = send.reset(code);
+            let _ = recv.stop(code);
+        }
+    }
+
     fn send(&mut self) -> io::Result<Pin<&mut SendStream>> {
         let (send, _) = self.halves.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         Ok(Pin::new(send))
-    }
-
-    fn told<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        result.map_err(|error| told(self.hold.shared(), error))
     }
 }
 
 impl Drop for QuicStream {
     fn drop(&mut self) {
-        let Some((send, recv)) = &mut self.halves else {
-            return;
-        };
         if std::thread::panicking() {
-            // What is closed already needs no reset.
-            let _ = send.reset(INTERNAL);
-            let _ = recv.stop(INTERNAL);
-        } else if let Some(taken) = self.taken.take() {
+            self.reset(INTERNAL);
+        } else if let (Some((send, _)), Some(taken)) = (&mut self.halves, self.taken.take()) {
             // Nobody waits where the connection has ended.
             let _ = taken.send(Box::pin(send.stopped()));
         }
@@ -102,8 +160,10 @@ impl AsyncRead for QuicStream {
         let Some((_, recv)) = &mut this.halves else {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         };
-        let read = AsyncRead::poll_read(Pin::new(recv), cx, buf);
-        this.told(read)
+        match AsyncRead::poll_read(Pin::new(recv), cx, buf) {
+            Poll::Ready(read) => Poll::Ready(this.told(Side::Read, read)),
+            Poll::Pending => this.poll_waiting(cx, Side::Read),
+        }
     }
 }
 
@@ -114,8 +174,10 @@ impl AsyncWrite for QuicStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = AsyncWrite::poll_write(this.send()?, cx, bytes);
-        this.told(written)
+        match AsyncWrite::poll_write(this.send()?, cx, bytes) {
+            Poll::Ready(written) => Poll::Ready(this.told(Side::Write, written)),
+            Poll::Pending => this.poll_waiting(cx, Side::Write),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -128,6 +190,6 @@ impl AsyncWrite for QuicStream {
             return Poll::Ready(Ok(()));
         }
         let ended = AsyncWrite::poll_shutdown(this.send()?, cx);
-        this.told(ended)
+        ended.map(|ended| this.told(Side::Write, ended))
     }
 }

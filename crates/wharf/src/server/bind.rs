@@ -178,7 +178,11 @@ fn bind_streams(
     } else {
         shared.into_iter().map(share).collect()
     };
-    Ok(bound?.into_iter().map(Made::Streams).collect())
+    let bound = bound?;
+    if transport == Transport::Quic {
+        sockets::steer_quic(&bound)?;
+    }
+    Ok(bound.into_iter().map(Made::Streams).collect())
 }
 
 /// The kernel's SCTP or SCTP over UDP, which the host may decide.
@@ -278,11 +282,13 @@ fn on_runtime(
     if let Some(make) = batch {
         return batch::crew(made, address, config, make).map(|crew| vec![crew]);
     }
-    let bound = made.into_iter().map(|made| {
+    let count = made.len();
+    let bound = made.into_iter().enumerate().map(|(number, made)| {
         let (address, options) = (address.clone(), config.socket.clone());
         Ok(match made {
             Made::Streams(listening) => {
-                Bound::Streams(Arc::new(Acceptor::new(listening, address, options)?))
+                let acceptor = Acceptor::new(listening, (number, count), address, options)?;
+                Bound::Streams(Arc::new(acceptor))
             }
             Made::Datagrams(bound) => Bound::Datagrams(Port::new(bound, address, options)?),
         })

@@ -62,6 +62,9 @@ impl Listening {
 /// Makes the listening sockets of one address: several when `accept.reuse_port` gives each acceptor
 /// one or when the service manager passed several under one name, else one.
 ///
+/// Several sockets for QUIC are to be steered by connection ids, which their endpoints must agree on: here
+/// they are not.
+///
 /// Inherited sockets keep what must be set before binding (`reuse-port`, `device`, `freebind`,
 /// `transparent`, `mptcp`, `dual-stack`, and the mode and owner of a file); all else is applied.
 /// They can be taken once a process.
@@ -77,7 +80,8 @@ pub fn bind(
         Address::Ip(ip) => {
             check_family(address, transport, false)?;
             if transport.on_datagrams() {
-                return Ok(vec![Listening::Udp(bind_udp(*ip, accept, socket)?)]);
+                let bound = super::quic::bind(*ip, accept, socket)?;
+                return Ok(bound.into_iter().map(Listening::Udp).collect());
             }
             bind_tcp(*ip, accept, socket)
         }

@@ -53,3 +53,41 @@ async fn quic_clients_come_to_one_or_the_other_and_are_told_when_to_come_again()
     }
     drop(second);
 }
+
+#[tokio::test]
+async fn endpoints_keep_their_numbers_and_clients_may_move_on() {
+    let directory = Directory::new("quic-endpoints");
+    let socket = directory.socket();
+    let several = |config: &mut wharf::ListenerConfig| {
+        config.accept.reuse_port = true;
+        config.accept.acceptors = 3;
+    };
+    let first = Site::with(Server::builder(), Handler::stream(tell("one")), several);
+    first.handle.offer_handover(&socket).unwrap();
+    let address = first.address();
+    let leaf = first.ca.issue(&Leaf::named("b", &[NAME]));
+    // Other options make no other sockets.
+    let listen = Quic::bind(address.to_string())
+        .with(|config| config.tls.certificates.push(leaf.certificate()))
+        .alpn([IT]);
+    let second = Server::builder()
+        .inherit(take(&socket).await)
+        .listen("renamed", listen, tell("two"))
+        .build()
+        .unwrap();
+    assert_eq!(
+        second.handle().inspect("renamed").unwrap().addresses.len(),
+        3
+    );
+    second.take_over().await.unwrap();
+    let _second = Running::start(second);
+    for _ in 0..8 {
+        let client = first.client();
+        let connection = client.begin_at(address).await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(who(&connection).await, "two");
+            let elsewhere = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            client.endpoint.rebind(elsewhere).unwrap();
+        }
+    }
+}

@@ -23,7 +23,7 @@ const SOON: Duration = Duration::from_secs(5);
 pub(crate) struct Site {
     pub(crate) ca: Authority,
     pub(crate) handle: Handle,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 pub(crate) async fn echo(mut messages: Messages) -> Result<(), BoxError> {

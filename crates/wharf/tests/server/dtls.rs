@@ -164,6 +164,7 @@ async fn pre_shared_keys_need_no_certificate() {
         .unwrap();
     let site = Site {
         ca: wharf::testkit::Authority::new("unused"),
+        address: server.handle().address("it").unwrap().ip().unwrap(),
         handle: server.handle(),
     };
     tokio::spawn(server.run());

@@ -4,6 +4,7 @@ mod basics;
 mod batch;
 mod dtls;
 mod quic;
+mod quic_streams;
 
 #[allow(dead_code, reason = "each group of tests uses a part")]
 #[path = "../options/dtls_site.rs"]

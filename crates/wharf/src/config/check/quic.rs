@@ -24,14 +24,8 @@ pub(super) const TCP_ONLY: [&str; 9] = [
     "mptcp",
     "linger",
 ];
-/// Timeouts of byte sockets; those of QUIC are in its own section.
-const BYTE_TIMEOUTS: [&str; 5] = [
-    "proxy-header",
-    "first-byte",
-    "read-idle",
-    "write",
-    "minimum-rate",
-];
+/// Timeouts of byte sockets. A stream begins with its first bytes, and is as fast as its connection.
+const BYTE_TIMEOUTS: [&str; 3] = ["proxy-header", "first-byte", "minimum-rate"];
 
 pub(super) fn check(config: &ListenerConfig, checker: &mut Checker<'_>) {
     ranges(&config.quic, checker);
@@ -58,11 +52,8 @@ pub(super) fn check(config: &ListenerConfig, checker: &mut Checker<'_>) {
     let given = differing(&config.proxy, &ProxyOptions::default());
     checker.idle("proxy", &given, &["mode"], on);
     if config.accept.reuse_port {
-        // The kernel spreads packets by their addresses, so that a client that moves would be
-        // handed to a socket that does not know it.
-        let allowed = "is not for quic, whose clients may move to another address";
-        let advice = "Use more `accept.acceptors` instead.";
-        checker.problem("accept.reuse-port", Some(true), allowed, advice);
+        // One byte of a connection id tells the sockets apart.
+        checker.range("accept.acceptors", config.accept.acceptors, 1..=256);
     }
     if !config.tls.alpn_required {
         let allowed =
