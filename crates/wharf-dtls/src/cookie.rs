@@ -14,12 +14,12 @@ pub(crate) const COOKIE: usize = 20;
 /// Makes and checks cookies: `slot ‖ HMAC-SHA256(secret, address ‖ slot ‖ parameters)`, truncated.
 ///
 /// Time is cut into slots of `lifetime`; a cookie is good in its own slot and in the next. A new
-/// secret makes the cookies of later slots.
+/// secret makes the cookies of later slots; the older ones are kept for as long as theirs are good.
 #[derive(Debug)]
 pub(crate) struct Cookies {
     secret: Hmac<Sha256>,
-    /// The secret before, and the last slot that it made cookies of.
-    previous: Option<(Hmac<Sha256>, u64)>,
+    /// Those before, and the last slot that each made cookies of: this one and the one before it.
+    older: Vec<(Hmac<Sha256>, u64)>,
     began: Instant,
     lifetime: Duration,
 }
@@ -28,7 +28,7 @@ impl Cookies {
     pub(crate) fn new(secret: &[u8; 32], lifetime: Duration, now: Instant) -> Self {
         Self {
             secret: keyed(secret),
-            previous: None,
+            older: Vec::new(),
             began: now,
             lifetime: lifetime.max(Duration::from_millis(1)),
         }
@@ -37,9 +37,10 @@ impl Cookies {
     pub(crate) fn rotate(&mut self, secret: &[u8; 32], now: Instant) {
         let slot = self.slot(now);
         let old = std::mem::replace(&mut self.secret, keyed(secret));
+        self.older.retain(|(_, last)| last + 1 >= slot);
         // Rotated twice within a slot: the cookies of this slot were made by the older one.
-        if self.previous.as_ref().is_none_or(|(_, last)| *last < slot) {
-            self.previous = Some((old, slot));
+        if self.older.last().is_none_or(|(_, last)| *last < slot) {
+            self.older.push((old, slot));
         }
     }
 
@@ -75,10 +76,8 @@ impl Cookies {
     }
 
     fn mac(&self, slot: u64, from: SocketAddr, hello: &Hello<'_>) -> Hmac<Sha256> {
-        let mut mac = match &self.previous {
-            Some((previous, last)) if slot <= *last => previous.clone(),
-            _ => self.secret.clone(),
-        };
+        let older = self.older.iter().find(|(_, last)| slot <= *last);
+        let mut mac = older.map_or(&self.secret, |(older, _)| older).clone();
         let address = match from.ip() {
             IpAddr::V4(ip) => ip.to_ipv6_mapped(),
             IpAddr::V6(ip) => ip,

@@ -102,6 +102,18 @@ fn an_old_secret_is_good_for_its_slot_and_the_next() {
 }
 
 #[test]
+fn a_secret_in_each_slot_leaves_each_cookie_its_time() {
+    let (mut front, mut pair) = setup();
+    let began = pair.now;
+    front.rotate(&[3; 32], began);
+    let (_, second) = hellos(&mut front, &mut pair);
+    front.rotate(&[4; 32], began + LIFETIME);
+    assert!(is_verified(&mut front, &pair, LIFETIME, &second));
+    front.rotate(&[5; 32], began + LIFETIME * 2);
+    assert!(!is_verified(&mut front, &pair, LIFETIME * 2, &second));
+}
+
+#[test]
 fn a_client_whose_cookie_expired_gets_another_and_in() {
     let (server, client) = options();
     let mut pair = Pair::new(&server, &client);
