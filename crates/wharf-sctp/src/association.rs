@@ -165,7 +165,10 @@ impl Association {
             // A restart of the peer, or both ends connecting at once (RFC 9260 §5.2): the cookie is judged as the
             // front would.
             chunk::COOKIE_ECHO => {
-                let Opened::Good(cookie) = self.cookies.open(now, self.origin, first.value) else {
+                let Opened::Good(cookie) =
+                    self.cookies
+                        .open(now, self.origin, packet.tag(), first.value)
+                else {
                     return Err(Ignored::Cookie);
                 };
                 self.feed_seeded(now, &with_cookie(&packet, cookie));
@@ -173,14 +176,7 @@ impl Association {
             // The cookie in it has to fit a packet of ours.
             chunk::INIT_ACK if datagram.len() > self.options.mtu => return Err(Ignored::Length),
             chunk::INIT | chunk::INIT_ACK => self.feed_seeded(now, datagram),
-            _ if Closing::ends(&packet) => {
-                // The engine forgets unread messages when it closes.
-                self.rescue();
-                match self.closing.hold(&packet, &*self.engine, &self.sending) {
-                    Some(acknowledged) => self.engine.handle_input(&acknowledged),
-                    None => self.engine.handle_input(datagram),
-                }
-            }
+            _ if Closing::ends(&packet) => self.ending(now, &packet),
             _ => {
                 self.window.received(&packet);
                 self.engine.handle_input(datagram);

@@ -1,8 +1,8 @@
 //! State Cookies that say by themselves for whom they were made and until when (RFC 9260 §5.1.3).
 //!
 //! The SCTP engine's own cookie carries neither a code nor a time. What goes on the wire is that cookie,
-//! followed by the moment it ends, the peer's tag and a code over all of it and the peer's addresses:
-//! `cookie ‖ expiry (8) ‖ peer's tag (4) ‖ HMAC-SHA-256 (first 16)`.
+//! followed by the moment it ends, the peer's tag and a code over all of it, the peer's addresses and the tag that
+//! the peer's packets have to carry: `cookie ‖ expiry (8) ‖ peer's tag (4) ‖ HMAC-SHA-256 (first 16)`.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -37,6 +37,15 @@ pub(crate) struct Origin {
     pub(crate) destination_port: u16,
 }
 
+/// The verification tags of the association that a cookie is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tags {
+    /// What the peer's packets carry.
+    pub(crate) own: u32,
+    /// What ours carry.
+    pub(crate) peer: u32,
+}
+
 /// What a cookie is worth.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Opened<'a> {
@@ -60,33 +69,34 @@ impl Cookies {
         }
     }
 
-    pub(crate) fn seal(
-        &self,
-        now: Instant,
-        origin: Origin,
-        peer_tag: u32,
-        cookie: &[u8],
-    ) -> Vec<u8> {
+    pub(crate) fn seal(&self, now: Instant, origin: Origin, tags: Tags, cookie: &[u8]) -> Vec<u8> {
         let until = self
             .micros(now)
             .saturating_add(self.life.as_micros() as u64);
         let mut sealed = Vec::with_capacity(cookie.len() + TRAILER);
         sealed.extend_from_slice(cookie);
         sealed.extend_from_slice(&until.to_be_bytes());
-        sealed.extend_from_slice(&peer_tag.to_be_bytes());
-        let code = self.code(origin, &sealed);
+        sealed.extend_from_slice(&tags.peer.to_be_bytes());
+        let code = self.code(origin, tags.own, &sealed);
         sealed.extend_from_slice(&code);
         sealed
     }
 
-    pub(crate) fn open<'a>(&self, now: Instant, origin: Origin, sealed: &'a [u8]) -> Opened<'a> {
+    /// Judges a cookie that came back in a packet with the verification tag `tag`.
+    pub(crate) fn open<'a>(
+        &self,
+        now: Instant,
+        origin: Origin,
+        tag: u32,
+        sealed: &'a [u8],
+    ) -> Opened<'a> {
         let Some((signed, code)) = sealed.split_last_chunk::<CODE>() else {
             return Opened::Forged;
         };
         let Some((cookie, trailer)) = signed.split_last_chunk::<{ TRAILER - CODE }>() else {
             return Opened::Forged;
         };
-        if !bool::from(self.code(origin, signed).ct_eq(code)) {
+        if !bool::from(self.code(origin, tag, signed).ct_eq(code)) {
             return Opened::Forged;
         }
         let (until, peer_tag) = trailer.split_at(8);
@@ -112,11 +122,12 @@ impl Cookies {
         u64::from_be_bytes(*seed)
     }
 
-    fn code(&self, origin: Origin, signed: &[u8]) -> [u8; CODE] {
+    fn code(&self, origin: Origin, tag: u32, signed: &[u8]) -> [u8; CODE] {
         let mut mac = self.mac(b"cookie");
         update_address(&mut mac, origin.udp);
         mac.update(&origin.source_port.to_be_bytes());
         mac.update(&origin.destination_port.to_be_bytes());
+        mac.update(&tag.to_be_bytes());
         mac.update(signed);
         let bytes = mac.finalize().into_bytes();
         *bytes.first_chunk().expect("32 bytes")
@@ -185,19 +196,19 @@ mod tests {
         let now = start();
         let life = Duration::from_mins(1);
         let cookies = Cookies::new([1; 32], now, life);
-        let sealed = cookies.seal(now, origin(1), 77, b"inner");
+        let sealed = cookies.seal(now, origin(1), Tags { own: 3, peer: 77 }, b"inner");
         assert_eq!(
-            cookies.open(now, origin(1), &sealed),
+            cookies.open(now, origin(1), 3, &sealed),
             Opened::Good(b"inner")
         );
         let last = now + Duration::from_micros(59_999_999);
         assert_eq!(
-            cookies.open(last, origin(1), &sealed),
+            cookies.open(last, origin(1), 3, &sealed),
             Opened::Good(b"inner")
         );
         let late = now + life + Duration::from_millis(3);
         assert_eq!(
-            cookies.open(late, origin(1), &sealed),
+            cookies.open(late, origin(1), 3, &sealed),
             Opened::Stale {
                 peer_tag: 77,
                 by: Duration::from_millis(3)
@@ -205,17 +216,21 @@ mod tests {
         );
         let mut elsewhere = origin(1);
         elsewhere.source_port = 1;
-        assert_eq!(cookies.open(now, elsewhere, &sealed), Opened::Forged);
-        assert_eq!(cookies.open(now, origin(2), &sealed), Opened::Forged);
+        assert_eq!(cookies.open(now, elsewhere, 3, &sealed), Opened::Forged);
+        assert_eq!(cookies.open(now, origin(2), 3, &sealed), Opened::Forged);
+        assert_eq!(cookies.open(now, origin(1), 4, &sealed), Opened::Forged);
         let others = Cookies::new([2; 32], now, life);
-        assert_eq!(others.open(now, origin(1), &sealed), Opened::Forged);
+        assert_eq!(others.open(now, origin(1), 3, &sealed), Opened::Forged);
         for bit in 0..sealed.len() * 8 {
             let mut forged = sealed.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(cookies.open(now, origin(1), &forged), Opened::Forged);
+            assert_eq!(cookies.open(now, origin(1), 3, &forged), Opened::Forged);
         }
         for len in 0..sealed.len() {
-            assert_eq!(cookies.open(now, origin(1), &sealed[..len]), Opened::Forged);
+            assert_eq!(
+                cookies.open(now, origin(1), 3, &sealed[..len]),
+                Opened::Forged
+            );
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use dcsctp::api::SocketEvent;
 
-use crate::cookie::{Cookies, Opened, Origin, with_seed};
+use crate::cookie::{Cookies, Opened, Origin, Tags, with_seed};
 use crate::packet::{
     CHUNK_HEADER, Packet, REFLECTED, chunk, make_chunk, u16_at, u32_at, write_packet,
 };
@@ -77,8 +77,8 @@ impl Opening {
 
 /// Judges packets without an association (RFC 9260 §5.1 and §8.4). Memory does not grow, whatever arrives.
 ///
-/// An INIT gets an INIT ACK of a fixed size whose cookie carries all there is to know; only a good cookie opens
-/// anything. One front serves one thread; several share a secret through [`Cookies`].
+/// An INIT gets an INIT ACK, of [`LONGEST`](Self::LONGEST) bytes at most, whose cookie carries all there is to know;
+/// only a good cookie opens anything. One front serves one thread; several share a secret through [`Cookies`].
 ///
 /// ```
 /// # use std::{net::SocketAddr, time::{Duration, Instant}};
@@ -101,6 +101,10 @@ pub struct Front {
 }
 
 impl Front {
+    /// The longest answer, in bytes: an INIT ACK with its cookie. An INIT has 32 bytes or more; other packets get
+    /// answers that are no longer than they are.
+    pub const LONGEST: usize = 160;
+
     /// A front for the SCTP port `port`; packets to other ports are ignored.
     pub fn new(port: u16, options: Options, cookies: Cookies) -> Self {
         Self {
@@ -143,7 +147,7 @@ impl Front {
         let first = packet.first();
         match first.kind {
             chunk::INIT => self.init(now, origin, packet).map(|()| None),
-            chunk::COOKIE_ECHO => match self.cookies.open(now, origin, first.value) {
+            chunk::COOKIE_ECHO => match self.cookies.open(now, origin, packet.tag(), first.value) {
                 Opened::Good(cookie) => Ok(Some(Opening {
                     origin,
                     packet: with_cookie(&packet, cookie),
@@ -260,7 +264,11 @@ pub(crate) fn with_sealed_cookie(
         let padded = length.next_multiple_of(4).min(parameters.len());
         let body = parameters.get(CHUNK_HEADER..length)?;
         if u16_at(parameters, 0) == STATE_COOKIE {
-            let sealed = cookies.seal(now, origin, packet.tag(), body);
+            let tags = Tags {
+                own: u32_at(fixed, 0),
+                peer: packet.tag(),
+            };
+            let sealed = cookies.seal(now, origin, tags, body);
             value.extend_from_slice(&STATE_COOKIE.to_be_bytes());
             value.extend_from_slice(&((CHUNK_HEADER + sealed.len()) as u16).to_be_bytes());
             value.extend_from_slice(&sealed);

@@ -46,7 +46,7 @@ pub(crate) struct Chunk<'a> {
 
 impl<'a> Packet<'a> {
     /// Checks a datagram: a header and at least one chunk, the checksum (RFC 9260 §6.8), and chunks that end where
-    /// the datagram ends.
+    /// the datagram ends, those that begin an association before all others.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Ignored> {
         if bytes.len() < HEADER + CHUNK_HEADER || bytes.len() > usize::from(u16::MAX) {
             return Err(Ignored::Length);
@@ -57,7 +57,11 @@ impl<'a> Packet<'a> {
         let packet = Self { bytes };
         let mut at = HEADER;
         while at < bytes.len() {
-            at = packet.chunk_at(at).ok_or(Ignored::Malformed)?.range.end;
+            let chunk = packet.chunk_at(at).ok_or(Ignored::Malformed)?;
+            if at > HEADER && chunk.comes_first() {
+                return Err(Ignored::Malformed);
+            }
+            at = chunk.range.end;
         }
         Ok(packet)
     }
@@ -125,6 +129,15 @@ impl<'a> Packet<'a> {
 }
 
 impl Chunk<'_> {
+    /// Whether nothing may stand before it (RFC 9260 §3.3.2, §3.3.3, §3.3.11, §3.3.13): who looks at a packet's first
+    /// chunk has seen all of these.
+    fn comes_first(&self) -> bool {
+        matches!(
+            self.kind,
+            chunk::INIT | chunk::INIT_ACK | chunk::COOKIE_ECHO | chunk::SHUTDOWN_COMPLETE
+        )
+    }
+
     /// The stream and whether the payload is empty, of a DATA or I-DATA chunk (RFC 9260 §3.3.1, RFC 8260 §2.1).
     pub(crate) fn stream(&self) -> Option<u16> {
         let is_data = matches!(self.kind, chunk::DATA | chunk::I_DATA);
@@ -220,6 +233,10 @@ mod tests {
             write_packet(1, 2, 3, chunk, &mut bytes);
             assert_eq!(Packet::parse(&bytes).unwrap_err(), Ignored::Malformed);
         }
+        // A COOKIE ECHO behind another chunk.
+        let mut bytes = Vec::new();
+        write_packet(1, 2, 3, &[11, 0, 0, 4, 10, 0, 0, 4], &mut bytes);
+        assert_eq!(Packet::parse(&bytes).unwrap_err(), Ignored::Malformed);
         assert_eq!(Packet::parse(&[0; 15]).unwrap_err(), Ignored::Length);
         // A last chunk without its padding is taken.
         let mut bytes = Vec::new();

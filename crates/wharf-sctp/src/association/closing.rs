@@ -44,9 +44,10 @@ impl Closing {
         self.ours = true;
     }
 
-    /// Holds a SHUTDOWN back while messages are on their way: gives the packet with a SACK in its place.
-    pub(super) fn hold(
-        &mut self,
+    /// What the engine gets of a SHUTDOWN that is to be held back, as messages are on their way: the packet with a
+    /// SACK in its place.
+    pub(super) fn instead(
+        &self,
         packet: &Packet<'_>,
         engine: &dyn DcSctpSocket,
         sending: &Sending,
@@ -64,8 +65,12 @@ impl Closing {
         sack.extend_from_slice(&window.to_be_bytes());
         sack.extend_from_slice(&[0; 4]);
         let sack = make_chunk(chunk::SACK, 0, &sack);
-        self.theirs = Some(packet.bytes().to_vec());
         Some(packet.replacing(shutdown.range, &sack))
+    }
+
+    /// Holds a SHUTDOWN back until all has been acknowledged.
+    pub(super) fn hold(&mut self, packet: &Packet<'_>) {
+        self.theirs = Some(packet.bytes().to_vec());
     }
 
     /// Tells the engine once all has been acknowledged; whether it did.

@@ -92,8 +92,26 @@ impl Association {
         Ok(())
     }
 
-    /// Takes what the engine would forget when it closes: no more than the receive window.
-    pub(super) fn rescue(&mut self) {
+    /// Takes a packet that may end the association.
+    pub(super) fn ending(&mut self, now: Instant, packet: &Packet<'_>) {
+        let Some(acknowledged) = self.closing.instead(packet, &*self.engine, &self.sending) else {
+            self.rescue();
+            return self.engine.handle_input(packet.bytes());
+        };
+        self.engine.handle_input(&acknowledged);
+        self.drain(now);
+        // With a wrong tag it is not the peer's (RFC 9260 §8.5).
+        if !self.faulty {
+            self.closing.hold(packet);
+        }
+    }
+
+    /// Takes what the engine would forget when it closes: no more than the receive window, and not again before that
+    /// was read, as packets that end nothing would empty the window for more and more.
+    fn rescue(&mut self) {
+        if !self.inbox.is_empty() {
+            return;
+        }
         while let Some(message) = self.take() {
             if message.payload.len() <= self.options.max_message {
                 self.inbox.push_back(message);

@@ -1,6 +1,8 @@
 //! How associations end.
 
 use super::*;
+use crate::packet::{make_chunk, write_packet};
+use crate::testing::PORTS;
 
 #[test]
 fn a_shutdown_loses_no_queued_message_of_either_end() {
@@ -40,6 +42,53 @@ fn a_shutdown_loses_no_queued_message_of_either_end() {
         assert_eq!(pair.client.deadline(), None);
         assert!(loss == 0 || pair.faults.lost > 0);
     }
+}
+
+#[test]
+fn a_stranger_ends_nothing_and_empties_no_window() {
+    let options = Options {
+        max_message: 4 << 10,
+        receive_window: 8 << 10,
+        ..Options::default()
+    };
+    let mut pair = Pair::connected(options);
+    let now = pair.now;
+    // To the client; the tag is not its own.
+    let stranger = |kind, value: &[u8]| {
+        let mut packet = Vec::new();
+        write_packet(
+            PORTS.1,
+            PORTS.0,
+            1,
+            &make_chunk(kind, 0, value),
+            &mut packet,
+        );
+        packet
+    };
+    let endings = [
+        stranger(chunk::SHUTDOWN, &[0; 4]),
+        stranger(chunk::ABORT, &[]),
+    ];
+    pair.client.send(now, message(0, 4000)).unwrap();
+    for packet in &endings {
+        assert_eq!(pair.client.handle_packet(now, packet), Ok(()));
+    }
+    pair.client.send(now, message(0, 4000)).unwrap();
+    for _ in 0..20 {
+        pair.server().send(now, message(0, 4000)).unwrap();
+    }
+    for _ in 0..20 {
+        pair.run_for(Duration::from_secs(1));
+        for packet in &endings {
+            pair.deliver(false, packet);
+        }
+    }
+    assert!(pair.client.is_connected());
+    let unread: usize = received(&mut pair.client, now)
+        .iter()
+        .map(|message| message.payload.len())
+        .sum();
+    assert!((4000..=20_000).contains(&unread), "{unread} bytes unread");
 }
 
 #[test]
