@@ -13,7 +13,10 @@ fn every_input_of_the_corpora_passes() {
         let folder = fs::read_dir(corpora.join(name)).expect("a corpus for each target");
         let mut inputs = 0;
         for file in folder {
-            target(&fs::read(file.expect("a file").path()).expect("readable"));
+            let file = file.expect("a file").path();
+            // Shown when the target panics.
+            println!("{}", file.display());
+            target(&fs::read(file).expect("readable"));
             inputs += 1;
         }
         assert!(inputs > 0, "{name} has no input");

@@ -2,6 +2,8 @@
 
 mod attributes;
 mod script;
+#[path = "../steps.rs"]
+mod steps;
 
 use wharf_stun::{
     ChannelData, Frame, Framer, Message, Sha1Key, Sha256Key, Step, credential, security_features,

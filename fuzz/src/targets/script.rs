@@ -6,19 +6,16 @@ use wharf_stun::attribute::RequestedTransport;
 use wharf_stun::{Class, Method, WriteError, Writer};
 use wharf_turn::{BindError, Config, Transport};
 
+use super::steps::steps;
 use crate::support::{
     Algorithm, Client, Host, PEER, PEER_2, PEER_6, Raw, Reaction, addr, config, policy, rules, secs,
 };
 
 const PEERS: [&str; 4] = [PEER, PEER_2, PEER_6, "11.0.0.1:4001"];
-/// Steps of one script, so that a run is short.
-const STEPS: usize = 64;
-
 /// The steps from here on end the connection of the client that has one.
 const CLOSE: u8 = 250;
 
-/// Each step is a number, an argument, a length and as many bytes.
-pub(crate) fn core_datagrams(mut data: &[u8]) {
+pub(crate) fn core_datagrams(data: &[u8]) {
     let unauthenticated = PrefixLimits {
         slots: 64,
         ..PrefixLimits::default()
@@ -33,12 +30,7 @@ pub(crate) fn core_datagrams(mut data: &[u8]) {
         .collect();
     clients[1].algorithm = Algorithm::Legacy;
     clients[2].path.transport = Transport::Tcp;
-    for _ in 0..STEPS {
-        let Some((&[what, argument, len], rest)) = data.split_first_chunk() else {
-            break;
-        };
-        let (bytes, rest) = rest.split_at(rest.len().min(len.into()));
-        data = rest;
+    for (what, argument, bytes) in steps(data) {
         step(&mut host, &mut clients, what, argument, bytes);
     }
     while host.release_look_up().is_some() {}
