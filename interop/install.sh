@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the interop tests need: Debian's packages of the peers, a Python virtual environment
-# with the packages of requirements.txt, and the Autobahn test suite; the last two in the target
-# directory. Does nothing when all is there.
+# with the packages of requirements.txt, the Autobahn test suite, and our peer on usrsctp; the last
+# three in the target directory. Does nothing when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -67,3 +67,10 @@ if ! cmp -s "$requirements" "$venv/requirements.txt"; then
 fi
 
 interop/autobahn.sh
+
+peer="${CARGO_TARGET_DIR:-target}/interop-usrsctp/peer"
+if [ ! "$peer" -nt interop/usrsctp/peer.c ]; then
+    say "building $peer"
+    mkdir -p "${peer%/*}"
+    gcc -O2 -Wall -Wextra -o "$peer" interop/usrsctp/peer.c -lusrsctp -lpthread
+fi

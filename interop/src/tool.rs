@@ -22,7 +22,20 @@ pub fn tool(name: &str) -> Command {
 /// Panics when it is absent.
 #[must_use]
 pub fn python() -> Command {
-    let program = target_directory().join("interop-venv/bin/python");
+    installed("interop-venv/bin/python")
+}
+
+/// The command for the peer on usrsctp (`interop/usrsctp/peer.c`), which `interop/install.sh` builds.
+///
+/// Panics when it is absent.
+#[must_use]
+pub fn usrsctp() -> Command {
+    installed("interop-usrsctp/peer")
+}
+
+/// A program below the target directory.
+fn installed(path: &str) -> Command {
+    let program = target_directory().join(path);
     assert!(
         program.exists(),
         "{} is absent: run interop/install.sh",

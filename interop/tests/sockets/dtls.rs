@@ -2,7 +2,6 @@
 //! certificates, pre-shared keys, resumption, and a network that loses.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::mpsc::Sender;
 
 use wharf::config::{ClientAuth, Psk, Resumption};
@@ -10,6 +9,7 @@ use wharf::message::Message;
 use wharf::{BoxError, Closed, Dtls, Listen, Messages, Refusal};
 use wharf_interop::{Finished, Process, tool};
 
+use crate::namespace::{LOSES_UDP, is_within, lost};
 use crate::pki::Authority;
 use crate::served::{SOON, Seen, Served};
 use crate::tls::{assert_writes, s_client};
@@ -201,26 +201,9 @@ fn gnutls_gets_in_by_certificate_and_by_key() {
 /// In a network of its own whose kernel drops a twentieth of all datagrams.
 #[test]
 fn handshakes_complete_although_datagrams_are_lost() {
-    const ALONE: &str = "WHARF_DTLS_LOSS";
     const CLIENTS: usize = 24;
-    let table = "nft add table inet loss && nft 'add chain inet loss input { type filter hook input \
-        priority 0; }' && nft add rule inet loss input meta l4proto udp numgen random mod 100 '<' 5 \
-        counter drop";
-    if std::env::var_os(ALONE).is_none() {
-        let script = format!("ip link set lo up && {table} && exec \"$0\" \"$@\"");
-        let mut again = Command::new("unshare");
-        again.args(["--map-root-user", "--net", "sh", "-c", &script]);
-        again.arg(std::env::current_exe().expect("this test"));
-        again.args([
-            "--exact",
-            "dtls::handshakes_complete_although_datagrams_are_lost",
-        ]);
-        let output = again.env(ALONE, "1").output().expect("unshare");
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success() && said.contains("1 passed"),
-            "{said}"
-        );
+    let this = "dtls::handshakes_complete_although_datagrams_are_lost";
+    if !is_within(this, LOSES_UDP) {
         return;
     }
     let ca = Authority::new();
@@ -239,15 +222,6 @@ fn handshakes_complete_although_datagrams_are_lost() {
         client.wait_for_line(3 * SOON, |line| line.contains("Verify return code: 0 (ok)"));
     }
     drop(clients);
-    let counters = Command::new("nft")
-        .args(["list", "table", "inet", "loss"])
-        .output();
-    let counters = String::from_utf8(counters.expect("nft").stdout).expect("text");
-    let dropped = counters
-        .split("counter packets ")
-        .nth(1)
-        .and_then(|rest| rest.split(' ').next()?.parse::<u64>().ok())
-        .expect("a counter");
-    assert!(dropped > 0, "{counters}");
+    assert!(lost() > 0);
     assert_eq!(served.finish().accepted, CLIENTS as u64);
 }

@@ -346,9 +346,6 @@ impl Shared {
         let verdict = self.verdict();
         // The places first: who sees the counters move can rely on the room.
         drop(std::mem::take(&mut *self.places()));
-        self.owner
-            .connections
-            .remove(self.slot.load(Ordering::Relaxed));
         match verdict {
             Ok(reason) => {
                 self.owner.counters.closed(reason, bytes);
@@ -356,5 +353,9 @@ impl Shared {
             }
             Err(reason) => self.owner.counters.pending_refused(reason, bytes),
         }
+        // The list last: who waits until it is empty reads the counters then.
+        self.owner
+            .connections
+            .remove(self.slot.load(Ordering::Relaxed));
     }
 }

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Fetches Debian's kernel for virtual machines and its modules for SCTP (27 MB), once, into the target directory.
+# interop/install.sh runs it.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+cache="${CARGO_TARGET_DIR:-target}/interop-vm"
+[ ! -f "$cache/complete" ] || exit 0
+rm -rf "$cache"
+mkdir -p "$cache/modules" "$cache/package"
+# The package depends on the kernel of the day.
+package=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image-/ { print $2; exit }')
+[ -n "$package" ] || { echo "interop/vm/fetch.sh: apt knows no kernel: run apt-get update" >&2; exit 1; }
+(cd "$cache/package" && apt-get download -q "$package" >/dev/null && dpkg-deb -x ./*.deb .)
+cp "$cache"/package/boot/vmlinuz-* "$cache/vmlinuz"
+for module in lib/libcrc32c net/ipv4/udp_tunnel net/ipv6/ip6_udp_tunnel net/sctp/sctp; do
+    cp "$cache"/package/lib/modules/*/kernel/"$module".ko "$cache/modules/"
+done
+rm -rf "$cache/package"
+touch "$cache/complete"
