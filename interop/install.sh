@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the interop tests need: Debian's packages of the peers, a Python virtual environment
-# with the packages of requirements.txt, the Autobahn test suite, and our peer on usrsctp; the last
-# three in the target directory. Does nothing when all is there.
+# with the packages of requirements.txt, the Autobahn test suite, a kernel for virtual machines, and
+# our peer on usrsctp; these in the target directory. Does nothing when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -38,6 +38,7 @@ need busybox-static busybox
 need cpio cpio
 need lksctp-tools sctp_test
 need gcc gcc
+need binutils strip
 [ -e /usr/include/usrsctp.h ] || packages+=(libusrsctp-dev)
 [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || packages+=(libnginx-mod-stream)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
@@ -67,6 +68,7 @@ if ! cmp -s "$requirements" "$venv/requirements.txt"; then
 fi
 
 interop/autobahn.sh
+retry interop/vm/fetch.sh
 
 peer="${CARGO_TARGET_DIR:-target}/interop-usrsctp/peer"
 if [ ! "$peer" -nt interop/usrsctp/peer.c ]; then

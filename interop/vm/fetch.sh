@@ -9,8 +9,14 @@ cache="${CARGO_TARGET_DIR:-target}/interop-vm"
 rm -rf "$cache"
 mkdir -p "$cache/modules" "$cache/package"
 # The package depends on the kernel of the day.
-package=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image-/ { print $2; exit }')
-[ -n "$package" ] || { echo "interop/vm/fetch.sh: apt knows no kernel: run apt-get update" >&2; exit 1; }
+kernel() { apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image-/ { print $2; exit }' || true; }
+package=$(kernel)
+if [ -z "$package" ]; then
+    as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    "${as_root[@]}" apt-get update -qq
+    package=$(kernel)
+fi
 (cd "$cache/package" && apt-get download -q "$package" >/dev/null && dpkg-deb -x ./*.deb .)
 cp "$cache"/package/boot/vmlinuz-* "$cache/vmlinuz"
 for module in lib/libcrc32c net/ipv4/udp_tunnel net/ipv6/ip6_udp_tunnel net/sctp/sctp; do

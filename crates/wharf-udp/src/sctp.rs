@@ -13,6 +13,11 @@ use crate::errno;
 /// The protocol number of SCTP, for `socket(2)`.
 pub const SCTP: i32 = libc::IPPROTO_SCTP;
 
+/// `SCTP_ASSOC_CHANGE`, a type of news, and two of its states (`linux/sctp.h`).
+const ASSOC_CHANGE: u16 = 0x8001;
+const COMM_LOST: u16 = 1;
+const SHUTDOWN_COMP: u16 = 3;
+
 /// Options of an SCTP socket; connections inherit them from the socket they are accepted on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SctpOptions {
@@ -49,7 +54,7 @@ pub fn probe_sctp() -> io::Result<()> {
     socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, protocol).map(drop)
 }
 
-/// Sets all options, and has [`receive_sctp`] told the stream of each message.
+/// Sets all options, and has [`receive_sctp`] told the stream of each message and the end of the association.
 pub fn set_sctp_options(socket: impl AsFd, options: &SctpOptions) -> Result<(), SctpOptionError> {
     let named = |option| move |source| SctpOptionError { option, source };
     let init = libc::sctp_initmsg {
@@ -65,13 +70,16 @@ pub fn set_sctp_options(socket: impl AsFd, options: &SctpOptions) -> Result<(), 
     let max_segment = [0, options.max_segment.unwrap_or(0)];
     set(&socket, libc::SCTP_MAXSEG, &max_segment).map_err(named("max_segment"))?;
     let on: libc::c_int = 1;
-    set(&socket, libc::SCTP_RECVRCVINFO, &on).map_err(named("receive_info"))
+    set(&socket, libc::SCTP_RECVRCVINFO, &on).map_err(named("receive_info"))?;
+    // struct sctp_event_subscribe: no ancillary data of old, but news of the association. Without it a socket that is
+    // not blocking is told neither of an ABORT, which does not make it readable, nor that its own shutdown is done.
+    set(&socket, libc::SCTP_EVENTS, &[0_u8, 1]).map_err(named("events"))
 }
 
 /// A piece of a message that [`receive_sctp`] has taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReceivedSctp {
-    /// Bytes of it in the buffer; zero: the peer has shut the association down.
+    /// Bytes of it in the buffer; zero: the association was shut down, by whichever end.
     pub length: usize,
     /// The stream, counted from 0.
     pub stream: u16,
@@ -83,7 +91,8 @@ pub struct ReceivedSctp {
     pub complete: bool,
 }
 
-/// Takes a message, or as much of it as there is room for. Does not wait: `WouldBlock` when there is none.
+/// Takes a message, or as much of it as there is room for. Does not wait: `WouldBlock` when there is none. The buffer
+/// has room for 64 bytes or more.
 pub fn receive_sctp(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<ReceivedSctp> {
     // SAFETY: `msghdr` is integers and pointers, for which zero is a value.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
@@ -95,15 +104,28 @@ pub fn receive_sctp(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received
     header.msg_iov = &raw mut iovec;
     header.msg_iovlen = 1;
     header.msg_control = (&raw mut control).cast();
+    let mut lost = false;
     let length = loop {
+        header.msg_flags = 0;
         header.msg_controllen = Control::SIZE as _;
         let flags = libc::MSG_DONTWAIT;
         // SAFETY: the header describes `buffer` and `control`, which outlive the call and are not used otherwise
         // meanwhile.
         let received = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut header, flags) };
         match usize::try_from(received) {
+            Ok(length) if header.msg_flags & libc::MSG_NOTIFICATION != 0 => {
+                match change(&buffer[..length.min(buffer.len())]) {
+                    Some(SHUTDOWN_COMP) => break 0,
+                    // The next call says why.
+                    Some(COMM_LOST) => lost = true,
+                    _ => {}
+                }
+            }
             Ok(length) => break length.min(buffer.len()),
             Err(_) if errno::last() == libc::EINTR => {}
+            Err(_) if lost && errno::last() == libc::EAGAIN => {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
             Err(_) => return Err(io::Error::last_os_error()),
         }
     };
@@ -123,6 +145,13 @@ pub fn receive_sctp(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received
         });
     }
     Ok(received)
+}
+
+/// What has become of the association, by `struct sctp_assoc_change` (RFC 6458 §6.1.1): at 0 the type, at 8 the state
+/// (16 bits each).
+fn change(news: &[u8]) -> Option<u16> {
+    let short = |at: usize| Some(u16::from_ne_bytes(*news.get(at..)?.first_chunk()?));
+    (short(0) == Some(ASSOC_CHANGE)).then(|| short(8)).flatten()
 }
 
 /// Reads `struct sctp_rcvinfo`: stream, sequence number, flags (16 bits each), then at 8 the identifier.
@@ -187,85 +216,4 @@ fn set<T: Copy>(socket: &impl AsFd, option: libc::c_int, value: &T) -> io::Resul
         )
     })?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-    use std::net::SocketAddr;
-
-    const OPTIONS: SctpOptions = SctpOptions {
-        nodelay: true,
-        max_segment: Some(1000),
-        streams_out: 7,
-        streams_in: 5,
-        init_attempts: 3,
-        init_timeout: Duration::from_secs(2),
-    };
-
-    /// Two connected sockets; `None` where the kernel has no SCTP.
-    fn pair() -> Option<(Socket, Socket)> {
-        if let Err(error) = probe_sctp() {
-            let code = error.raw_os_error();
-            let missing = [Some(libc::ESOCKTNOSUPPORT), Some(libc::EPROTONOSUPPORT)];
-            assert!(missing.contains(&code), "{error}");
-            // Where it must be there, such as in a virtual machine made for that, its absence is a failure.
-            assert!(std::env::var_os("WHARF_KERNEL_SCTP").is_none(), "{error}");
-            return None;
-        }
-        let make = || {
-            let protocol = Some(Protocol::from(SCTP));
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, protocol).unwrap();
-            set_sctp_options(&socket, &OPTIONS).unwrap();
-            socket
-        };
-        let listener = make();
-        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        listener.bind(&SockAddr::from(any)).unwrap();
-        listener.listen(1).unwrap();
-        let client = make();
-        client.connect(&listener.local_addr().unwrap()).unwrap();
-        Some((client, listener.accept().unwrap().0))
-    }
-
-    fn receive(socket: &Socket, buffer: &mut [u8]) -> ReceivedSctp {
-        loop {
-            match receive_sctp(socket, buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    std::thread::yield_now();
-                }
-                other => return other.unwrap(),
-            }
-        }
-    }
-
-    #[test]
-    fn kernel_messages_keep_their_stream_and_identifier_and_bad_ones_are_refused() {
-        let Some((client, server)) = pair() else {
-            return;
-        };
-        send_sctp(&client, b"first", 4, 0x0102_0304, false).unwrap();
-        send_sctp(&client, &[7; 5000], 0, 46, true).unwrap();
-        let mut buffer = vec![0; 4000];
-        let first = receive(&server, &mut buffer);
-        // Streams are the smaller of what one asks for and the other allows: 0 to 4.
-        assert_eq!(first.length, 5);
-        assert_eq!((first.stream, first.ppid), (4, 0x0102_0304));
-        assert_eq!((first.unordered, first.complete), (false, true));
-        let mut length = 0;
-        loop {
-            let piece = receive(&server, &mut buffer);
-            length += piece.length;
-            assert_eq!((piece.stream, piece.ppid, piece.unordered), (0, 46, true));
-            if piece.complete {
-                break;
-            }
-        }
-        assert_eq!(length, 5000);
-        let refused = send_sctp(&server, b"x", 100, 0, false).unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
-        drop(client);
-        assert_eq!(receive(&server, &mut buffer).length, 0);
-    }
 }

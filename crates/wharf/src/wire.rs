@@ -88,6 +88,13 @@ impl Wire {
     pub(crate) fn last_words(&mut self) {
         self.last_words = true;
     }
+
+    /// Has the peer told that the connection is cut off, where the server has closed it: closing the socket resets it.
+    pub(crate) fn reset_if_closed(&self) {
+        if let (Some(socket), Some(_)) = (&self.socket, self.hold.shared().ending()) {
+            socket.reset_on_close();
+        }
+    }
 }
 
 impl Drop for Wire {

@@ -2,35 +2,21 @@
 //! certificates, pre-shared keys, resumption, and a network that loses.
 
 use std::path::Path;
-use std::sync::mpsc::Sender;
 
 use wharf::config::{ClientAuth, Psk, Resumption};
-use wharf::message::Message;
-use wharf::{BoxError, Closed, Dtls, Listen, Messages, Refusal};
+use wharf::{Closed, Dtls, Listen, Refusal};
 use wharf_interop::{Finished, Process, tool};
 
 use crate::namespace::{LOSES_UDP, is_within, lost};
 use crate::pki::Authority;
-use crate::served::{SOON, Seen, Served};
+use crate::served::{SOON, Served, shout_messages};
 use crate::tls::{assert_writes, s_client};
-
-/// Returns each message in capitals, until one has a `bye`.
-async fn shout(mut messages: Messages, seen: Sender<Seen>) -> Result<(), BoxError> {
-    while let Some(message) = messages.recv().await {
-        let said = String::from_utf8_lossy(message?.payload()).into_owned();
-        // The test may have seen enough and be over.
-        let _ = seen.send(Seen::of(messages.connection(), said.trim_end()));
-        messages.send(Message::binary(said.to_uppercase())).await?;
-        if said.contains("bye") {
-            break;
-        }
-    }
-    Ok(())
-}
 
 fn served(listen: Listen) -> Served {
     Served::start(|builder, seen| {
-        builder.listen_messages("it", listen, move |messages| shout(messages, seen.clone()))
+        builder.listen_messages("it", listen, move |messages| {
+            shout_messages(messages, seen.clone())
+        })
     })
 }
 

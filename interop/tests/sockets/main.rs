@@ -12,6 +12,7 @@ mod browser;
 mod conformance;
 mod datagrams;
 mod dtls;
+mod kernel_sctp;
 mod namespace;
 mod pki;
 mod proxy;

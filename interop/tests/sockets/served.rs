@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::runtime::{self, Runtime};
+use wharf::message::Message;
 use wharf::tls::TlsInfo;
 use wharf::{BoxError, Builder, Connection, DrainReport, Endpoint, Handle, Proxied, Server};
 use wharf::{Messages, Stats, Stream};
@@ -178,6 +179,23 @@ pub(crate) async fn greet(stream: Stream, seen: Sender<Seen>) -> Result<(), BoxE
 pub(crate) async fn echo(mut messages: Messages) -> Result<(), BoxError> {
     while let Some(message) = messages.recv().await {
         messages.send(message?).await?;
+    }
+    Ok(())
+}
+
+/// Returns each message in capitals, until one has a `bye`.
+pub(crate) async fn shout_messages(
+    mut messages: Messages,
+    seen: Sender<Seen>,
+) -> Result<(), BoxError> {
+    while let Some(message) = messages.recv().await {
+        let said = String::from_utf8_lossy(message?.payload()).into_owned();
+        // The test may have seen enough and be over.
+        let _ = seen.send(Seen::of(messages.connection(), said.trim_end()));
+        messages.send(Message::binary(said.to_uppercase())).await?;
+        if said.contains("bye") {
+            break;
+        }
     }
     Ok(())
 }

@@ -22,7 +22,8 @@ use crate::wire::{Socket, Wire};
 /// Bytes that one system call may bring of a message.
 const PIECE: usize = 16 << 10;
 
-/// A one-to-one socket below messages. Dropping it shuts the association down in order, in the kernel.
+/// A one-to-one socket below messages. Dropping it shuts the association down in order, in the kernel, or aborts it
+/// if the server has closed the connection (RFC 9260 §9.2, §9.1).
 pub(crate) struct KernelLink {
     wire: Box<Wire>,
     limits: Sendable,
@@ -198,5 +199,11 @@ impl Link for KernelLink {
 
     fn last_words(&mut self, _: u16) {
         // Closing the socket is the goodbye.
+    }
+}
+
+impl Drop for KernelLink {
+    fn drop(&mut self) {
+        self.wire.reset_if_closed();
     }
 }
