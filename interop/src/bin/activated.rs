@@ -26,7 +26,7 @@ async fn answer_flow(mut messages: Messages) -> Result<(), BoxError> {
 
 async fn answer_each(mut datagrams: Datagrams) -> Result<(), BoxError> {
     while let Some(datagram) = datagrams.recv().await {
-        let said = [b"local: ", datagram.payload()].concat();
+        let said = [&b"local: "[..], datagram.payload()].concat();
         datagrams.reply(&datagram, &said).await?;
     }
     Ok(())
