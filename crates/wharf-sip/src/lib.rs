@@ -16,7 +16,7 @@
 //! | connections that requests share | [`pool`] |
 //! | who a peer is by its certificate | [`identity`] |
 //! | which destinations are worth a try, and which is next | [`destinations`], [`balance`] |
-//! | which way a request and a response go | [`route`] |
+//! | which way a request and a response go, and which goes first | [`route`], [`Priority`] |
 //! | where a server is: NAPTR, SRV and addresses | [`locate`] |
 //!
 //! [`Instant`]: std::time::Instant
@@ -38,6 +38,7 @@ mod frame;
 mod host;
 mod limits;
 mod parameters;
+mod priority;
 mod scan;
 mod span;
 mod text;
@@ -52,6 +53,7 @@ pub use frame::{Boundary, Frame, FrameError, FrameKind, Framer, PING, PONG, pack
 pub use host::{Host, HostError};
 pub use limits::Limits;
 pub use parameters::{Parameter, Parameters};
+pub use priority::Priority;
 pub use scan::{ContentLength, Scan, ScanError, Stack, StartLine};
 pub use span::Span;
 pub use transport::Transport;

@@ -2,6 +2,7 @@
 //!
 //! | what | decides |
 //! |---|---|
+//! | [`Onward`] | the next hop of a request: Route, target, or a flow (§16.4, §16.6) |
 //! | [`RequestRoute`] | UDP or TCP by size, multicast parameters (§18.1.1) |
 //! | [`ResponseRoute`] | connection, address, or another look at DNS (§18.2.2, RFC 3581) |
 //! | [`SentBy`] | what is written into a Via, and whether a response is for this element (§18.1.2) |
@@ -22,11 +23,13 @@
 //! ```
 
 mod failure;
+mod onward;
 mod request;
 mod response;
 mod sent_by;
 
 pub use failure::SendFailure;
+pub use onward::{Onward, OnwardError};
 pub use request::{Attempt, Cause, RequestRoute, SizeSwitch, TooLarge};
 pub use response::{ResponseRoute, ResponseRules, ResponseStep};
 pub use sent_by::{SentBy, SentByError};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{OwnedHost, Via};
+use crate::{Host, OwnedHost, Scheme, Transport, Uri, Via};
 
 /// What this element writes into the topmost Via of its requests (RFC 3261 §18.1.1).
 ///
@@ -34,9 +34,23 @@ impl SentBy {
     /// Whether the topmost Via of a response is one that was written with this sent-by. A response
     /// that fits none of an element's own is not for it: §18.1.2 has it discarded silently.
     pub fn wrote(&self, via: &Via<'_>) -> bool {
-        let bare = Via { port: None, ..*via };
-        let port = self.port.unwrap_or(bare.port_or_default());
-        self.host.as_host() == via.host && port == via.port_or_default()
+        let default = via.transport().map_or(5060, Transport::default_port);
+        self.is(via.host, via.port, default)
+    }
+
+    /// Whether a URI points here: one that this element has written into Record-Route or Path.
+    pub fn is_in(&self, uri: &Uri<'_>) -> bool {
+        let usual = if uri.scheme == Scheme::Sips {
+            Transport::Tls
+        } else {
+            Transport::Udp
+        };
+        let transport = uri.transport().ok().flatten().unwrap_or(usual);
+        self.is(uri.host, uri.port, transport.default_port())
+    }
+
+    fn is(&self, host: Host<'_>, port: Option<u16>, default: u16) -> bool {
+        self.host.as_host() == host && self.port.unwrap_or(default) == port.unwrap_or(default)
     }
 }
 
@@ -50,7 +64,6 @@ impl fmt::Display for SentBy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Host;
 
     fn sent_by(host: &str, port: Option<u16>) -> SentBy {
         let host = OwnedHost::new(Host::parse(host.as_bytes()).unwrap()).unwrap();
@@ -98,6 +111,45 @@ mod tests {
             let value = format!("SIP/2.0/{via};branch=z9hG4bK1");
             let wrote = sent_by(host, port).wrote(&Via::parse(value.as_bytes()).unwrap());
             assert_eq!(wrote, expected, "{host} {port:?} {via}");
+        }
+    }
+
+    #[test]
+    fn a_uri_points_to_the_element_that_wrote_it() {
+        let cases = [
+            ("edge.example", None, "sip:token@EDGE.example;lr", true),
+            ("edge.example", None, "sips:edge.example:5061;lr", true),
+            (
+                "edge.example",
+                None,
+                "sip:edge.example;transport=tls;lr",
+                true,
+            ),
+            (
+                "edge.example",
+                Some(5061),
+                "sip:edge.example;transport=tls;lr",
+                true,
+            ),
+            ("edge.example", Some(5061), "sip:edge.example;lr", false),
+            (
+                "edge.example",
+                Some(8080),
+                "sip:edge.example:8080;transport=ws;lr",
+                true,
+            ),
+            (
+                "edge.example",
+                Some(8080),
+                "sip:edge.example;transport=ws;lr",
+                false,
+            ),
+            ("192.0.2.1", None, "sip:192.0.2.1:5060", true),
+            ("192.0.2.1", None, "sip:edge.example", false),
+        ];
+        for (host, port, uri, expected) in cases {
+            let is_in = sent_by(host, port).is_in(&Uri::parse(uri.as_bytes()).unwrap());
+            assert_eq!(is_in, expected, "{host} {port:?} {uri}");
         }
     }
 }
