@@ -1,5 +1,5 @@
-//! What costs no memory: finding the parts of a message and framing it; and, once an editor has its
-//! room, changing it.
+//! What costs no memory: finding the parts of a message and framing it; deciding its way; and, once an
+//! editor has its room, changing it.
 
 #![allow(
     clippy::disallowed_methods,
@@ -10,7 +10,12 @@ use std::alloc::System;
 use std::time::Instant;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use wharf_sip::{Boundary, Editor, FrameError, Framer, Limits, Scan, Transport, Uri, Via, packet};
+use wharf_sip::route::{
+    Onward, RequestRoute, ResponseRoute, ResponseRules, ResponseStep, SizeSwitch,
+};
+use wharf_sip::{
+    Boundary, Editor, FrameError, Framer, Limits, Priority, Scan, Transport, Uri, Via, packet,
+};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -39,6 +44,17 @@ fn f7_scanning_framing_and_editing_allocate_nothing() {
     let endless = b"BYE sip:a SIP/2.0\r\nl: 4000000000\r\n\r\n";
     let refused = framer.advance(endless, now);
     assert!(matches!(refused, Err(FrameError::BodyTooLong { .. })));
+    let to = "192.0.2.1:5060".parse().expect("an address");
+    let request = RequestRoute::new(Transport::Udp, to, 1301, None, SizeSwitch::default());
+    assert_eq!(request.expect("it fits").first().transport, Transport::Tcp);
+    let onward = Onward::of(MESSAGE, &scan, |_| false).expect("a Route");
+    assert_eq!(
+        (onward.own, Priority::of(MESSAGE, &scan)),
+        (0, Priority::Normal)
+    );
+    let seen = Via::parse(b"SIP/2.0/UDP a;rport=9;received=192.0.2.1").expect("a Via");
+    let step = ResponseRoute::new(Transport::Udp, seen, ResponseRules::default()).next();
+    assert!(matches!(step, Some(ResponseStep::Datagram { .. })));
     let change = region.change();
     assert_eq!((change.allocations, change.reallocations), (0, 0));
 
