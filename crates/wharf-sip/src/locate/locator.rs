@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Candidate, Failure, LocateError, LocateRules, Next, Records, Target};
+use super::{Candidate, Failure, LocateError, LocateRules, Next, Query, Records, Target};
 use crate::{Domain, OwnedHost, Transport};
 
 /// Locates one target. The decisions, in the order of RFC 3263 §4.1 and §4.2:
@@ -170,6 +170,13 @@ impl Locator {
                 }
             }
         }
+    }
+
+    /// The questions that come after the one that is asked now, unless an answer changes that. A driver
+    /// may ask as many of them as it likes at the same time, so that its cache knows the answers when
+    /// they are wanted: a domain without records then costs two rounds and not one for each transport.
+    pub fn ahead(&self) -> impl Iterator<Item = Query> + use<'_> {
+        self.steps.iter().map(|step| step.query(&self.rules))
     }
 
     fn outcome(&self) -> Result<(), LocateError> {

@@ -30,7 +30,8 @@ impl Default for ResponseRules {
 pub enum ResponseStep {
     /// Over the connection that its request came on, if it is still open.
     Connection,
-    /// Over a connection to this address: one that is open, or a new one.
+    /// Over a connection to this address: one that is open, or a new one. Over TLS the other end is to
+    /// prove the name in sent-by, where it is a name.
     Connect {
         /// The transport of the Via.
         transport: Transport,

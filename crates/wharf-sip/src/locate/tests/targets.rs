@@ -132,6 +132,31 @@ fn rfc3263_only_what_is_needed_is_asked() {
 }
 
 #[test]
+fn what_will_be_asked_is_known_ahead() {
+    let rules = Arc::new(rules(&[Tls, Tcp, Udp]));
+    let mut locator = Locator::new(&target("sip:b.example.com"), rules, 1).unwrap();
+    assert_eq!(
+        locator.next(),
+        Next::Ask(Query::Naptr(domain("b.example.com")))
+    );
+    assert_eq!(locator.ahead().count(), 0, "it may be anything");
+    locator.answer(Err(Failure::NxDomain));
+    let Next::Ask(first) = locator.next() else {
+        panic!("it asks for SRV");
+    };
+    let ahead: Vec<_> = locator.ahead().map(|query| key(&query)).collect();
+    assert_eq!(key(&first), "SRV _sips._tcp.b.example.com");
+    assert_eq!(
+        ahead,
+        [
+            "SRV _sip._tcp.b.example.com",
+            "SRV _sip._udp.b.example.com",
+            "A b.example.com"
+        ]
+    );
+}
+
+#[test]
 fn without_naptr_by_the_rules_srv_is_asked_at_once() {
     let mut world = example();
     let rules = LocateRules {
