@@ -16,6 +16,7 @@
 //! | connections that requests share | [`pool`] |
 //! | who a peer is by its certificate | [`identity`] |
 //! | which destinations are worth a try, and which is next | [`destinations`], [`balance`] |
+//! | a request on its way from server to server | [`delivery`] |
 //! | which way a request and a response go, and which goes first | [`route`], [`Priority`] |
 //! | where a server is: NAPTR, SRV and addresses | [`locate`] |
 //!
@@ -23,6 +24,7 @@
 
 pub mod alias;
 pub mod balance;
+pub mod delivery;
 pub mod destinations;
 pub mod flow;
 pub mod identity;

@@ -11,8 +11,10 @@ const MAX_DATAGRAM: usize = 65_507;
 /// When a request is too long for UDP (RFC 3261 §18.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SizeSwitch {
-    /// The longest request that goes over UDP where the path MTU is not known, in bytes. Default
-    /// 1300; 65,507 turns the switch off for such paths.
+    /// Whether long requests go over TCP. Default true, as §18.1.1 has it. Turn it off for an element
+    /// that speaks no TCP; datagrams are fragmented then.
+    pub enabled: bool,
+    /// The longest request that goes over UDP where the path MTU is not known, in bytes. Default 1300.
     pub longest: usize,
     /// Bytes of a known path MTU that are left free. Default 200: a response may be longer than its
     /// request.
@@ -22,6 +24,7 @@ pub struct SizeSwitch {
 impl Default for SizeSwitch {
     fn default() -> Self {
         Self {
+            enabled: true,
             longest: 1300,
             reserve: 200,
         }
@@ -31,7 +34,7 @@ impl Default for SizeSwitch {
 impl SizeSwitch {
     fn fits(&self, bytes: usize, path_mtu: Option<usize>) -> bool {
         let longest = path_mtu.map_or(self.longest, |mtu| mtu.saturating_sub(self.reserve));
-        bytes <= longest
+        !self.enabled || bytes <= longest
     }
 }
 
@@ -89,6 +92,8 @@ pub struct TooLarge {
 pub struct RequestRoute {
     first: Attempt,
     fallback: Option<Attempt>,
+    /// The way where the path turns out too narrow for a datagram.
+    narrow: Option<Attempt>,
 }
 
 impl RequestRoute {
@@ -110,36 +115,35 @@ impl RequestRoute {
             maddr: multicast.then_some(destination.ip()),
             ttl: (multicast && destination.is_ipv4()).then_some(1),
         };
+        let mut route = Self {
+            first: asked,
+            fallback: None,
+            narrow: None,
+        };
         if transport != Transport::Udp {
-            return Ok(Self {
-                first: asked,
-                fallback: None,
-            });
+            return Ok(route);
         }
-        // TCP has no multicast.
-        if multicast || switch.fits(bytes, path_mtu) {
-            return if bytes > MAX_DATAGRAM {
-                Err(TooLarge { bytes })
-            } else {
-                Ok(Self {
-                    first: asked,
-                    fallback: None,
-                })
-            };
-        }
-        let first = Attempt {
+        let tcp = Attempt {
             transport: Transport::Tcp,
             cause: Cause::Size,
             ..asked
         };
-        let fallback = Attempt {
+        let fits_at_all = bytes <= MAX_DATAGRAM;
+        // TCP has no multicast.
+        if multicast || switch.fits(bytes, path_mtu) {
+            route.narrow = Some(tcp).filter(|_| switch.enabled && !multicast);
+            return if fits_at_all {
+                Ok(route)
+            } else {
+                Err(TooLarge { bytes })
+            };
+        }
+        let udp = Attempt {
             cause: Cause::TcpRefused,
             ..asked
         };
-        Ok(Self {
-            first,
-            fallback: (bytes <= MAX_DATAGRAM).then_some(fallback),
-        })
+        (route.first, route.fallback) = (tcp, Some(udp).filter(|_| fits_at_all));
+        Ok(route)
     }
 
     /// The way to try first.
@@ -148,13 +152,14 @@ impl RequestRoute {
     }
 
     /// The way to try when the first one has ended so: UDP after all, where TCP was chosen for the
-    /// size and the peer does not speak it (§18.1.1). Otherwise the destination has failed.
+    /// size and the peer does not speak it; TCP, where the path turns out too narrow for a datagram
+    /// (§18.1.1). Otherwise the destination has failed.
     pub fn after(&self, failure: SendFailure) -> Option<Attempt> {
-        let no_tcp = matches!(
-            failure,
-            SendFailure::Reset | SendFailure::ProtocolUnreachable
-        );
-        self.fallback.filter(|_| no_tcp)
+        match failure {
+            SendFailure::Reset | SendFailure::ProtocolUnreachable => self.fallback,
+            SendFailure::TooBig => self.narrow,
+            _ => None,
+        }
     }
 }
 
@@ -268,14 +273,38 @@ mod tests {
     }
 
     #[test]
+    fn c1_a_datagram_that_the_path_is_too_narrow_for_goes_over_tcp() {
+        let again = route(Transport::Udp, 1300, None)
+            .after(SendFailure::TooBig)
+            .unwrap();
+        assert_eq!(
+            (again.transport, again.cause),
+            (Transport::Tcp, Cause::Size)
+        );
+        assert_eq!(
+            route(Transport::Udp, 1301, None).after(SendFailure::TooBig),
+            None
+        );
+        assert_eq!(
+            route(Transport::Tls, 1300, None).after(SendFailure::TooBig),
+            None
+        );
+        let to = "224.0.1.75:5060".parse().unwrap();
+        let multicast = RequestRoute::new(Transport::Udp, to, 9, None, SizeSwitch::default());
+        assert_eq!(multicast.unwrap().after(SendFailure::TooBig), None);
+    }
+
+    #[test]
     fn the_switch_can_be_turned_off_up_to_the_longest_datagram() {
         let off = SizeSwitch {
-            longest: usize::MAX,
+            enabled: false,
             ..SizeSwitch::default()
         };
         let to = "192.0.2.1:5060".parse().unwrap();
-        let route = |bytes| RequestRoute::new(Transport::Udp, to, bytes, None, off);
-        assert_eq!(route(65_507).unwrap().first().transport, Transport::Udp);
+        let route = |bytes| RequestRoute::new(Transport::Udp, to, bytes, Some(1500), off);
+        let longest = route(65_507).unwrap();
+        assert_eq!(longest.first().transport, Transport::Udp);
+        assert_eq!(longest.after(SendFailure::TooBig), None);
         assert_eq!(route(65_508), Err(TooLarge { bytes: 65_508 }));
     }
 }
