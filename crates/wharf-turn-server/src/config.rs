@@ -9,7 +9,7 @@ use thiserror::Error;
 use wharf_policy::{PeerRules, QuotaLimits};
 use wharf_turn::Event;
 
-use crate::{CoreConfig, Credentials, RelayAddress, StreamOptions};
+use crate::{CoreConfig, Credentials, Legacy, RelayAddress, StreamOptions};
 
 /// What a server is started with.
 #[derive(Debug, Default)]
@@ -44,6 +44,9 @@ pub struct Config {
     /// Which peers may be reached. The addresses of this host, the listeners and the relays are added
     /// to `own` by the server.
     pub peers: PeerRules,
+    /// The sockets of a server that runs, in whose place this one is: it has as many workers as that one,
+    /// and addresses of `listen` that are the same are taken over; port 0 is none of them. Default none.
+    pub legacy: Option<Legacy>,
     /// Told about each event, on the worker's thread: it must not wait. Default nobody.
     pub events: Option<EventHook>,
 }

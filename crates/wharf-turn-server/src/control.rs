@@ -15,6 +15,7 @@ use wharf_udp::{Socket, Traffic, Waker};
 use crate::counters::{Counter, Counters, Snapshot};
 use crate::lane::Lane;
 use crate::own::Own;
+use crate::passage::End;
 use crate::{Credentials, StreamEnd, StreamOptions, StreamPath};
 
 /// Claims of other workers that may wait for one worker.
@@ -39,6 +40,12 @@ pub(crate) enum Message {
     Peers(Arc<PeerPolicy>),
     Credentials(Arc<Credentials>),
     Unauthenticated(PrefixLimits),
+    /// Where the datagrams of clients of the process before this one go.
+    Predecessor(End),
+    /// Where those come from that the process after this one hands back.
+    Successor(End),
+    /// The listening sockets are another process's to read.
+    Leave,
     Drain,
     Stop,
 }
@@ -208,6 +215,13 @@ impl Handle {
     /// there is none to be had.
     pub fn drain(&self) {
         self.send(|| Message::Drain);
+    }
+
+    /// Reads its UDP sockets no more, which its successor does by now ([`Legacy`](crate::Legacy)), and
+    /// drains.
+    pub fn leave(&self) {
+        self.send(|| Message::Leave);
+        self.drain();
     }
 
     /// Other rules for peers. What they refuse ends at once, whether it is in use or not.

@@ -130,6 +130,12 @@ impl Worker {
                     self.core.drain();
                 }
                 Message::Drain => {}
+                Message::Predecessor(end) => self.add_predecessor(turn, end),
+                Message::Successor(end) => self.add_successor(turn, end),
+                Message::Leave => {
+                    // Read by both, they would only cost the successor more to hand back.
+                    let _ = turn.pause(true);
+                }
                 Message::Stop => turn.stop(),
             }
             self.effects(turn);

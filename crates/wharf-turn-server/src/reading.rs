@@ -1,7 +1,7 @@
 //! What a worker is told of its sockets, and the core's answer to each datagram.
 
 use wharf_turn::{ClientPath, Output, RelayId, Transport};
-use wharf_udp::{Burst, IcmpError, Turn};
+use wharf_udp::{Burst, Datagram, IcmpError, Turn};
 
 use crate::counters::Counter;
 use crate::outbound::Source;
@@ -22,14 +22,25 @@ impl Worker {
             path.server.set_ip(ip);
         }
         for datagram in burst.datagrams() {
-            let output = self.core.handle_client(turn.now(), &path, datagram.payload);
-            if matches!(output, Output::ToClient(_)) {
-                self.counters.add(Counter::HandedAcross, 1);
+            if !self.hand_back(turn, &path, &datagram) {
+                self.handle_one(turn, &path, &datagram);
             }
-            let source = Source::Datagram(&datagram);
-            self.outbound.stage(turn, output, source, &self.counters);
-            self.effects(turn);
         }
+    }
+
+    pub(crate) fn handle_one(
+        &mut self,
+        turn: &mut Turn<'_>,
+        path: &ClientPath,
+        datagram: &Datagram<'_>,
+    ) {
+        let output = self.core.handle_client(turn.now(), path, datagram.payload);
+        if matches!(output, Output::ToClient(_)) {
+            self.counters.add(Counter::HandedAcross, 1);
+        }
+        let source = Source::Datagram(datagram);
+        self.outbound.stage(turn, output, source, &self.counters);
+        self.effects(turn);
     }
 
     pub(crate) fn handle_peer(&mut self, turn: &mut Turn<'_>, relay: RelayId, burst: &Burst<'_>) {

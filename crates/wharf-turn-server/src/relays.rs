@@ -7,6 +7,7 @@ use wharf_turn::{BindError, RelayId};
 use wharf_udp::{Socket, SocketKey, SocketOptions, Turn};
 
 use crate::Tos;
+use crate::passage::RESERVED;
 
 /// How relay sockets are bound.
 pub(crate) fn options(tos: Tos) -> SocketOptions {
@@ -21,12 +22,14 @@ pub(crate) fn options(tos: Tos) -> SocketOptions {
 /// The core's name for a relay, as the worker's loop knows its socket.
 pub(crate) fn key(relay: RelayId) -> SocketKey {
     let RelayId { index, generation } = relay;
+    let index = index + RESERVED;
     SocketKey { index, generation }
 }
 
-/// The core's name for the relay of a socket.
+/// The core's name for the relay of a socket, which is no passage.
 pub(crate) fn name(key: SocketKey) -> RelayId {
     let SocketKey { index, generation } = key;
+    let index = index - RESERVED;
     RelayId { index, generation }
 }
 

@@ -1,9 +1,11 @@
 //! Start and end.
 
+use std::fmt;
 use std::hash::RandomState;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,28 +13,31 @@ use wharf_policy::Quotas;
 use wharf_turn::{Server, Shared};
 use wharf_udp::{Socket, SocketOptions, allowed_cpus};
 
-use crate::config::{Config, StartError, Tos};
-use crate::control::{Colleague, Drained, Handle, Inbox};
+use crate::Legacy;
+use crate::config::{Config, StartError};
+use crate::control::{Colleague, Drained, Handle, Inbox, Message};
 use crate::counters::Counters;
+use crate::legacy::{self, Share};
+use crate::listening::{RECEIVE_BUFFER, listen, worker_count};
 use crate::outbound::Outbound;
 use crate::own::{Ended, Own, watch};
+use crate::passage::{self, End};
 use crate::relays;
 use crate::stream::framer;
 use crate::worker::{Drain, Worker};
 
-/// Receive buffer of a listening socket, when the configuration says nothing: all clients of a worker
-/// share it, and the kernel's default of 208 KiB holds less than 300 small datagrams, a few milliseconds
-/// of traffic.
-const RECEIVE_BUFFER: usize = 4 << 20;
-
-/// A reservation token carries its worker's number in a byte.
-const MAX_WORKERS: usize = 255;
-
 /// A running TURN server. Dropped, it stops.
-#[derive(Debug)]
 pub struct TurnServer {
     handle: Handle,
     local_addrs: Vec<SocketAddr>,
+    /// The listening sockets once more, by worker, for a successor.
+    sockets: Vec<Vec<UdpSocket>>,
+    /// The successor's ends.
+    passages: Mutex<Vec<OwnedFd>>,
+    receive_buffer: usize,
+    pin_workers: bool,
+    /// Until they begin.
+    built: Mutex<Vec<wharf_udp::Worker<Worker>>>,
     threads: Vec<JoinHandle<()>>,
     /// The thread that watches the host's addresses, and what ends it.
     watcher: Option<JoinHandle<()>>,
@@ -42,9 +47,21 @@ pub struct TurnServer {
 impl TurnServer {
     /// Binds all sockets and starts the workers, or does neither and says why.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        let mut server = Self::bind(config)?;
+        server.begin()?;
+        Ok(server)
+    }
+
+    /// Binds all sockets. Nothing is read from them before [`begin`](Self::begin).
+    pub fn bind(mut config: Config) -> Result<Self, StartError> {
         check_relays(&config)?;
         let count = worker_count(&config)?;
-        let sockets = listen(&config, count)?;
+        let mut legacy = config.legacy.take();
+        let sockets = listen(&config, legacy.as_mut(), count)?;
+        let duplicates = sockets.iter().map(|sockets| legacy::duplicate(sockets));
+        let duplicates = duplicates
+            .collect::<Result<_, _>>()
+            .map_err(system("duplicate a socket"))?;
         let local_addrs: Vec<_> = sockets[0].iter().map(Socket::local_addr).collect();
 
         let own = Own::new(config.peers, &config.relays, &local_addrs);
@@ -64,6 +81,7 @@ impl TurnServer {
         let inboxes = inboxes.map_err(system("make an event descriptor"))?;
         let credentials = Arc::new(config.credentials);
         let drained = Arc::new(Drained::default());
+        let receive_buffer = config.receive_buffer.unwrap_or(RECEIVE_BUFFER);
         let now = Instant::now();
         let unix = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -89,6 +107,8 @@ impl TurnServer {
                 inboxes: inboxes.clone(),
                 drained: Arc::clone(&drained),
                 drain: Drain::No,
+                predecessor: None,
+                successor: None,
             };
             worker.gauge();
             let waker = inboxes[index].waker().clone();
@@ -110,30 +130,73 @@ impl TurnServer {
             framer: framer(config.core.rfc5766_channels),
             spread: RandomState::new(),
         };
-        let mut server = Self {
+        // Each worker hears of its predecessor before it reads anything.
+        let shares = legacy.into_iter().flat_map(|legacy| legacy.workers);
+        for (worker, share) in handle.workers.iter().zip(shares) {
+            if let Some(passage) = share.passage {
+                let end = End::adopt(passage, receive_buffer);
+                let end = end.map_err(system("take over a passage"))?;
+                worker.inbox.send(Message::Predecessor(end));
+            }
+        }
+        Ok(Self {
             handle,
             local_addrs,
+            sockets: duplicates,
+            passages: Mutex::default(),
+            receive_buffer,
+            pin_workers: config.pin_workers,
+            built: Mutex::new(built),
             threads: Vec::new(),
             watcher: None,
             ended: Arc::default(),
-        };
-        let cpus = if config.pin_workers {
+        })
+    }
+
+    /// Starts the workers. A second call does nothing.
+    pub fn begin(&mut self) -> Result<(), StartError> {
+        let cpus = if self.pin_workers {
             allowed_cpus()
         } else {
             Vec::new()
         };
-        for (index, worker) in built.into_iter().enumerate() {
+        let built = self.built.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for (index, worker) in built.drain(..).enumerate() {
             let cpu = cpus.get(index % cpus.len().max(1)).copied();
             let thread = worker.start(format!("turn-{index}"), cpu);
-            server
-                .threads
-                .push(thread.map_err(system("start a thread"))?);
+            self.threads.push(thread.map_err(system("start a thread"))?);
         }
-        let (handle, ended) = (server.handle(), Arc::clone(&server.ended));
-        let thread = std::thread::Builder::new().name("turn-watch".to_owned());
-        let thread = thread.spawn(move || watch(&handle, &ended));
-        server.watcher = Some(thread.map_err(system("start a thread"))?);
-        Ok(server)
+        if self.watcher.is_none() {
+            let (handle, ended) = (self.handle(), Arc::clone(&self.ended));
+            let thread = std::thread::Builder::new().name("turn-watch".to_owned());
+            let thread = thread.spawn(move || watch(&handle, &ended));
+            self.watcher = Some(thread.map_err(system("start a thread"))?);
+        }
+        Ok(())
+    }
+
+    /// What a successor needs to take this server's place. It may take it as often as it is given;
+    /// [`Handle::leave`] says that it reads. Fails when the system has no more descriptors.
+    pub fn legacy(&self) -> io::Result<Legacy> {
+        let mut passages = self.passages.lock().unwrap_or_else(PoisonError::into_inner);
+        while passages.len() < self.handle.workers.len() {
+            let (ours, theirs) = passage::pair()?;
+            let end = End::adopt(ours, self.receive_buffer)?;
+            let inbox = &self.handle.workers[passages.len()].inbox;
+            inbox.send(Message::Successor(end));
+            passages.push(theirs);
+        }
+        let workers = self.sockets.iter().zip(&*passages);
+        let shares = workers.map(|(listeners, passage)| {
+            let listeners = listeners.iter().map(UdpSocket::try_clone);
+            Ok(Share {
+                listeners: listeners.collect::<io::Result<_>>()?,
+                passage: Some(passage.try_clone()?),
+            })
+        });
+        Ok(Legacy {
+            workers: shares.collect::<io::Result<_>>()?,
+        })
     }
 
     /// The addresses listened on, with the ports that were taken for port 0.
@@ -155,6 +218,14 @@ impl TurnServer {
     pub fn stop(self) {}
 }
 
+impl fmt::Debug for TurnServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TurnServer")
+            .field("local_addrs", &self.local_addrs)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for TurnServer {
     fn drop(&mut self) {
         self.handle.stop();
@@ -163,25 +234,6 @@ impl Drop for TurnServer {
             // A worker catches its panics; there is nothing to learn from the result.
             let _ = thread.join();
         }
-    }
-}
-
-fn worker_count(config: &Config) -> Result<usize, StartError> {
-    if config.listen.is_empty() {
-        return Err(StartError::NoListener);
-    }
-    let pairs = config
-        .relays
-        .iter()
-        .map(|relay| relay.ports.clone().count() / 2);
-    let pairs = pairs.min().ok_or(StartError::NoRelay)?;
-    match config.workers {
-        0 => Ok(allowed_cpus().len().clamp(1, MAX_WORKERS.min(pairs.max(1)))),
-        given if given > MAX_WORKERS.min(pairs.max(1)) => Err(StartError::Workers {
-            given,
-            limit: MAX_WORKERS.min(pairs.max(1)),
-        }),
-        given => Ok(given),
     }
 }
 
@@ -204,43 +256,6 @@ fn check_relays(config: &Config) -> Result<(), StartError> {
         }
     }
     Ok(())
-}
-
-/// The listening sockets of each worker. The workers' share a port; before that, a socket of its own
-/// makes sure that nobody else has it.
-fn listen(config: &Config, workers: usize) -> Result<Vec<Vec<Socket>>, StartError> {
-    let mut sockets: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
-    for &address in &config.listen {
-        let options = SocketOptions {
-            reuse_port: workers > 1,
-            packet_info: address.ip().is_unspecified(),
-            gro: true,
-            receive_tos: config.tos == Tos::Copy,
-            receive_buffer: Some(config.receive_buffer.unwrap_or(RECEIVE_BUFFER)),
-            send_buffer: config.send_buffer,
-            ..SocketOptions::default()
-        };
-        let bind = |address, options| {
-            Socket::bind(address, &options).map_err(|source| StartError::Listen { address, source })
-        };
-        let alone = bind(
-            address,
-            SocketOptions {
-                reuse_port: false,
-                ..options
-            },
-        )?;
-        let address = alone.local_addr();
-        if workers == 1 {
-            sockets[0].push(alone);
-            continue;
-        }
-        drop(alone);
-        for sockets in &mut sockets {
-            sockets.push(bind(address, options)?);
-        }
-    }
-    Ok(sockets)
 }
 
 fn entropy() -> Result<[u8; 32], StartError> {

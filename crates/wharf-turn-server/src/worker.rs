@@ -1,5 +1,6 @@
 //! One worker: a core with its own ports, on a thread with its own sockets.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use wharf_udp::{BatchHandler, Burst, IcmpError, SocketOptions, Turn, Via};
 use crate::control::{Drained, Inbox};
 use crate::counters::{Counter, Counters};
 use crate::outbound::Outbound;
+use crate::passage::{PREDECESSOR, SUCCESSOR};
 use crate::{Credentials, EventHook, relays};
 
 /// How far a worker has got with ending its allocations.
@@ -35,19 +37,28 @@ pub(crate) struct Worker {
     pub(crate) inboxes: Vec<Arc<Inbox>>,
     pub(crate) drained: Arc<Drained>,
     pub(crate) drain: Drain,
+    /// The other end of the passage to a process before this one, as long as it lives.
+    pub(crate) predecessor: Option<SocketAddr>,
+    /// The other end of the passage from a process after this one.
+    pub(crate) successor: Option<SocketAddr>,
 }
 
 impl BatchHandler for Worker {
     fn datagrams(&mut self, turn: &mut Turn<'_>, burst: &Burst<'_>) {
         match burst.via() {
             Via::Listener(listener) => self.handle_client(turn, listener, burst),
+            Via::Own(SUCCESSOR) => self.handle_handed_back(turn, burst),
+            // Answers leave by themselves.
+            Via::Own(PREDECESSOR) => {}
             Via::Own(key) => self.handle_peer(turn, relays::name(key), burst),
         }
     }
 
     fn error(&mut self, turn: &mut Turn<'_>, via: Via, error: &IcmpError) {
-        if let Via::Own(key) = via {
-            self.handle_peer_error(turn, relays::name(key), error);
+        match via {
+            Via::Own(key @ (PREDECESSOR | SUCCESSOR)) => self.passage_failed(turn, key, error),
+            Via::Own(key) => self.handle_peer_error(turn, relays::name(key), error),
+            Via::Listener(_) => {}
         }
     }
 

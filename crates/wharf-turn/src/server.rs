@@ -239,6 +239,11 @@ impl Server {
         self.allocations.len()
     }
 
+    /// Whether there is an allocation of this five-tuple.
+    pub fn knows(&self, path: &ClientPath) -> bool {
+        self.allocations.find(path).is_some()
+    }
+
     /// Permissions of all allocations.
     pub fn permissions(&self) -> usize {
         self.permissions.len()

@@ -16,6 +16,7 @@ mod flood;
 mod hooks;
 mod icmp;
 mod kernel_drops;
+mod legacy;
 mod live_changes;
 mod no_allocation;
 mod options;

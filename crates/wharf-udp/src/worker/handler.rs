@@ -170,6 +170,16 @@ pub struct Datagram<'a> {
 }
 
 impl Datagram<'_> {
+    /// The same without its first `header` bytes; `None` when it is shorter.
+    #[must_use]
+    pub fn behind(&self, header: usize) -> Option<Self> {
+        Some(Self {
+            payload: self.payload.get(header..)?,
+            start: self.start.saturating_add(header),
+            ..*self
+        })
+    }
+
     /// A part of the payload, to be sent from where it is.
     ///
     /// A range outside the payload may name bytes of its neighbours, or none: then the datagram made of
