@@ -19,6 +19,8 @@ mod sctp_front;
 mod sctp_packet;
 #[path = "steps.rs"]
 mod steps;
+#[path = "demux.rs"]
+mod demux;
 #[path = "websocket.rs"]
 mod websocket;
 
@@ -38,4 +40,5 @@ pub(crate) const ALL: &[(&str, Target)] = &[
     ("dtls_session", dtls_session::dtls_session),
     ("sctp_front", sctp_front::sctp_front),
     ("sctp_association", sctp_association::sctp_association),
+    ("demux", demux::demux),
 ];

@@ -10,6 +10,7 @@
 //! Each stage either hands the connection on or says why not; the reason is counted once, when the
 //! last of the connection is gone.
 
+mod first;
 mod handshake;
 mod proxied;
 mod raw;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokio::time::timeout;
 use tracing::Instrument;
+use wharf_policy::first_bytes::Protocol;
 
 pub(crate) use handshake::{Ready, tell as tell_handshake};
 pub use proxied::Proxied;
@@ -53,7 +55,7 @@ impl TurnAway {
     fn of(live: &Live, reason: Refusal) -> Self {
         match &live.config.limits.on_full {
             OnFull::Reset if reason.is_room() => Self::Reset,
-            OnFull::Reply(bytes) if reason.is_room() && !live.config.transport.is_secure() => {
+            OnFull::Reply(bytes) if reason.is_room() && !live.config.is_secure() => {
                 Self::Reply(bytes.clone())
             }
             _ => Self::Close,
@@ -157,7 +159,10 @@ async fn run(listener: Arc<Listener>, live: Arc<Live>, mut wire: Box<Wire>, hold
 async fn serve(listener: Arc<Listener>, ready: Ready, connection: Connection) {
     let shared = connection.shared();
     let protocol = connection.tls().and_then(|tls| tls.alpn.clone());
-    let Some(handler) = listener.handlers.choose(protocol.as_deref()) else {
+    let Some(handler) = listener
+        .handlers
+        .choose(protocol.as_deref(), connection.first())
+    else {
         shared.refuse(Refusal::NoHandler.into());
         return;
     };
@@ -198,6 +203,8 @@ pub(crate) struct Newcomer {
     pub(crate) credentials: Option<PeerCredentials>,
     /// What a trusted proxy said of it.
     pub(crate) proxied: Option<Proxied>,
+    /// What the first datagram was, and what is spoken because of it, where it decides.
+    pub(crate) first: Option<(Option<Protocol>, Transport)>,
 }
 
 /// Lets a newcomer in, as [`admit`] does an arrival. `handshake` makes it ready, within the deadline
@@ -262,6 +269,10 @@ where
     let connection = Connection::new(shared.clone());
     if let Some(proxied) = newcomer.proxied {
         let _ = shared.details().proxied.set(Box::new(proxied));
+    }
+    if let Some(first) = newcomer.first {
+        owner.counters.spoken(first.0);
+        let _ = shared.details().first.set(first);
     }
     let behind_proxy = is_behind_proxy(&live, &shared.socket_peer);
     if behind_proxy && let Err(refused) = real::check(listener, &live, &connection) {

@@ -3,6 +3,7 @@
 mod address;
 mod check;
 mod datagrams;
+mod demux;
 mod dtls;
 mod health;
 mod key;
@@ -26,6 +27,7 @@ mod url;
 pub use address::{Address, InvalidAddress};
 pub(crate) use check::{is_name, quic_problems};
 pub use datagrams::{DatagramOptions, FlowKey, HealthCheck, Steering};
+pub use demux::{DemuxLayer, DemuxOptions, Silent};
 pub use dtls::{DtlsOptions, Psk};
 pub use health::HealthOptions;
 pub use limits::{

@@ -12,6 +12,8 @@ pub(crate) use details::Details;
 pub(crate) use places::Places;
 pub(crate) use shared::{Arrived, Hold, Shared};
 
+use wharf_policy::first_bytes::Protocol;
+
 use crate::admission::Proxied;
 use crate::path::{Endpoint, Path};
 use crate::reason::Closed;
@@ -71,6 +73,12 @@ impl Connection {
     /// What the TLS handshake agreed on, if there was one.
     pub fn tls(&self) -> Option<&TlsInfo> {
         self.0.known()?.tls.get().map(|tls| &**tls)
+    }
+
+    /// What the first bytes were, where they decide ([`Handlers::first`](crate::Handlers::first)):
+    /// within TLS, those that were decrypted. `None` also for those of no protocol that has a handler.
+    pub fn first(&self) -> Option<Protocol> {
+        self.0.known()?.first.get()?.0
     }
 
     /// The request that a WebSocket began with, if this is one.

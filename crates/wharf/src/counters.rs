@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use workers::{Tally, Workers};
 
+use wharf_policy::first_bytes::Protocol;
+
 use crate::reason::{Closed, Dropped, Refusal};
 
 /// The counters of one listener or client. Each event is counted once, when it happens.
@@ -35,6 +37,8 @@ pub(crate) struct Counters {
     pub(crate) datagrams_answered: AtomicU64,
     pub(crate) datagrams_sent: AtomicU64,
     dropped: [AtomicU64; Dropped::ALL.len()],
+    /// By what they are; the last place is for all others.
+    spoken: [AtomicU64; Protocol::ALL.len() + 1],
     kernel_drops: AtomicU64,
     pub(crate) icmp_errors: AtomicU64,
     pub(crate) certificate_reloads: AtomicU64,
@@ -72,6 +76,11 @@ impl Counters {
         one_more(&self.closed[reason as usize]);
         one_less(&self.live);
         self.add_bytes(bytes);
+    }
+
+    /// First bytes were looked at, and are those of a protocol or of none that is wanted.
+    pub(crate) fn spoken(&self, protocol: Option<Protocol>) {
+        one_more(&self.spoken[protocol.map_or(Protocol::ALL.len(), |one| one as usize)]);
     }
 
     /// A datagram goes no further.
@@ -123,6 +132,10 @@ impl Counters {
             dropped: Dropped::ALL
                 .map(|reason| (reason, read(&self.dropped[reason as usize])))
                 .into(),
+            spoken: Protocol::ALL
+                .map(|protocol| (protocol, read(&self.spoken[protocol as usize])))
+                .into(),
+            unknown: read(&self.spoken[Protocol::ALL.len()]),
             kernel_drops: read(&self.kernel_drops),
             icmp_errors: read(&self.icmp_errors),
             certificate_reloads: read(&self.certificate_reloads),
@@ -199,6 +212,11 @@ pub struct Stats {
     pub worker_panics: u64,
     /// Of those that were received, dropped, by reason; every reason is listed.
     pub dropped: Vec<(Dropped, u64)>,
+    /// Connections whose first bytes were looked at, and flows of such listeners, by what they speak;
+    /// what is within TLS counts beside the TLS. Every protocol is listed.
+    pub spoken: Vec<(Protocol, u64)>,
+    /// Of these, those that spoke none of the protocols that were looked for, or were silent.
+    pub unknown: u64,
     /// Datagrams that the kernel has discarded for want of room in the socket's buffer, as far as it
     /// has told: it does so with the next datagram that it has room for.
     pub kernel_drops: u64,
@@ -224,6 +242,14 @@ impl Stats {
         self.closed
             .iter()
             .find(|(listed, _)| *listed == reason)
+            .map_or(0, |(_, count)| *count)
+    }
+
+    /// How many spoke `protocol`, where the first bytes were looked at.
+    pub fn spoken(&self, protocol: Protocol) -> u64 {
+        self.spoken
+            .iter()
+            .find(|(listed, _)| *listed == protocol)
             .map_or(0, |(_, count)| *count)
     }
 

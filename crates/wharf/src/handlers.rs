@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
+use wharf_policy::first_bytes::Protocol;
 use wharf_udp::BatchHandler;
 
 use crate::batch::Seat;
@@ -165,35 +166,52 @@ impl fmt::Debug for Handler {
     }
 }
 
-/// Handlers by the application protocol that TLS agreed on (ALPN). Where `tls.alpn` is empty the
-/// listener offers the protocols that have a handler.
+/// Handlers by the application protocol that TLS agreed on (ALPN), and by the first bytes. Where
+/// `tls.alpn` is empty the listener offers the protocols that have a handler.
+///
+/// What TLS agreed on comes before the first bytes, and these before [`or`](Self::or).
 ///
 /// ```
 /// use wharf::{Handler, Handlers, Stream};
 /// async fn h2(_: Stream) {}
 /// async fn http1(_: Stream) {}
 /// let handlers = Handlers::alpn("h2", Handler::stream(h2)).or(Handler::stream(http1));
+///
+/// use wharf::Protocol;
+/// async fn sip(_: Stream) {}
+/// async fn ssh(_: Stream) {}
+/// let handlers = Handlers::first(Protocol::Sip, Handler::stream(sip)).or(Handler::stream(ssh));
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Handlers {
     by_protocol: Vec<(Box<[u8]>, Handler)>,
+    by_first: Vec<(Protocol, Handler)>,
     otherwise: Option<Handler>,
 }
 
 impl Handlers {
     /// `handler` for connections that agreed on `protocol`.
     pub fn alpn(protocol: &str, handler: Handler) -> Self {
-        Self {
-            by_protocol: Vec::new(),
-            otherwise: None,
-        }
-        .and(protocol, handler)
+        Self::default().and(protocol, handler)
+    }
+
+    /// `handler` for connections whose first bytes are those of `protocol`; on datagrams, for flows of
+    /// its datagrams, beside which the same peer may have others.
+    pub fn first(protocol: Protocol, handler: Handler) -> Self {
+        Self::default().and_first(protocol, handler)
     }
 
     /// `handler` for connections that agreed on `protocol`, too.
     #[must_use]
     pub fn and(mut self, protocol: &str, handler: Handler) -> Self {
         self.by_protocol.push((protocol.as_bytes().into(), handler));
+        self
+    }
+
+    /// `handler` for connections whose first bytes are those of `protocol`, too.
+    #[must_use]
+    pub fn and_first(mut self, protocol: Protocol, handler: Handler) -> Self {
+        self.by_first.push((protocol, handler));
         self
     }
 
@@ -204,13 +222,34 @@ impl Handlers {
         self
     }
 
-    /// The handler of a connection that agreed on `protocol`, or on none.
-    pub(crate) fn choose(&self, protocol: Option<&[u8]>) -> Option<&Handler> {
-        self.by_protocol
-            .iter()
-            .find(|(name, _)| Some(&**name) == protocol)
-            .map(|(_, handler)| handler)
+    /// The handler of a connection that agreed on `alpn`, or on none, and whose first bytes are those
+    /// of `first`, or were not looked at.
+    pub(crate) fn choose(&self, alpn: Option<&[u8]>, first: Option<Protocol>) -> Option<&Handler> {
+        let by_first = || self.by_first.iter().find(|(one, _)| Some(*one) == first);
+        self.of_alpn(alpn)
+            .or_else(|| by_first().map(|(_, handler)| handler))
             .or(self.otherwise.as_ref())
+    }
+
+    /// The handler of those who agreed on `alpn`.
+    pub(crate) fn of_alpn(&self, alpn: Option<&[u8]>) -> Option<&Handler> {
+        let mut named = self.by_protocol.iter();
+        let (_, handler) = named.find(|(name, _)| Some(&**name) == alpn)?;
+        Some(handler)
+    }
+
+    /// The protocols that have a handler by first bytes.
+    pub(crate) fn firsts(&self) -> impl Iterator<Item = Protocol> {
+        self.by_first.iter().map(|(protocol, _)| *protocol)
+    }
+
+    /// Whether messages are taken by a handler that not only `protocol` leads to.
+    pub(crate) fn takes_messages_beside(&self, protocol: Protocol) -> bool {
+        let mut others = self.by_first.iter().filter(|(first, _)| *first != protocol);
+        let is = |handler: &Handler| matches!(handler.0, Kind::Messages(_));
+        others.any(|(_, handler)| is(handler))
+            || self.by_protocol.iter().any(|(_, handler)| is(handler))
+            || self.otherwise.as_ref().is_some_and(is)
     }
 
     /// The protocols that have a handler of their own, in their order.
@@ -257,27 +296,28 @@ impl Handlers {
 
     /// What makes batch handlers, if any of these is one.
     pub(crate) fn batch(&self) -> Option<&MakeBatch> {
-        let by_protocol = self.by_protocol.iter().map(|(_, handler)| handler);
-        by_protocol
-            .chain(&self.otherwise)
-            .find_map(|handler| match &handler.0 {
-                Kind::Batch(make) => Some(make),
-                _ => None,
-            })
+        self.all().find_map(|handler| match &handler.0 {
+            Kind::Batch(make) => Some(make),
+            _ => None,
+        })
     }
 
     fn any(&self, is: impl Fn(&Kind) -> bool) -> bool {
+        self.all().any(|handler| is(&handler.0))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Handler> {
         let by_protocol = self.by_protocol.iter().map(|(_, handler)| handler);
-        let mut all = by_protocol.chain(&self.otherwise);
-        all.any(|handler| is(&handler.0))
+        let by_first = self.by_first.iter().map(|(_, handler)| handler);
+        by_protocol.chain(by_first).chain(&self.otherwise)
     }
 }
 
 impl From<Handler> for Handlers {
     fn from(handler: Handler) -> Self {
         Self {
-            by_protocol: Vec::new(),
             otherwise: Some(handler),
+            ..Self::default()
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
@@ -13,22 +14,37 @@ use crate::wire::Wire;
 /// them.
 pub(crate) enum Layer {
     Plain(Box<Wire>),
-    Tls(Box<TlsStream<Wire>>),
+    /// With decrypted bytes that were read too far, to be read first.
+    Tls(Box<TlsStream<Wire>>, Option<Box<Bytes>>),
 }
 
 impl Layer {
     pub(crate) fn wire(&mut self) -> &mut Wire {
         match self {
             Self::Plain(wire) => wire,
-            Self::Tls(stream) => stream.get_mut().0,
+            Self::Tls(stream, _) => stream.get_mut().0,
+        }
+    }
+
+    /// Puts bytes back, to be read first.
+    pub(crate) fn unread(&mut self, bytes: Bytes) {
+        match self {
+            Self::Plain(wire) => wire.unread(bytes),
+            Self::Tls(_, unread) => {
+                debug_assert!(unread.is_none(), "bytes are put back once");
+                *unread = (!bytes.is_empty()).then(|| Box::new(bytes));
+            }
         }
     }
 
     /// Whether TLS has decrypted bytes that were not read.
     pub(crate) fn has_plaintext(&mut self) -> bool {
-        let Self::Tls(stream) = self else {
+        let Self::Tls(stream, unread) = self else {
             return false;
         };
+        if unread.as_ref().is_some_and(|unread| !unread.is_empty()) {
+            return true;
+        }
         let state = match &mut **stream {
             TlsStream::Server(stream) => stream.get_mut().1.process_new_packets(),
             TlsStream::Client(stream) => stream.get_mut().1.process_new_packets(),
@@ -46,7 +62,7 @@ impl Layer {
         if !last.is_empty() {
             let _ = Pin::new(&mut *self).poll_write(&mut nobody, last);
         }
-        if let Self::Tls(stream) = self {
+        if let Self::Tls(stream, _) = self {
             let _ = Pin::new(stream).poll_shutdown(&mut nobody);
         }
     }
@@ -61,7 +77,13 @@ impl AsyncRead for Layer {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(wire) => Pin::new(&mut **wire).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(_, Some(unread)) if !unread.is_empty() => {
+                let taken = unread.len().min(buf.remaining());
+                buf.put_slice(&unread[..taken]);
+                unread.advance(taken);
+                Poll::Ready(Ok(()))
+            }
+            Self::Tls(stream, _) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -75,7 +97,7 @@ impl AsyncWrite for Layer {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(wire) => Pin::new(&mut **wire).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream, _) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -87,7 +109,7 @@ impl AsyncWrite for Layer {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(wire) => Pin::new(&mut **wire).poll_write_vectored(cx, slices),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream, _) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 
@@ -99,14 +121,14 @@ impl AsyncWrite for Layer {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(wire) => Pin::new(&mut **wire).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream, _) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(wire) => Pin::new(&mut **wire).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream, _) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -51,7 +51,7 @@
 //! |---|---|
 //! | say where and what to listen | [`Tcp`], [`Tls`], [`Unix`], [`Ws`], [`Wss`], [`Udp`], [`Unixgram`], `Dtls`, [`Sctp`], `Quic`, [`Listen`] |
 //! | serve bytes, messages, datagrams, or whole messages of a codec | [`Stream`], [`Messages`], [`Datagrams`], [`Session`] |
-//! | choose a handler by ALPN, refuse arrivals, pick a TLS configuration | [`Handlers`], [`Builder::admit`], [`Builder::client_hello`] |
+//! | choose a handler by ALPN or first bytes, refuse arrivals, pick a TLS configuration | [`Handlers`], [`Builder::admit`], [`Builder::client_hello`] |
 //! | connect, with the same shapes and options | [`Client`] |
 //! | connect again when a connection is lost; use connections again | [`Client::keep`], [`Client::pool`] |
 //! | know who is at the other end | [`Connection`], [`Path`] |
@@ -176,6 +176,8 @@ pub use sctp::SctpSocket;
 pub use server::{BuildError, Builder, DrainReport, ListenerDrain, Server};
 pub use session::{Carrier, Session, SessionError, SessionSender};
 pub use stream::{IntoInner, Stream};
+/// What is told by first bytes.
+pub use wharf_policy::first_bytes::Protocol;
 /// What the health of a server can be.
 pub use wharf_policy::health::{Cause, Health};
 pub use wire::{Lease, Socket, Wire};

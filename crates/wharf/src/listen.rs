@@ -5,8 +5,8 @@ use std::os::unix::net as unix;
 
 use crate::bound::Bound;
 use crate::config::{
-    Address, Certificate, Limits, ListenerConfig, Pem, Problem, ProxyMode, Rates, Timeouts,
-    Transport,
+    Address, Certificate, DemuxLayer, Limits, ListenerConfig, Pem, Problem, ProxyMode, Rates,
+    Timeouts, Transport,
 };
 
 /// A listener to be: its configuration, and sockets that were made elsewhere.
@@ -226,6 +226,23 @@ impl Listen {
     #[must_use]
     pub fn alpn<'a>(mut self, protocols: impl IntoIterator<Item = &'a str>) -> Self {
         self.config.tls.alpn = protocols.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// What connections may bring along beside the transport: it is taken off where their first bytes say
+    /// that it is there.
+    ///
+    /// ```
+    /// use wharf::Tcp;
+    /// use wharf::config::DemuxLayer;
+    ///
+    /// // Plain and encrypted on one port.
+    /// let listen = Tcp::bind("[::]:5060").demux([DemuxLayer::Tls]).cert("cert.pem", "key.pem");
+    /// # let _ = listen;
+    /// ```
+    #[must_use]
+    pub fn demux(mut self, layers: impl IntoIterator<Item = DemuxLayer>) -> Self {
+        self.config.demux.layers = layers.into_iter().collect();
         self
     }
 

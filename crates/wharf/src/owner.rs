@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use wharf_policy::access::{AccessRules, IdentityRules};
+use wharf_policy::first_bytes::Protocols;
 
 use crate::config::ListenerConfig;
 use crate::counters::{Counters, Stats};
@@ -19,6 +20,8 @@ pub(crate) struct Live {
     pub(crate) config: ListenerConfig,
     pub(crate) access: AccessRules,
     pub(crate) identities: IdentityRules,
+    /// The protocols that the first bytes are looked at for; none, where they decide nothing.
+    pub(crate) wanted: Protocols,
     /// Never `None` on a secure transport: a reload changes what is inside.
     pub(crate) tls: Option<Arc<ServerTls>>,
 }

@@ -36,7 +36,7 @@ pub use clients::ClientCollector;
 use family::{Family, signed};
 use metrics::LISTENER_METRICS;
 
-use crate::{Dropped, Handle, Stats};
+use crate::{Dropped, Handle, Protocol, Stats};
 
 /// The media type of [`Handle::prometheus_text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -86,12 +86,23 @@ impl prometheus_client::collector::Collector for Collector {
             listeners.add(name, stats);
         }
         listeners.encode(&mut encoder, &LISTENER_METRICS)?;
-        listeners.encode_by_reason(
+        listeners.encode_by(
+            "reason",
             &mut encoder,
             "datagrams_dropped",
             "Datagrams that were dropped, by reason.",
             &Dropped::ALL.map(|reason| (reason.label(), reason)),
             Stats::dropped,
+        )?;
+        let mut protocols = Protocol::ALL.map(|one| (one.label(), Some(one))).to_vec();
+        protocols.push(("other", None));
+        listeners.encode_by(
+            "protocol",
+            &mut encoder,
+            "connections_spoken",
+            "Connections and flows whose first bytes were looked at, by what they speak.",
+            &protocols,
+            |stats, protocol| protocol.map_or(stats.unknown, |one| stats.spoken(one)),
         )?;
         self.encode_server(&mut encoder)
     }

@@ -47,8 +47,9 @@ pub enum IntoInner {
     /// A socket, and bytes that were received on it but not read.
     Socket(Socket, Bytes),
     /// A TLS session over the guarded socket: [`TlsStream::into_inner`](tokio_rustls::server::TlsStream::into_inner)
-    /// gives the rustls connection, and [`Wire::into_parts`] the socket.
-    Tls(Box<TlsStream<Wire>>),
+    /// gives the rustls connection, and [`Wire::into_parts`] the socket. With bytes that were decrypted
+    /// but not read.
+    Tls(Box<TlsStream<Wire>>, Bytes),
     /// The two halves of a bidirectional QUIC stream. The connection goes on without it.
     #[cfg(feature = "quic")]
     Quic(quinn::SendStream, quinn::RecvStream),
@@ -117,9 +118,10 @@ impl Stream {
                 let (socket, unread, lease) = (*wire).into_parts();
                 Ok((IntoInner::Socket(socket, unread), lease))
             }
-            Inner::Bytes(Layer::Tls(stream)) => {
+            Inner::Bytes(Layer::Tls(stream, unread)) => {
                 let lease = stream.get_ref().0.lease();
-                Ok((IntoInner::Tls(stream), lease))
+                let unread = unread.map(|unread| *unread).unwrap_or_default();
+                Ok((IntoInner::Tls(stream, unread), lease))
             }
             #[cfg(feature = "quic")]
             Inner::Quic(stream) => {
@@ -146,7 +148,7 @@ impl std::fmt::Debug for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         match &mut self.inner {
-            Inner::Bytes(layer @ Layer::Tls(_)) => layer.goodbye(&[]),
+            Inner::Bytes(layer @ Layer::Tls(..)) => layer.goodbye(&[]),
             Inner::Bytes(Layer::Plain(_)) | Inner::Gone => {}
             // It ends as it is dropped.
             #[cfg(feature = "quic")]

@@ -55,8 +55,14 @@ impl Wire {
 
     /// Puts bytes back, to be read first.
     pub(crate) fn unread(&mut self, bytes: Bytes) {
-        debug_assert!(self.unread.is_none(), "bytes are put back once");
-        self.unread = (!bytes.is_empty()).then(|| Box::new(bytes));
+        if bytes.is_empty() {
+            return;
+        }
+        let bytes = match self.unread.take() {
+            None => bytes,
+            Some(behind) => [bytes, *behind].concat().into(),
+        };
+        self.unread = Some(Box::new(bytes));
     }
 
     /// The handshakes are complete: from here on `first-byte` and `read-idle` count. `spoken`: the

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 
+use wharf_policy::first_bytes::Protocol;
+
 use super::proxied::{self, lost};
-use super::{Refused, is_behind_proxy, real};
-use crate::config::ProxyMode;
+use super::{Refused, first, is_behind_proxy, real};
+use crate::config::{DemuxLayer, ProxyMode, Transport};
 use crate::connection::Connection;
 use crate::events::Event;
 use crate::hooks::HelloChoice;
@@ -84,6 +86,7 @@ pub(super) fn is_due(live: &Live) -> bool {
     config.proxy.mode != ProxyMode::Off
         || config.transport.is_secure()
         || config.transport.is_websocket()
+        || !live.wanted.is_empty()
 }
 
 /// All that are due, in their order.
@@ -116,14 +119,43 @@ async fn encrypt_and_upgrade(
     wire: Box<Wire>,
     connection: &Connection,
 ) -> Result<Ready, Refused> {
-    let transport = live.config.transport;
-    let layer = if transport.is_secure() {
-        Layer::Tls(Box::new(encrypt(listener, live, *wire, connection).await?))
-    } else {
-        Layer::Plain(wire)
+    let (transport, demux) = (live.config.transport, &live.config.demux);
+    let mut first = None;
+    let mut plain = Layer::Plain(wire);
+    if !transport.is_secure() {
+        first = first::look(&mut plain, live.wanted, demux, connection).await?;
+    }
+    let brings_tls = first == Some(Protocol::Tls) && demux.has(DemuxLayer::Tls);
+    let (layer, secure) = match plain {
+        Layer::Plain(wire) if transport.is_secure() || brings_tls => {
+            let stream = encrypt(listener, live, *wire, connection).await?;
+            let mut layer = Layer::Tls(Box::new(stream), None);
+            let alpn = connection.tls().and_then(|tls| tls.alpn.as_deref());
+            // Who has said by ALPN what it speaks need not say it again.
+            first = if listener.handlers.of_alpn(alpn).is_some() {
+                None
+            } else {
+                let within = live.wanted.without(Protocol::Tls);
+                first::look(&mut layer, within, demux, connection).await?
+            };
+            (layer, true)
+        }
+        plain => (plain, false),
     };
-    let mut ready = if transport.is_websocket() {
-        Ready::Upgraded(Box::new(upgrade(live, layer, connection).await?))
+    let upgrades = transport.is_websocket()
+        || (first == Some(Protocol::Http) && demux.has(DemuxLayer::Websocket));
+    if !live.wanted.is_empty() {
+        let spoken = match (secure, upgrades) {
+            (false, false) => transport,
+            (true, false) => Transport::Tls,
+            (false, true) => Transport::Ws,
+            (true, true) => Transport::Wss,
+        };
+        let _ = connection.shared().details().first.set((first, spoken));
+    }
+    let mut ready = if upgrades {
+        let socket = upgrade(live, layer, secure, connection).await?;
+        Ready::Upgraded(Box::new(socket))
     } else {
         Ready::Bytes(layer)
     };
@@ -189,7 +221,7 @@ fn failed(connection: &Connection, error: &HandshakeError) -> Refused {
 }
 
 /// A peer that left: without a byte it was a probe.
-fn gone(connection: &Connection) -> Refused {
+pub(super) fn gone(connection: &Connection) -> Refused {
     match connection.bytes_received() {
         0 => Refusal::Probe.into(),
         _ => Refusal::PeerClosed.into(),
@@ -199,10 +231,10 @@ fn gone(connection: &Connection) -> Refused {
 async fn upgrade(
     live: &Live,
     layer: Layer,
+    secure: bool,
     connection: &Connection,
 ) -> Result<WebSocket<Layer>, Refused> {
     let options = &live.config.websocket;
-    let secure = live.config.transport.is_secure();
     let result = websocket::server::upgrade(layer, &[], options, secure).await;
     let told = match &result {
         Ok(_) => "ok",

@@ -43,7 +43,7 @@ pub(super) fn check(
     {
         return Err(Refusal::ProxiedAccess.into());
     }
-    let handshakes = live.config.transport.is_secure() || live.config.transport.is_websocket();
+    let handshakes = super::handshake::is_due(live);
     let mut places = connection.shared().places();
     enter_prefix(listener, &peer, handshakes, &mut places)?;
     Ok(())

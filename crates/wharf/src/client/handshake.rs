@@ -53,7 +53,7 @@ pub(super) async fn all(
     }
     let layer = if target.transport.is_secure() {
         let encrypting = encrypt(rules, site, wire, connection);
-        Layer::Tls(Box::new(deadline.hold(Stage::Tls, encrypting).await?))
+        Layer::Tls(Box::new(deadline.hold(Stage::Tls, encrypting).await?), None)
     } else {
         Layer::Plain(Box::new(wire))
     };

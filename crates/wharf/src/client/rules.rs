@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 
 use tokio::sync::OnceCell;
 use wharf_policy::access::{AccessRules, IdentityRules};
+use wharf_policy::first_bytes::Protocols;
 
 use super::{Client, ClientOptions, check};
 use crate::config::{Problem, Problems};
@@ -46,6 +47,7 @@ impl Rules {
             config: self.options.rules(),
             access: AccessRules::default(),
             identities: IdentityRules::default(),
+            wanted: Protocols::default(),
             tls: None,
         }
     }

@@ -4,6 +4,7 @@
 
 mod binds;
 mod datagrams;
+mod demux;
 mod dtls;
 mod kinds;
 mod protocols;
@@ -82,6 +83,7 @@ impl ListenerConfig {
         quic::check(self, checker);
         sctp::check(self, checker);
         dtls::check(self, checker);
+        demux::check(self, checker);
         workers::check(self, checker);
     }
 

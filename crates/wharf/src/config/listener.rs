@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AcceptOptions, Address, Buffers, DatagramOptions, DtlsOptions, Limits, ProxyOptions,
-    QuicOptions, Rates, Rule, SctpOptions, SocketOptions, Timeouts, TlsOptions, UnixOptions,
-    WebSocketOptions,
+    AcceptOptions, Address, Buffers, DatagramOptions, DemuxLayer, DemuxOptions, DtlsOptions,
+    Limits, ProxyOptions, QuicOptions, Rates, Rule, SctpOptions, SocketOptions, Timeouts,
+    TlsOptions, UnixOptions, WebSocketOptions,
 };
 
 /// What a listener speaks on the connections it accepts.
@@ -85,6 +85,11 @@ impl Transport {
         matches!(self, Self::Udp | Self::Unixgram)
     }
 
+    /// Whether what comes first may decide what is spoken.
+    pub(crate) fn has_choice(self) -> bool {
+        self.has_datagrams() || matches!(self, Self::Tcp | Self::Unix | Self::Tls)
+    }
+
     /// Whether a handler may take its connections as bytes.
     pub fn has_bytes(self) -> bool {
         match self {
@@ -138,11 +143,13 @@ pub struct ListenerConfig {
     pub unix: UnixOptions,
     /// The PROXY protocol.
     pub proxy: ProxyOptions,
-    /// TLS, for `tls`, `wss`, `quic` and `dtls`.
+    /// Several protocols on one port, told apart by their first bytes.
+    pub demux: DemuxOptions,
+    /// TLS, for `tls`, `wss`, `quic` and `dtls`, and as a layer.
     pub tls: TlsOptions,
-    /// DTLS, for `dtls`.
+    /// DTLS, for `dtls`, and as a layer.
     pub dtls: DtlsOptions,
-    /// WebSocket, for `ws` and `wss`.
+    /// WebSocket, for `ws` and `wss`, and as a layer.
     pub websocket: WebSocketOptions,
     /// QUIC, for `quic`.
     pub quic: QuicOptions,
@@ -161,4 +168,21 @@ pub struct ListenerConfig {
     pub timeouts: Timeouts,
     /// What may be kept in memory for one connection.
     pub buffers: Buffers,
+}
+
+impl ListenerConfig {
+    /// Whether connections are encrypted, or may be.
+    pub fn is_secure(&self) -> bool {
+        self.transport.is_secure() || self.demux.has(DemuxLayer::Tls) || self.speaks_dtls()
+    }
+
+    /// Whether connections are WebSockets, or may be.
+    pub fn is_websocket(&self) -> bool {
+        self.transport.is_websocket() || self.demux.has(DemuxLayer::Websocket)
+    }
+
+    /// Whether sessions are those of DTLS, or may be.
+    pub(crate) fn speaks_dtls(&self) -> bool {
+        self.transport == Transport::Dtls || self.demux.has(DemuxLayer::Dtls)
+    }
 }

@@ -4,7 +4,10 @@ use std::sync::OnceLock;
 #[cfg(feature = "quic")]
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use wharf_policy::first_bytes::Protocol;
+
 use crate::admission::Proxied;
+use crate::config::Transport;
 use crate::sockets::PeerCredentials;
 use crate::tls::TlsInfo;
 use crate::websocket::UpgradeRequest;
@@ -15,6 +18,8 @@ pub(crate) struct Details {
     pub(crate) proxied: OnceLock<Box<Proxied>>,
     pub(crate) credentials: OnceLock<PeerCredentials>,
     pub(crate) tls: OnceLock<Box<TlsInfo>>,
+    /// What the first bytes were, and what is spoken because of them.
+    pub(crate) first: OnceLock<(Option<Protocol>, Transport)>,
     pub(crate) upgrade: OnceLock<Box<UpgradeRequest>>,
     /// Of a WebSocket, if one was agreed on.
     pub(crate) subprotocol: OnceLock<Option<Box<str>>>,

@@ -107,7 +107,8 @@ impl Shared {
     }
 
     pub(crate) fn path(&self) -> Path {
-        let transport = self.transport;
+        let first = self.known().and_then(|known| known.first.get());
+        let transport = first.map_or(self.transport, |(_, transport)| *transport);
         let (local, peer) = match self.proxied().and_then(Proxied::endpoints) {
             Some((local, peer)) => (local, peer),
             None => (self.socket_local.clone(), self.socket_peer.clone()),

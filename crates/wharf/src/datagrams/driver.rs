@@ -5,18 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use wharf_policy::first_bytes::{Protocol, of_datagram};
 
-use super::flow::{Flow, Key, Table};
-use super::front::{First, FlowFront, Opening};
+use super::flow::{Flow, Key, Peer, Table};
+use super::front::{First, Fronted, Opening};
 use super::intake::{Intake, Side};
 use super::link;
 use super::port::Mode;
 use super::socket::{DatagramSocket, Manner, Source, local_end};
 use crate::admission::{self, Newcomer};
-use crate::config::ProxyMode;
+use crate::config::{ProxyMode, Transport};
 use crate::counters::one_more;
 use crate::events::Event;
 use crate::listener::Listener;
+use crate::owner::Live;
 use crate::reason::Dropped;
 use crate::wire::Packets;
 
@@ -28,7 +30,7 @@ pub(crate) async fn run(
     listener: Arc<Listener>,
     socket: Arc<DatagramSocket>,
     mut mode: watch::Receiver<Mode>,
-    front: Option<Box<dyn FlowFront>>,
+    front: Option<Fronted>,
 ) {
     let mut intake = Intake::new(listener.clone(), socket.clone());
     let mut driver = Driver {
@@ -77,8 +79,8 @@ struct Driver {
     listener: Arc<Listener>,
     socket: Arc<DatagramSocket>,
     table: Arc<Table>,
-    /// `None`: each datagram without a flow begins one.
-    front: Option<Box<dyn FlowFront>>,
+    /// Without one each datagram without a flow begins one.
+    front: Option<Fronted>,
     mode: Mode,
     /// Datagrams handed on since handlers could run.
     taken: u32,
@@ -101,19 +103,22 @@ impl Driver {
 
     fn one(&mut self, intake: &Intake) -> Result<(), Dropped> {
         let (side, payload) = intake.current();
-        let config = &intake.rules().live().config;
-        let key = match config.datagrams.flow_key {
+        let live = intake.rules().live();
+        let config = &live.config;
+        let protocol = of_datagram(payload, live.wanted);
+        let peer = match config.datagrams.flow_key {
             Some(at) => {
                 let start = at.offset as usize;
                 let bytes = payload.get(start..start + at.length as usize);
-                Key::Content(bytes.ok_or(Dropped::NoKey)?.into())
+                Peer::Content(bytes.ok_or(Dropped::NoKey)?.into())
             }
             None => match &side.source {
-                Source::Ip(peer) => Key::Address(*peer, side.local),
-                Source::Unix(Some(peer)) => Key::of_name(peer),
+                Source::Ip(peer) => Peer::Address(*peer, side.local),
+                Source::Unix(Some(peer)) => Peer::of_name(peer),
                 Source::Unix(None) => return Err(Dropped::Unnamed),
             },
         };
+        let key = Key { protocol, peer };
         let counters = &self.listener.owner.counters;
         if let Some(flow) = self.table.get(&key) {
             flow.check_proxied(side.proxied.as_ref())?;
@@ -124,8 +129,18 @@ impl Driver {
         if self.mode != Mode::Running {
             return Err(Dropped::Suspended);
         }
-        let opening = match (&mut self.front, &side.source) {
-            (Some(front), Source::Ip(from)) => {
+        let fronted = self.front.as_mut().filter(|one| one.protocol == protocol);
+        let spoken = if live.wanted.is_empty() {
+            None
+        } else if fronted.is_some() {
+            Some((protocol, Transport::Dtls))
+        } else if self.listener.handlers.choose(None, protocol).is_some() {
+            Some((protocol, config.transport))
+        } else {
+            return Err(Dropped::NoHandler);
+        };
+        let opening = match (fronted, &side.source) {
+            (Some(Fronted { front, .. }), Source::Ip(from)) => {
                 let mut local = self.socket.local_ip().unwrap_or(*from);
                 if let Some(ip) = side.local {
                     local.set_ip(ip);
@@ -151,14 +166,7 @@ impl Driver {
             (Some(_), Source::Unix(_)) => return Err(Dropped::Ignored),
             (None, _) => link::open(),
         };
-        self.begin(
-            opening,
-            &key,
-            side,
-            payload,
-            config.proxy.mode,
-            config.datagrams.queue,
-        )
+        self.begin(opening, &key, side, payload, spoken, live)
     }
 
     fn push(&self, flow: &Flow, side: &Side, payload: &[u8], room: u64) -> Result<(), Dropped> {
@@ -173,21 +181,23 @@ impl Driver {
         key: &Key,
         side: &Side,
         payload: &[u8],
-        proxy: ProxyMode,
-        room: u64,
+        spoken: Option<(Option<Protocol>, Transport)>,
+        live: &Live,
     ) -> Result<(), Dropped> {
+        let config = &live.config;
         let newcomer = Newcomer {
             peer: side.source.endpoint(),
             local: local_end(&self.socket, side.local),
             credentials: side.credentials,
             proxied: side.proxied.clone(),
+            first: spoken,
         };
-        if proxy == ProxyMode::Required && newcomer.proxied.is_none() {
+        if config.proxy.mode == ProxyMode::Required && newcomer.proxied.is_none() {
             return Err(Dropped::Proxy);
         }
         let flow = Flow::new(side.source.clone(), side.local, side.proxied.as_ref());
         if opening.deliver {
-            self.push(&flow, side, payload, room)?;
+            self.push(&flow, side, payload, config.datagrams.queue)?;
         }
         // Before the connection begins: it may end at once, and takes the flow out.
         self.table.insert(key.clone(), flow.clone());

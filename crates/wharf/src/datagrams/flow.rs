@@ -12,6 +12,8 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 
+use wharf_policy::first_bytes::Protocol;
+
 use super::socket::Source;
 use crate::Endpoint;
 use crate::admission::Proxied;
@@ -23,7 +25,15 @@ const OVERHEAD: u64 = 128;
 
 /// What a flow is known by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Key {
+pub(crate) struct Key {
+    /// What its datagrams are, where several protocols share the socket: one peer may speak them all.
+    pub(crate) protocol: Option<Protocol>,
+    pub(crate) peer: Peer,
+}
+
+/// Whose datagrams they are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Peer {
     /// The peer, and the address of ours that it sends to.
     Address(SocketAddr, Option<IpAddr>),
     /// The name of a Unix peer.
@@ -50,8 +60,8 @@ struct Inbox {
     local: Option<IpAddr>,
 }
 
-impl Key {
-    /// The key of a Unix peer with a name.
+impl Peer {
+    /// A Unix peer with a name.
     pub(crate) fn of_name(name: &unix::SocketAddr) -> Self {
         let bytes = match (name.as_pathname(), name.as_abstract_name()) {
             (Some(path), _) => path.as_os_str().as_bytes().into(),

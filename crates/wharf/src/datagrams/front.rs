@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
+use wharf_policy::first_bytes::Protocol;
 
 use crate::admission::{Ready, Refused};
 use crate::wire::Packets;
@@ -22,6 +23,13 @@ pub(crate) trait FlowFront: Send {
         local: SocketAddr,
         datagram: &[u8],
     ) -> First<'_>;
+}
+
+/// A front, and what it is asked about.
+pub(crate) struct Fronted {
+    /// Of several protocols on the socket this one; `None`: there is no other.
+    pub(crate) protocol: Option<Protocol>,
+    pub(crate) front: Box<dyn FlowFront>,
 }
 
 /// What becomes of a datagram without a flow.

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use wharf_policy::first_bytes::Protocol;
 
-use super::front::FlowFront;
+use super::front::Fronted;
 use super::socket::DatagramSocket;
 use super::{driver, turns};
 use crate::config::{Address, ListenerConfig, SocketOptions, Transport, UnixOptions};
@@ -30,12 +31,16 @@ pub(crate) enum Mode {
 }
 
 /// What decides about peers without a flow, by what is spoken.
-fn front_of(listener: &Arc<Listener>) -> Option<Box<dyn FlowFront>> {
-    match listener.owner.live().config.transport {
-        #[cfg(feature = "dtls")]
-        Transport::Dtls => Some(Box::new(DtlsFront::new(listener.clone()))),
-        _ => None,
+fn front_of(listener: &Arc<Listener>) -> Option<Fronted> {
+    let config = &listener.owner.live().config;
+    #[cfg(feature = "dtls")]
+    if config.speaks_dtls() {
+        return Some(Fronted {
+            protocol: (config.transport != Transport::Dtls).then_some(Protocol::Dtls),
+            front: Box::new(DtlsFront::new(listener.clone())),
+        });
     }
+    None
 }
 
 /// A bound datagram socket, and the task that serves it.

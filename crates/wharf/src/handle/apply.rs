@@ -68,6 +68,13 @@ pub(super) fn apply(
             problems.push(problem);
             continue;
         }
+        if wanted.demux.layers != listener.config().demux.layers {
+            let allowed = "expected the layers that the listener has";
+            let problem = Problem::new(format!("listeners.{name}.demux.layers"), allowed)
+                .advice("Remove the listener and add another, under another name");
+            problems.push(problem);
+            continue;
+        }
         let (bound, failed) = rebind(inner, name, &listener, wanted, &given_up);
         problems.extend(given_up.advise(failed));
         rebound.push((listener, bound));

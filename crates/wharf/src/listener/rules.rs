@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use wharf_policy::access::{AccessRules, IdentityRules};
+use wharf_policy::first_bytes::{Protocol, Protocols};
 
-use crate::config::{DtlsOptions, ListenerConfig, Problem, TlsOptions, Transport};
+use crate::config::{DemuxLayer, DtlsOptions, ListenerConfig, Problem, TlsOptions};
 use crate::handlers::Handlers;
 use crate::owner::Live;
 use crate::tls::{ServerTls, TlsError, TlsProblem};
@@ -29,7 +30,7 @@ pub(crate) fn compile(
         problems.push(Problem::new(at("unix.peers"), duplicate.to_string()));
         IdentityRules::default()
     });
-    let tls = match (config.transport.is_secure(), tls) {
+    let tls = match (config.is_secure(), tls) {
         (false, _) => None,
         (true, Some(tls)) => Some(tls),
         (true, None) => match load_tls(&config, handlers) {
@@ -42,6 +43,7 @@ pub(crate) fn compile(
     };
     if problems.is_empty() {
         let rules = Live {
+            wanted: wanted(&config, handlers),
             config,
             access,
             identities,
@@ -51,6 +53,16 @@ pub(crate) fn compile(
     } else {
         Err(problems)
     }
+}
+
+/// What first bytes are looked for: what there are handlers for, and layers.
+fn wanted(config: &ListenerConfig, handlers: &Handlers) -> Protocols {
+    let layers = config.demux.layers.iter().map(|layer| match layer {
+        DemuxLayer::Tls => Protocol::Tls,
+        DemuxLayer::Websocket => Protocol::Http,
+        DemuxLayer::Dtls => Protocol::Dtls,
+    });
+    handlers.firsts().chain(layers).collect()
 }
 
 /// The certificates of a listener, read.
@@ -73,7 +85,7 @@ pub(crate) fn reload_tls(
 
 /// The DTLS options of a listener that speaks it.
 fn dtls_options(config: &ListenerConfig) -> Option<&DtlsOptions> {
-    (config.transport == Transport::Dtls).then_some(&config.dtls)
+    config.speaks_dtls().then_some(&config.dtls)
 }
 
 /// The TLS options of a listener: without protocols of its own, with those of its handlers.

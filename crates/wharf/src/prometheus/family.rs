@@ -42,14 +42,16 @@ impl Family {
         for metric in METRICS.iter().chain(further) {
             self.encode_one(encoder, metric)?;
         }
-        self.encode_by_reason(
+        self.encode_by(
+            "reason",
             encoder,
             "connections_refused",
             "Arrivals that did not reach a handler, by reason.",
             &Refusal::ALL.map(|reason| (reason.label(), reason)),
             Stats::refused,
         )?;
-        self.encode_by_reason(
+        self.encode_by(
+            "reason",
             encoder,
             "connections_closed",
             "Accepted connections that ended, by reason.",
@@ -74,21 +76,22 @@ impl Family {
         Ok(())
     }
 
-    /// A counter for each of these reasons.
-    pub(super) fn encode_by_reason<R: Copy>(
+    /// A counter for each of these values of the label `by`.
+    pub(super) fn encode_by<R: Copy>(
         &self,
+        by: &'static str,
         encoder: &mut DescriptorEncoder<'_>,
         name: &str,
         help: &str,
-        reasons: &[(&str, R)],
+        values: &[(&str, R)],
         count: fn(&Stats, R) -> u64,
     ) -> fmt::Result {
         let name = format!("{}{name}", self.prefix);
         let mut family = encoder.encode_descriptor(&name, help, None, MetricType::Counter)?;
         for (name, stats) in &self.by_name {
-            for (label, reason) in reasons {
-                let value: u64 = stats.iter().map(|stats| count(stats, *reason)).sum();
-                let labels = [(self.label, name.as_str()), ("reason", *label)];
+            for (label, one) in values {
+                let value: u64 = stats.iter().map(|stats| count(stats, *one)).sum();
+                let labels = [(self.label, name.as_str()), (by, *label)];
                 ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
             }
         }

@@ -114,6 +114,7 @@ impl Front {
             local: End::from_socket(local),
             credentials: None,
             proxied: None,
+            first: None,
         };
         let mut waits = Some(incoming);
         let admitted = admit_placed(listener, newcomer, places, |hold| {

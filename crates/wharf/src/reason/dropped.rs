@@ -27,13 +27,15 @@ pub enum Dropped {
     NoKey,
     /// A Unix sender without a name, where there are flows: it could not be answered.
     Unnamed,
+    /// It would have begun a flow, and what it speaks has no handler.
+    NoHandler,
     /// It belongs to no flow, and the protocol does not begin one with it.
     Ignored,
 }
 
 impl Dropped {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Access,
         Self::Identity,
         Self::PrefixRate,
@@ -45,6 +47,7 @@ impl Dropped {
         Self::Suspended,
         Self::NoKey,
         Self::Unnamed,
+        Self::NoHandler,
         Self::Ignored,
     ];
 
@@ -62,6 +65,7 @@ impl Dropped {
             Self::Suspended => "suspended",
             Self::NoKey => "no-key",
             Self::Unnamed => "unnamed",
+            Self::NoHandler => "no-handler",
             Self::Ignored => "ignored",
         }
     }

@@ -171,6 +171,7 @@ pub(crate) async fn run(listener: Arc<Listener>, front: Arc<Front>) {
             local: Endpoint::from_socket((ours, front.local.port()).into()),
             credentials: None,
             proxied: None,
+            first: None,
         };
         let commands = front.commands.clone();
         // Who is refused has been counted, and hears nothing: its COOKIE ECHO runs into a timeout.

@@ -1,6 +1,7 @@
 //! From a listener's configuration to a listener with its sockets.
 
 mod batch;
+mod fits;
 
 use std::sync::Arc;
 
@@ -40,38 +41,7 @@ pub(crate) fn open(
             .advice(format!("Handlers are there for: {known}"));
         return Err(vec![problem]);
     };
-    for (takes, has, what) in [
-        (
-            handlers.takes_messages(),
-            config.transport.has_messages(),
-            "messages",
-        ),
-        (
-            handlers.takes_bytes(),
-            config.transport.has_bytes(),
-            "bytes",
-        ),
-        (
-            handlers.takes_datagrams(),
-            config.transport.has_datagrams(),
-            "single datagrams",
-        ),
-    ] {
-        if takes && !has {
-            let allowed = format!("has no {what}, which the handler takes");
-            let key = format!("listeners.{name}.transport");
-            problems.push(Problem::new(key, allowed).given(config.transport.label()));
-        }
-    }
-    #[cfg(feature = "quic")]
-    if handlers.takes_quic() && config.transport != Transport::Quic {
-        let allowed = "expected \"quic\", which the handler is for";
-        let key = format!("listeners.{name}.transport");
-        problems.push(Problem::new(key, allowed).given(config.transport.label()));
-    }
-    if handlers.batch().is_some() {
-        problems.extend(batch::problems(name, &config, &handlers));
-    }
+    problems.extend(fits::problems(name, &config, &handlers));
     let (bound, failed) = sockets_of(&inner.handovers, name, &config, foreign, &handlers);
     problems.extend(failed);
     let live = match compile(name, config, &handlers, None) {

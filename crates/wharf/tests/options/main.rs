@@ -5,6 +5,8 @@ mod accept;
 mod access;
 mod buffers;
 mod datagrams;
+mod demux;
+mod demux_datagrams;
 mod dtls;
 #[allow(dead_code, reason = "each group of tests uses a part")]
 mod dtls_site;

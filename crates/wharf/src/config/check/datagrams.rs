@@ -54,7 +54,7 @@ pub(super) fn check(config: &ListenerConfig, checker: &mut Checker<'_>) {
     checker.idle("socket", &given, &TCP_ONLY, &on);
     let given = differing(&config.accept, &AcceptOptions::default());
     checker.idle("accept", &given, &["backlog"], &on);
-    if transport.has_datagrams() {
+    if transport.has_datagrams() && !config.speaks_dtls() {
         let given = differing(&config.timeouts, &Timeouts::default());
         checker.idle("timeouts", &given, &HANDSHAKES, &on);
     }

@@ -12,7 +12,7 @@ pub(super) fn check(config: &ListenerConfig, checker: &mut Checker<'_>) {
     if checker.is_broken("transport") {
         return;
     }
-    if config.transport != Transport::Dtls {
+    if !config.speaks_dtls() {
         let on = format!("on transport \"{}\"", config.transport.label());
         let given = differing(&config.dtls, &DtlsOptions::default());
         checker.idle_section("dtls", &given, &on);
@@ -20,7 +20,12 @@ pub(super) fn check(config: &ListenerConfig, checker: &mut Checker<'_>) {
     }
     if !cfg!(feature = "dtls") {
         let advice = "Build it with the feature \"dtls\".";
-        checker.problem("transport", Some("dtls"), "is not built in", advice);
+        let key = if config.transport == Transport::Dtls {
+            "transport"
+        } else {
+            "demux.layers"
+        };
+        checker.problem(key, Some("dtls"), "is not built in", advice);
     }
     if config.tls.min_version != TlsVersion::V1_2 {
         let allowed = "expected \"1.2\": there is no DTLS 1.3 here";

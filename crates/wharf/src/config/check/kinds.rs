@@ -235,5 +235,5 @@ impl Checker<'_> {
 
 /// Whether the answer to one connection too many can be read by its peer.
 pub(super) fn reply_is_readable(config: &ListenerConfig) -> bool {
-    !(config.transport.is_secure() && matches!(config.limits.on_full, OnFull::Reply(_)))
+    !(config.is_secure() && matches!(config.limits.on_full, OnFull::Reply(_)))
 }

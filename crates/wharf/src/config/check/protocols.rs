@@ -6,7 +6,7 @@ use wharf_policy::access::{AccessRules, IdentityRules};
 
 use super::Checker;
 use super::kinds::{differing, reply_is_readable};
-use crate::config::{ClientAuth, ListenerConfig, Pem, TlsOptions, Transport, WebSocketOptions};
+use crate::config::{ClientAuth, ListenerConfig, Pem, TlsOptions, WebSocketOptions};
 
 /// The longest protocol name (RFC 7301 §3.1).
 const LONGEST_ALPN: usize = 255;
@@ -20,13 +20,13 @@ pub(super) fn check(config: &ListenerConfig, checker: &mut Checker<'_>) {
     }
     let transport = config.transport;
     let on = format!("on transport \"{}\"", transport.label());
-    if transport.is_secure() {
+    if config.is_secure() {
         tls(config, checker);
     } else {
         let given = differing(&config.tls, &TlsOptions::default());
         checker.idle_section("tls", &given, &on);
     }
-    if transport.is_websocket() {
+    if config.is_websocket() {
         websocket(&config.websocket, checker);
     } else {
         let given = differing(&config.websocket, &WebSocketOptions::default());
@@ -48,7 +48,7 @@ pub(super) fn check(config: &ListenerConfig, checker: &mut Checker<'_>) {
         checker.problem(
             "limits.on-full",
             Some("reply"),
-            "is not for tls, wss, quic and dtls, whose peers could not read it",
+            "is not where TLS or DTLS is spoken, whose peers could not read it",
             advice,
         );
     }
@@ -78,7 +78,7 @@ fn rules(config: &ListenerConfig, checker: &mut Checker<'_>) {
 fn tls(config: &ListenerConfig, checker: &mut Checker<'_>) {
     let tls = &config.tls;
     // A pre-shared key does instead.
-    let by_key = config.transport == Transport::Dtls && !config.dtls.psk.is_empty();
+    let by_key = config.speaks_dtls() && !config.dtls.psk.is_empty();
     if tls.certificates.is_empty() && !by_key {
         let advice = "For example [{ cert = \"/etc/app/cert.pem\", key = \"/etc/app/key.pem\" }].";
         checker.problem(

@@ -38,6 +38,11 @@ pub(super) fn problems(name: &str, config: &ListenerConfig, handlers: &Handlers)
         "expected no other handler beside the batch handler",
     );
     expect(
+        handlers.firsts().next().is_none() && config.demux.layers.is_empty(),
+        "demux.layers",
+        "expected none with a batch handler, which gets all datagrams",
+    );
+    expect(
         config.proxy.mode == ProxyMode::Off,
         "proxy.mode",
         "expected \"off\" with a batch handler",
