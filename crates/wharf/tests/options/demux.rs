@@ -17,7 +17,7 @@ use super::{IT, connect, refused, start, until_closed};
 
 /// A handler that tells its name, over what it is spoken, and all that the client sends.
 fn tells(name: &'static str) -> Handler {
-    Handler::stream(async move |mut stream: Stream| {
+    Handler::stream(move |mut stream: Stream| async move {
         let transport = stream.path().transport.label();
         let mut said = vec![0; 64];
         let length = stream.read(&mut said).await?;
@@ -133,7 +133,7 @@ async fn layers() {
     let tls = ClientTls::new(&options).unwrap();
     let encrypted = async || {
         let near = connect(&connector, "192.0.2.1").await;
-        tls.connect("a.example", near).await.unwrap()
+        tls.connect(near, "a.example").await.unwrap()
     };
     let plain = connect(&connector, "192.0.2.1").await;
     assert_eq!(say(plain, &[b"ACK sip:a"]).await, "sip tcp ACK sip:a");
@@ -237,7 +237,7 @@ async fn handlers_that_nothing_leads_to_are_problems() {
         let told = problem(transport, first(protocol)).unwrap();
         assert!(told.contains("never begins with"), "{told}");
     }
-    let messages = Handler::messages(async |_| {});
+    let messages = Handler::messages(async |_: wharf::Messages| {});
     let told = problem(
         Transport::Tcp,
         Handlers::first(Protocol::Sip, messages.clone()),

@@ -12,7 +12,7 @@ use super::dtls_site::Site;
 
 /// A handler that tells its name, over what it is spoken, and what was said.
 fn tells(name: &'static str) -> Handler {
-    Handler::messages(async move |mut messages: Messages| {
+    Handler::messages(move |mut messages: Messages| async move {
         let transport = messages.connection().path().transport.label();
         while let Some(message) = messages.recv().await {
             let said = String::from_utf8_lossy(message?.payload()).into_owned();
