@@ -5,6 +5,8 @@
 mod admission;
 #[path = "config.rs"]
 mod config;
+#[path = "demux.rs"]
+mod demux;
 #[path = "dtls_front.rs"]
 mod dtls_front;
 #[path = "dtls_session.rs"]
@@ -19,8 +21,6 @@ mod sctp_front;
 mod sctp_packet;
 #[path = "steps.rs"]
 mod steps;
-#[path = "demux.rs"]
-mod demux;
 #[path = "websocket.rs"]
 mod websocket;
 

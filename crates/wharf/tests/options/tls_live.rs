@@ -211,6 +211,8 @@ fn changes(ca: &Authority) -> Vec<(&'static str, Value)> {
         ("unix.peers", json!(["allow all"])),
         ("proxy.mode", json!("optional")),
         ("proxy.trusted", json!(["203.0.113.0/24"])),
+        ("demux.deadline", json!("2s")),
+        ("demux.silent", json!("refuse")),
         ("tls.certificates", new),
         ("tls.strict-sni", json!(true)),
         ("tls.alpn", json!(["http/1.1"])),
@@ -294,7 +296,12 @@ async fn no_live_change_makes_a_secure_listener_speak_plaintext() {
     let bases = [("tls", base("tls")), ("wss", base("wss"))];
     for (key, value) in &changes {
         for (name, base) in &bases {
-            if key.starts_with("websocket.") && *name == "tls" {
+            let of_others = if *name == "tls" {
+                "websocket."
+            } else {
+                "demux."
+            };
+            if key.starts_with(of_others) {
                 continue;
             }
             let mut config = base.clone();
