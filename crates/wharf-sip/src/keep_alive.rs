@@ -13,7 +13,7 @@
 //! let due = now + Duration::from_secs(95);
 //! assert_eq!(alive.poll(now, 0), KeepAliveStep::Wait(due));
 //! assert_eq!(alive.poll(due, 0), KeepAliveStep::Ping);
-//! alive.pong(due + Duration::from_millis(20));
+//! alive.pong();
 //! assert_eq!(alive.poll(due, 0), KeepAliveStep::Wait(due + Duration::from_secs(95)));
 //! ```
 
@@ -173,17 +173,15 @@ impl KeepAlive {
 
     /// A pong has come. One that no ping waits for is of no account, and so is one after the flow has
     /// failed.
-    pub fn pong(&mut self, now: Instant) {
+    pub fn pong(&mut self) {
         if let State::Pinged { next, .. } = self.state {
-            self.state = State::Idle {
-                ping_at: next.max(now),
-            };
+            self.state = State::Idle { ping_at: next };
         }
     }
 
     /// A STUN Binding response has come, with this address in it.
-    pub fn mapped(&mut self, now: Instant, to: SocketAddr) {
-        self.pong(now);
+    pub fn mapped(&mut self, to: SocketAddr) {
+        self.pong();
         match self.mapped.replace(to) {
             Some(from) if from != to => self.state = State::Failed(FlowFailure::Moved { from, to }),
             _ => {}

@@ -46,7 +46,7 @@ fn k4_a_pong_is_due_in_ten_seconds() {
     let failed = KeepAliveStep::Failed(FlowFailure::Unanswered);
     assert_eq!(alive.poll(due, 0), failed);
     // What has failed stays failed.
-    alive.pong(due);
+    alive.pong();
     assert_eq!(alive.poll(due, 0), failed);
 }
 
@@ -55,7 +55,7 @@ fn k4_a_pong_in_time_keeps_the_flow_and_the_rhythm() {
     let now = origin();
     let mut alive = KeepAlive::new(now, KeepAliveRules::connection(), 0);
     // One that nobody waits for delays nothing.
-    alive.pong(now + seconds(50));
+    alive.pong();
     for round in 1..5 {
         let at = now + seconds(95) * round;
         assert_eq!(
@@ -63,7 +63,7 @@ fn k4_a_pong_in_time_keeps_the_flow_and_the_rhythm() {
             KeepAliveStep::Wait(at)
         );
         assert_eq!(alive.poll(at, 0), KeepAliveStep::Ping);
-        alive.pong(at + seconds(9));
+        alive.pong();
     }
 }
 
@@ -74,7 +74,7 @@ fn a_pong_later_than_the_next_ping_has_it_sent_at_once() {
     let pinged = now + seconds(24);
     assert_eq!(alive.poll(pinged, 0), KeepAliveStep::Ping);
     let late = pinged + seconds(30);
-    alive.pong(late);
+    alive.pong();
     assert_eq!(alive.poll(late, 0), KeepAliveStep::Ping);
 }
 
@@ -89,12 +89,12 @@ fn k5_stun_that_tells_another_address_is_a_failed_flow() {
     let pinged = now + seconds(24);
     for at in [pinged, pinged + seconds(24)] {
         assert_eq!(alive.poll(at, 0), KeepAliveStep::Ping);
-        alive.mapped(at, from);
+        alive.mapped(from);
         assert_eq!(alive.poll(at, 0), KeepAliveStep::Wait(at + seconds(24)));
     }
     let at = pinged + seconds(48);
     assert_eq!(alive.poll(at, 0), KeepAliveStep::Ping);
-    alive.mapped(at, to);
+    alive.mapped(to);
     assert_eq!(
         alive.poll(at, 0),
         KeepAliveStep::Failed(FlowFailure::Moved { from, to })
@@ -112,7 +112,7 @@ fn k8_an_interval_that_is_asked_for_counts_at_once() {
     // One that is under way is still to be answered.
     alive.set_rules(at, KeepAliveRules::connection().every(100), 0);
     assert_eq!(alive.poll(at, 0), KeepAliveStep::Wait(at + seconds(10)));
-    alive.pong(at);
+    alive.pong();
     assert_eq!(alive.poll(at, 0), KeepAliveStep::Wait(at + seconds(80)));
 }
 

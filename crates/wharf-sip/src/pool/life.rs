@@ -57,7 +57,6 @@ impl Pool {
     pub fn closed(&mut self, flow: FlowId) {
         if let Some(live) = self.live.remove(&flow) {
             self.by_end.remove(&(live.foreseen, flow));
-            self.crowded_until = None;
             self.leave(&live.key, flow);
         }
     }
