@@ -121,6 +121,22 @@ fn k6_tokens_outlive_one_change_of_keys() {
     );
 }
 
+/// Every host with the key reads the tokens of the others: made with another HMAC.
+#[test]
+fn k6_a_token_is_the_same_on_every_host() {
+    let flow = Flow {
+        transport: Transport::Tls,
+        local: "192.0.2.1:5061".parse().unwrap(),
+        remote: "[2001:db8::7]:40000".parse().unwrap(),
+    };
+    let id = FlowId {
+        slot: 3,
+        generation: 2,
+    };
+    let token = "AAAAAwAAAAICBMAAAgETxQYgAQ24AAAAAAAAAAAAAAAHnEAvPSDKBcNaAQK5m_jRJtg9";
+    assert_eq!(FlowTokens::new(&[1; 32]).seal(id, &flow), token);
+}
+
 #[test]
 fn the_keys_are_not_shown() {
     assert_eq!(
