@@ -35,7 +35,8 @@ pub struct SocketOptions {
     /// Reports with each datagram how many the kernel has discarded before it (`SO_RXQ_OVFL`).
     /// Default: off.
     pub receive_drops: bool,
-    /// Keeps ICMP errors for [`Socket::receive_error`] (`IP_RECVERR`). Default: off.
+    /// Keeps ICMP errors for [`Socket::receive_error`] (`IP_RECVERR`); one that waits also makes the
+    /// socket ready for those who wait for priority data (`SO_SELECT_ERR_QUEUE`). Default: off.
     pub errors: bool,
     /// Binds, and sends from, addresses that no interface has yet (`IP_FREEBIND`). Default: off.
     pub freebind: bool,
@@ -251,6 +252,9 @@ fn apply(socket: &socket2::Socket, v6: bool, options: &SocketOptions) -> io::Res
     ];
     for (_, v4_option, v6_option) in wanted.into_iter().filter(|wanted| wanted.0) {
         enable(fd, v6, v4_option, v6_option)?;
+    }
+    if options.errors {
+        set(fd, libc::SOL_SOCKET, libc::SO_SELECT_ERR_QUEUE, 1)?;
     }
     if options.timestamps {
         set(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;

@@ -9,9 +9,11 @@ mod handshake;
 mod keep;
 mod options;
 mod pool;
+mod proxy;
 #[cfg(feature = "quic")]
 mod quic;
 mod race;
+mod reach;
 mod rules;
 mod target;
 mod tries;
@@ -94,6 +96,8 @@ struct Inner {
     pools: pool::Counters,
     #[cfg(feature = "quic")]
     quic: crate::quic::Dialer,
+    #[cfg(feature = "sctp")]
+    sctp: crate::sctp::Dialer,
 }
 
 impl Client {
@@ -108,7 +112,9 @@ impl Client {
     /// # Errors
     /// [`ConnectError`].
     pub async fn connect(&self, url: &str) -> Result<Stream, ConnectError> {
-        self.0.stream(&Target::parse(url)?).await
+        let target = Target::parse(url)?;
+        target.has_bytes()?;
+        self.0.stream(&target).await
     }
 
     /// Connects to a WebSocket (`ws`, `wss`), and speaks messages.

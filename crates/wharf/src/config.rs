@@ -25,7 +25,7 @@ pub mod units;
 mod url;
 
 pub use address::{Address, InvalidAddress};
-pub(crate) use check::{is_name, quic_problems};
+pub(crate) use check::{is_name, shared_problems};
 pub use datagrams::{DatagramOptions, FlowKey, HealthCheck, Steering};
 pub use demux::{DemuxLayer, DemuxOptions, Silent};
 pub use dtls::{DtlsOptions, Psk};

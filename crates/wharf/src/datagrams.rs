@@ -9,9 +9,11 @@
 //! One task for each socket takes datagrams from the kernel in batches and never waits for a
 //! handler: what finds its flow's queue full is dropped and counted.
 
+mod connected;
 mod crew;
 mod datagram;
 mod driver;
+mod end;
 mod flow;
 mod front;
 mod guard;
@@ -23,11 +25,12 @@ mod socket;
 mod turns;
 mod unconnected;
 
+pub(crate) use connected::{Connected, Kind as ConnectedKind};
 pub(crate) use crew::Crew;
 pub use datagram::Datagram;
-pub(crate) use flow::{Flow, Key, Table};
+pub(crate) use end::End;
 #[cfg(any(feature = "dtls", feature = "sctp"))]
 pub(crate) use front::{First, FlowFront, Opening};
+pub(crate) use link::PlainLink;
 pub(crate) use port::{Mode, Port};
-pub(crate) use socket::{DatagramSocket, Manner, Source};
 pub use unconnected::{DatagramError, DatagramSender, Datagrams};

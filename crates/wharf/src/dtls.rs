@@ -29,9 +29,13 @@
 //! ```
 
 mod context;
+mod dial;
 mod front;
 mod handshake;
 mod link;
 
 pub(crate) use context::build;
+pub(crate) use dial::{Dialled, dial};
 pub(crate) use front::DtlsFront;
+/// How a session fails.
+pub use wharf_dtls::Failure;

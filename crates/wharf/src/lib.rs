@@ -141,6 +141,7 @@ pub mod proxy;
 pub mod quic;
 mod reason;
 mod registry;
+mod scratch;
 mod sctp;
 mod server;
 mod session;
@@ -149,6 +150,8 @@ mod stream;
 mod sync;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
+#[cfg(any(feature = "dtls", feature = "sctp"))]
+mod timer;
 pub mod tls;
 pub mod websocket;
 mod wire;

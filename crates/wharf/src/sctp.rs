@@ -4,11 +4,15 @@
 //! kernel   one-to-one socket ── Wire ── KernelLink ─────────────────────────┐
 //!                                                                           ├─▶ Messages
 //! UDP      Driver ── SctpFlow ── Pump ┈┈┈┈┈┈ Exchange ┈┈┈┈┈┈ SctpLink ──────┘
-//!          on the thread of the socket                     on the handler's task
+//!          Dialer ── Packets ──┘
+//!          on the thread of the listener's socket, or of the client                     on the handler's task
 //! ```
 //!
-//! The engine over UDP cannot move between threads, so each socket has one where its associations live.
+//! The engine over UDP cannot move between threads, so each listening socket has one where
+//! its associations live, and each client.
 
+#[cfg(feature = "sctp")]
+mod dial;
 #[cfg(feature = "sctp")]
 mod driver;
 #[cfg(feature = "sctp")]
@@ -23,6 +27,8 @@ mod pump;
 mod sendable;
 mod socket;
 
+#[cfg(feature = "sctp")]
+pub(crate) use dial::{Dialer, Dialled};
 #[cfg(feature = "sctp")]
 pub(crate) use driver::{Flow, Flows};
 #[cfg(feature = "sctp")]

@@ -26,6 +26,7 @@
 //! ```
 
 mod bind;
+mod connect;
 mod datagrams;
 mod error;
 mod exhaustion;
@@ -38,7 +39,9 @@ mod unix;
 mod unixgram;
 
 pub(crate) use bind::share;
-pub use bind::{Listening, bind, connect_socket, from_tcp, from_udp, from_unix};
+pub use bind::{Listening, bind, from_tcp, from_udp, from_unix};
+pub use connect::connect_socket;
+pub(crate) use connect::{connect_sctp, connect_udp, named_unixgram};
 pub(crate) use datagrams::share as share_datagrams;
 pub use datagrams::{BoundDatagrams, bind_datagrams, from_udp_datagrams, from_unixgram};
 pub(crate) use datagrams::{change as change_datagrams, steer, steer_all};

@@ -6,6 +6,8 @@
 
 mod alert;
 mod client;
+#[cfg(feature = "dtls")]
+mod client_dtls;
 mod client_options;
 mod error;
 mod failure;
@@ -22,6 +24,8 @@ mod watch;
 
 pub use alert::AlertReason;
 pub use client::{ClientTls, SYSTEM_CA};
+#[cfg(feature = "dtls")]
+pub(crate) use client_dtls::client_context;
 pub use client_options::ClientTlsOptions;
 pub use error::{TlsError, TlsFault, TlsMatter, TlsProblem, TlsWarning};
 pub use failure::{CertificateFault, HandshakeError};

@@ -21,7 +21,6 @@ mod mask;
 mod outbound;
 mod refusal;
 mod request;
-mod scratch;
 pub mod server;
 mod utf8;
 mod wakers;

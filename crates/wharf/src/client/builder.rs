@@ -157,6 +157,8 @@ impl ClientBuilder {
             pools: super::pool::Counters::default(),
             #[cfg(feature = "quic")]
             quic: crate::quic::Dialer::default(),
+            #[cfg(feature = "sctp")]
+            sctp: crate::sctp::Dialer::default(),
         })))
     }
 }

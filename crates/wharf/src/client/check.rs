@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::{ClientOptions, ProxiedClient};
 use crate::config::units::format_duration;
-use crate::config::{Problem, Problems, QuicOptions, quic_problems};
+use crate::config::{
+    DtlsOptions, Problem, Problems, QuicOptions, TlsVersion, Transport, shared_problems,
+};
 use crate::proxy::Version;
 use crate::websocket::client::ClientRequest;
 
@@ -47,6 +49,11 @@ pub(super) fn all(name: &str, options: &ClientOptions) -> Vec<Problem> {
     idle("quic.migration", quic.migration != own.migration, server);
     idle("quic.zero-rtt", quic.zero_rtt, server);
     idle("quic.retry", quic.retry != own.retry, server);
+    let (dtls, own) = (&options.dtls, DtlsOptions::default());
+    let lifetime = dtls.cookie_lifetime != own.cookie_lifetime;
+    idle("dtls.cookie-lifetime", lifetime, server);
+    let more = dtls.psk.len() > 1;
+    idle("dtls.psk[1]", more, "beside the first key of a client");
     if let Some(proxy) = &options.proxy {
         let first = proxy.version == Version::V1;
         idle(
@@ -59,7 +66,11 @@ pub(super) fn all(name: &str, options: &ClientOptions) -> Vec<Problem> {
         let why = "in a header on nobody's behalf";
         idle("proxy.tlvs", nobody && !proxy.tlvs.is_empty(), why);
     }
-    problems.extend(quic_problems(quic));
+    problems.extend(shared_problems(quic, &options.dtls, &options.sctp));
+    if !(64..=1 << 20).contains(&options.max_datagram) {
+        let problem = Problem::new("max-datagram", "expected 64 B to 1 MiB");
+        problems.push(problem.given(options.max_datagram));
+    }
     let mut within = |key: &str, given: Option<Duration>, least: Duration, most: Duration| {
         if let Some(given) = given
             && !(least..=most).contains(&given)
@@ -130,4 +141,28 @@ pub(super) fn all(name: &str, options: &ClientOptions) -> Vec<Problem> {
         problems.push(Problem::new(format!("websocket.{part}"), allowed));
     }
     problems
+}
+
+/// What of the options cannot be done on a transport, and must not be left out in silence.
+pub(super) fn refused(transport: Transport, options: &ClientOptions) -> Result<(), Problems> {
+    let mut problems = Vec::new();
+    let mut refuse = |key: &str, allowed: String| problems.push(Problem::new(key, allowed));
+    let label = transport.label();
+    if let Some(proxy) = &options.proxy {
+        if matches!(transport, Transport::Quic | Transport::Sctp) {
+            refuse(
+                "proxy",
+                format!("is not for {label}, which has no such header"),
+            );
+        } else if transport.on_datagrams() && proxy.version == Version::V1 {
+            // PROXY protocol, section 2.1: TCP4, TCP6 and UNKNOWN.
+            let allowed = format!("expected 2 for {label}: version 1 has no datagrams");
+            refuse("proxy.version", allowed);
+        }
+    }
+    if transport == Transport::Dtls && options.tls.min_version != TlsVersion::V1_2 {
+        let allowed = "expected \"1.2\" for dtls: there is no DTLS 1.3 here";
+        refuse("tls.min-version", allowed.to_owned());
+    }
+    Problems(problems).into_result()
 }

@@ -1,65 +1,85 @@
-//! From a place to a connected socket.
+//! The addresses of a place, and what becomes of each.
 
-use std::ffi::OsStr;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::time::Duration;
 
-use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::race::{interleave, race};
 use super::{Attempt, AttemptError, ClientOptions, ConnectError, Place, Tries, Ways};
-use crate::config::{Address, SocketOptions};
+use crate::config::{Problem, Problems};
 use crate::path::Endpoint;
-use crate::sockets::BindError;
-use crate::wire::Socket;
 
-/// Connects; between the addresses of a name there is a race.
-pub(super) async fn reach(
-    place: &Place,
-    options: &ClientOptions,
-    ways: &Ways,
-    tries: &Tries,
-) -> Result<(Socket, Endpoint), ConnectError> {
-    let result = match place {
-        Place::Host { host, port } => {
-            let found = resolve(host, *port, options, ways).await?;
-            among(&found, options, ways, tries).await
-        }
-        Place::Unix(path) => at(place, unix(path, options), options, tries).await,
-        Place::Abstract(text) => {
-            let path = [b"\0", text.as_bytes()].concat();
-            let path = Path::new(OsStr::from_bytes(&path));
-            at(place, unix(path, options), options, tries).await
-        }
-    };
-    result.map_err(|attempts| ConnectError::Unreachable {
-        target: place.to_string(),
-        attempts,
-    })
+/// A host, and how its addresses are found and tried.
+pub(super) struct Host<'a> {
+    pub(super) place: &'a Place,
+    pub(super) options: &'a ClientOptions,
+    pub(super) ways: &'a Ways,
+    pub(super) tries: &'a Tries,
+}
+
+impl Host<'_> {
+    /// What `connect` makes of one of its addresses, between which there is a race.
+    pub(super) async fn reach<T, Fut>(
+        &self,
+        connect: impl Fn(SocketAddr) -> Fut,
+    ) -> Result<(T, Endpoint), ConnectError>
+    where
+        Fut: Future<Output = Result<T, AttemptError>>,
+    {
+        let Place::Host { host, port } = self.place else {
+            let problem = Problem::new("url address", "expected a host and a port");
+            return Err(Problems(vec![problem]).into());
+        };
+        let found = resolve(host, *port, self.options, self.ways).await?;
+        self.among(&found, connect)
+            .await
+            .map_err(|attempts| unreachable(self.place, attempts))
+    }
+
+    /// The address that answers first, or what became of each.
+    async fn among<T, Fut>(
+        &self,
+        found: &[SocketAddr],
+        connect: impl Fn(SocketAddr) -> Fut,
+    ) -> Result<(T, Endpoint), Vec<Attempt>>
+    where
+        Fut: Future<Output = Result<T, AttemptError>>,
+    {
+        let timeouts = &self.options.timeouts;
+        let connect = |address| within(timeouts.connect, connect(address));
+        let order = usable(found, self.options);
+        let (reached, address) = race(&order, timeouts.attempt_delay, self.tries, connect).await?;
+        Ok((reached, Endpoint::from_socket(address)))
+    }
 }
 
 /// The only address of a place.
-async fn at(
+pub(super) async fn only<T>(
     place: &Place,
-    connecting: impl Future<Output = Result<Socket, AttemptError>>,
+    connecting: impl Future<Output = Result<T, AttemptError>>,
     options: &ClientOptions,
     tries: &Tries,
-) -> Result<(Socket, Endpoint), Vec<Attempt>> {
+) -> Result<(T, Endpoint), ConnectError> {
     let counted = tries.begin();
     let result = within(options.timeouts.connect, connecting).await;
     counted.ended(result.is_ok());
     let address = Endpoint::Unix(Some(place.to_string().into()));
     match result {
-        Ok(socket) => Ok((socket, address)),
-        Err(error) => Err(vec![Attempt { address, error }]),
+        Ok(reached) => Ok((reached, address)),
+        Err(error) => Err(unreachable(place, vec![Attempt { address, error }])),
     }
 }
 
-pub(super) async fn resolve(
+fn unreachable(place: &Place, attempts: Vec<Attempt>) -> ConnectError {
+    ConnectError::Unreachable {
+        target: place.to_string(),
+        attempts,
+    }
+}
+
+async fn resolve(
     host: &str,
     port: u16,
     options: &ClientOptions,
@@ -79,29 +99,15 @@ pub(super) async fn resolve(
     })
 }
 
-/// The address that answers first, or what became of each.
-async fn among(
-    found: &[SocketAddr],
-    options: &ClientOptions,
-    ways: &Ways,
-    tries: &Tries,
-) -> Result<(Socket, Endpoint), Vec<Attempt>> {
-    let timeouts = &options.timeouts;
-    let connect = |address| within(timeouts.connect, ways.connect(address, options));
-    let order = usable(found, options);
-    let (socket, address) = race(&order, timeouts.attempt_delay, tries, connect).await?;
-    Ok((socket, Endpoint::from_socket(address)))
-}
-
 /// The addresses of the family that is to be used, in the order in which they are tried.
-pub(super) fn usable(found: &[SocketAddr], options: &ClientOptions) -> Vec<SocketAddr> {
+fn usable(found: &[SocketAddr], options: &ClientOptions) -> Vec<SocketAddr> {
     let local = options.local.as_ref();
     let mut usable = found.to_vec();
     usable.retain(|address| local.is_none_or(|local| local.is_ipv4() == address.is_ipv4()));
     interleave(&usable)
 }
 
-pub(super) async fn within<T>(
+async fn within<T>(
     limit: Option<Duration>,
     connecting: impl Future<Output = Result<T, AttemptError>>,
 ) -> Result<T, AttemptError> {
@@ -113,28 +119,25 @@ pub(super) async fn within<T>(
     }
 }
 
-async fn unix(path: &Path, options: &ClientOptions) -> Result<Socket, AttemptError> {
-    let stream = UnixStream::connect(path).await.map_err(AttemptError::Io)?;
-    let socket = Socket::Unix(stream);
-    match socket.apply(&SocketOptions::default(), &options.socket) {
-        Ok(()) => Ok(socket),
-        Err(source) => {
-            let address = Address::Path(path.into());
-            Err(AttemptError::Socket(BindError::Address { address, source }))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Socket;
     use std::net::TcpListener;
 
     async fn among(
         found: &[SocketAddr],
         options: &ClientOptions,
     ) -> Result<(Socket, Endpoint), Vec<Attempt>> {
-        super::among(found, options, &Ways::default(), &Tries::default()).await
+        let ways = &Ways::default();
+        let host = Host {
+            place: &Place::Abstract(String::new()),
+            options,
+            ways,
+            tries: &Tries::default(),
+        };
+        host.among(found, |address| ways.connect(address, options))
+            .await
     }
 
     #[tokio::test]

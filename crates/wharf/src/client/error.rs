@@ -48,6 +48,28 @@ pub enum AttemptError {
     /// The socket cannot be made as the options say.
     #[error(transparent)]
     Socket(BindError),
+    /// The PROXY header that datagrams are to begin with cannot say what the options ask for.
+    #[error("PROXY header: {0}")]
+    ProxyHeader(#[from] EncodeError),
+    /// The DTLS handshake failed.
+    #[cfg(feature = "dtls")]
+    #[error("DTLS: {0}")]
+    Dtls(crate::dtls::Failure),
+    /// The association ended before it was there.
+    #[cfg(feature = "sctp")]
+    #[error("SCTP: {0}")]
+    Sctp(wharf_sctp::Closed),
+}
+
+impl AttemptError {
+    fn reason(&self) -> Refusal {
+        match self {
+            #[cfg(feature = "dtls")]
+            Self::Dtls(_) => Refusal::Tls,
+            Self::ProxyHeader(_) => Refusal::ProxyInvalid,
+            _ => Refusal::Unreachable,
+        }
+    }
 }
 
 /// An address that was tried.
@@ -143,7 +165,11 @@ impl ConnectError {
     pub fn reason(&self) -> Option<Refusal> {
         Some(match self {
             Self::Url(_) | Self::Draining => return None,
-            Self::Resolve { .. } | Self::Unreachable { .. } => Refusal::Unreachable,
+            Self::Unreachable { attempts, .. } => {
+                let last = attempts.last().map(|attempt| &attempt.error);
+                last.map_or(Refusal::Unreachable, AttemptError::reason)
+            }
+            Self::Resolve { .. } => Refusal::Unreachable,
             // Each host was counted for itself.
             Self::Everywhere(errors) => return errors.last()?.reason(),
             Self::ProxyHeader(_) => Refusal::ProxyInvalid,

@@ -1,16 +1,17 @@
 //! From a target to a connection whose handshakes are complete, counted however that ends.
 
-use super::{ConnectError, Inner, Site, Target, dial, handshake};
+use super::check::refused;
+use super::reach::Reached;
+use super::{ConnectError, Inner, Site, Target, handshake};
 use crate::admission::Ready;
-#[cfg(feature = "quic")]
-use crate::config::Transport;
-use crate::config::{Problem, Problems};
+use crate::config::{Problem, Problems, Transport};
 use crate::connection::{Arrived, Connection, Places, Shared};
+use crate::datagrams::{End, PlainLink};
 use crate::events::{Event, State};
 use crate::owner::Owner;
 use crate::path::Endpoint;
 use crate::reason::Refusal;
-use crate::wire::{Socket, Wire};
+use crate::wire::{Packets, Socket, Wire};
 use crate::{Messages, Stream};
 
 impl Inner {
@@ -36,6 +37,7 @@ impl Inner {
     }
 
     async fn connect(&self, target: &Target) -> Result<(Ready, Connection), ConnectError> {
+        refused(target.transport, &self.rules.load().options)?;
         let mut errors = Vec::new();
         for site in &target.sites {
             // Boxed: the state of the handshakes is large, and short-lived.
@@ -55,8 +57,8 @@ impl Inner {
     ) -> Result<(Ready, Connection), ConnectError> {
         let mut dial = Dial::begin(&self.owner)?;
         let rules = self.rules.load_full();
-        match dial::reach(&site.place, &rules.options, &self.ways, &self.tries).await {
-            Ok((socket, peer)) => self.complete(dial, target, site, socket, peer).await,
+        match self.reach(target, site, &rules).await {
+            Ok((reached, peer)) => self.complete(dial, target, site, reached, peer).await,
             Err(error) => {
                 dial.outcome = error.reason();
                 Err(error)
@@ -74,7 +76,7 @@ impl Inner {
             let allowed = "expected one host: the socket is connected already";
             return Err(Problems(vec![Problem::new("url host", allowed)]).into());
         };
-        if target.transport.on_datagrams() {
+        if target.transport.on_datagrams() || target.transport == Transport::Sctp {
             let allowed = "expected a transport over streams, which a socket can be adopted for";
             let problem = Problem::new("url", allowed).given(target.transport.label());
             return Err(Problems(vec![problem]).into());
@@ -82,26 +84,25 @@ impl Inner {
         let dial = Dial::begin(&self.owner)?;
         // A socket without a peer fails at the first use.
         let peer = socket.peer().unwrap_or(Endpoint::Unix(None));
-        Box::pin(self.complete(dial, target, site, socket, peer)).await
+        Box::pin(self.complete(dial, target, site, Reached::Socket(socket), peer)).await
     }
 
-    /// The handshakes on a connected socket.
+    /// What is left to do when the target was reached.
     async fn complete(
         &self,
         mut dial: Dial<'_>,
         target: &Target,
         site: &Site,
-        socket: Socket,
+        reached: Reached,
         peer: Endpoint,
     ) -> Result<(Ready, Connection), ConnectError> {
         let arrived = Arrived {
             id: dial.id,
             transport: target.transport,
             peer,
-            // A socket that is reset already has no address; its first use tells.
-            local: socket.local().unwrap_or(Endpoint::Unix(None)),
-            credentials: socket.credentials(),
-            descriptor: socket.descriptor(),
+            local: reached.local(),
+            credentials: reached.credentials(),
+            descriptor: reached.descriptor(),
         };
         // From here on the connection counts itself.
         dial.outcome = None;
@@ -114,9 +115,22 @@ impl Inner {
             return Err(ConnectError::Draining);
         }
         let connection = Connection::new(shared.clone());
-        let wire = Wire::new(socket, hold.clone());
         let rules = self.rules.load_full();
-        match handshake::all(&rules, target, site, wire, &connection).await {
+        let ready = match reached {
+            Reached::Socket(socket) => {
+                let wire = Wire::new(socket, hold.clone());
+                handshake::all(&rules, target, site, wire, &connection).await
+            }
+            Reached::Datagrams(socket) => {
+                let packets = Packets::new(End::Connected(socket), hold.clone());
+                Ok(Ready::Messages(Box::new(PlainLink::new(packets))))
+            }
+            #[cfg(feature = "dtls")]
+            Reached::Dtls(dialled) => Ok(dialled.adopt(hold.clone())),
+            #[cfg(feature = "sctp")]
+            Reached::Sctp(dialled) => Ok(dialled.adopt(hold.clone())),
+        };
+        match ready {
             Ok(ready) => {
                 shared.accept();
                 Ok((ready, connection))
@@ -133,6 +147,15 @@ impl Inner {
 }
 
 impl Target {
+    /// Checks that what it speaks has bytes.
+    pub(super) fn has_bytes(&self) -> Result<(), ConnectError> {
+        if self.transport.has_bytes() {
+            Ok(())
+        } else {
+            Err(not_bytes())
+        }
+    }
+
     /// Checks that what it speaks has messages.
     pub(super) fn has_messages(&self) -> Result<(), ConnectError> {
         if self.transport.has_messages() {

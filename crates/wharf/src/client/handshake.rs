@@ -6,12 +6,14 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsStream;
 
-use super::{ConnectError, ProxiedClient, Rules, SendProxy, Site, Stage, Target};
+use super::proxy::encode;
+use super::{ConnectError, Rules, Site, Stage, Target};
 use crate::admission::{Ready, tell_handshake};
+use crate::config::Transport::Sctp;
 use crate::connection::Connection;
 use crate::layer::Layer;
-use crate::path::Endpoint;
-use crate::proxy::{Addresses, Command, EncodeError, EncodeOptions, Header, Transport, Version};
+use crate::proxy::Transport;
+use crate::sctp::KernelLink;
 use crate::tls::{HandshakeError as TlsHandshakeError, TlsInfo};
 use crate::websocket::WebSocket;
 use crate::websocket::client::{ClientRequest, handshake};
@@ -47,9 +49,15 @@ pub(super) async fn all(
     let limit = rules.options.timeouts.handshake;
     let deadline = Deadline(limit.and_then(|l| Some((Instant::now().checked_add(l)?, l))));
     if let Some(proxy) = &rules.options.proxy {
-        let header = encode(proxy, connection)?;
+        let ends = (connection.socket_local(), connection.socket_peer());
+        let header = encode(proxy, Transport::Stream, ends)?;
         let sending = async { wire.write_all(&header).await.map_err(ConnectError::Proxy) };
         deadline.hold(Stage::Proxy, sending).await?;
+    }
+    if target.transport == Sctp {
+        wire.established(false);
+        let link = KernelLink::new(Box::new(wire), &rules.options.sctp);
+        return Ok(Ready::Messages(Box::new(link)));
     }
     let layer = if target.transport.is_secure() {
         let encrypting = encrypt(rules, site, wire, connection);
@@ -65,57 +73,6 @@ pub(super) async fn all(
     };
     ready.established();
     Ok(ready)
-}
-
-fn encode(proxy: &SendProxy, connection: &Connection) -> Result<Vec<u8>, EncodeError> {
-    let addresses = match &proxy.of {
-        ProxiedClient::Ourselves => own(connection),
-        ProxiedClient::Other(addresses) => addresses.clone(),
-        ProxiedClient::Nobody => Addresses::Unspecified,
-    };
-    let header = Header {
-        version: proxy.version,
-        command: match proxy.of {
-            ProxiedClient::Nobody => Command::Local,
-            _ => Command::Proxy,
-        },
-        transport: match addresses {
-            Addresses::Unspecified => Transport::Unspecified,
-            _ => Transport::Stream,
-        },
-        addresses,
-        tlvs: proxy.tlvs.clone(),
-    };
-    match proxy.version {
-        Version::V1 => Ok(header.encode_v1()),
-        Version::V2 => header.encode_v2(&EncodeOptions {
-            crc32c: proxy.crc32c,
-        }),
-    }
-}
-
-/// The two ends of the connection itself.
-fn own(connection: &Connection) -> Addresses {
-    match (connection.socket_local(), connection.socket_peer()) {
-        (Endpoint::Ip(source), Endpoint::Ip(destination)) => Addresses::Ip {
-            source: *source,
-            destination: *destination,
-        },
-        (Endpoint::Unix(source), Endpoint::Unix(destination)) => Addresses::Unix {
-            source: unix(source.as_deref()),
-            destination: unix(destination.as_deref()),
-        },
-        // A socket has two ends of one kind.
-        _ => Addresses::Unspecified,
-    }
-}
-
-fn unix(name: Option<&str>) -> Vec<u8> {
-    let name = name.unwrap_or_default();
-    match name.strip_prefix('@') {
-        Some(name) => [b"\0", name.as_bytes()].concat(),
-        None => name.as_bytes().to_vec(),
-    }
 }
 
 async fn encrypt(

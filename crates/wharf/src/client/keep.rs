@@ -179,7 +179,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// The URL is no good. That nobody is there is told by [`Keeper::state`], and tried again.
+    /// The URL is no good, or has no bytes. That nobody is there is told by [`Keeper::state`], and tried again.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -188,7 +188,9 @@ impl Client {
         F: FnMut(Stream) -> Fut + Send + 'static,
         Fut: Future<Output = ControlFlow<()>> + Send + 'static,
     {
-        Ok(keep(self.0.clone(), Target::parse(url)?, serve))
+        let target = Target::parse(url)?;
+        target.has_bytes()?;
+        Ok(keep(self.0.clone(), target, serve))
     }
 
     /// As [`keep`](Self::keep), with messages.

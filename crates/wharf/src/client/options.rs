@@ -7,8 +7,8 @@ use wharf_policy::BackoffRules;
 
 use super::PoolOptions;
 use crate::config::{
-    Buffers, ListenerConfig, MinimumRate, QuicOptions, Rate, Rates, SocketOptions, Timeouts,
-    Transport, WebSocketOptions,
+    Buffers, DtlsOptions, ListenerConfig, MinimumRate, QuicOptions, Rate, Rates, SctpOptions,
+    SocketOptions, Timeouts, Transport, WebSocketOptions,
 };
 use crate::proxy::{self, Tlv};
 use crate::tls::ClientTlsOptions;
@@ -19,7 +19,7 @@ pub struct ClientOptions {
     /// Socket options. Those that only a listener has (`fast-open`, `defer-accept`, `dual-stack`)
     /// are refused; those of TCP and IP do not touch Unix sockets.
     pub socket: SocketOptions,
-    /// The address that TCP connections come from; only targets of its family are tried. Default:
+    /// The address that connections over IP come from; only targets of its family are tried. Default:
     /// the kernel's choice.
     pub local: Option<SocketAddr>,
     /// Addresses of one name that are tried at most, 1 to 64. Default 16; the resolver's first ones.
@@ -41,7 +41,18 @@ pub struct ClientOptions {
     pub websocket: ClientWebSocket,
     /// QUIC, for `quic`. What only a server decides (`migration`, `zero-rtt`, `retry`) is refused.
     pub quic: QuicOptions,
-    /// A PROXY header that each connection begins with. Default: none.
+    /// DTLS, for `dtls`, with at most one pre-shared key; certificates and names are those of `tls`.
+    /// What only a server decides (`cookie-lifetime`) is refused. With a key and without `tls.ca` only
+    /// the key is trusted.
+    pub dtls: DtlsOptions,
+    /// SCTP, for `sctp`.
+    pub sctp: SctpOptions,
+    /// The longest datagram that is received on `udp`, `dtls` and `unixgram`, 64 B to 1 MiB. A longer
+    /// one is dropped and counted, never cut. Default 65,535 bytes, which every UDP datagram has room
+    /// in.
+    pub max_datagram: u64,
+    /// A PROXY header that each connection begins with; on `udp`, `dtls` and `unixgram` each datagram,
+    /// in version 2. `quic` and `sctp` have none. Default: none.
     pub proxy: Option<SendProxy>,
     /// How long [`keep`](super::Client::keep) waits before it connects again.
     pub reconnect: Reconnect,
@@ -63,6 +74,9 @@ impl Default for ClientOptions {
             tls: ClientTlsOptions::default(),
             websocket: ClientWebSocket::default(),
             quic: QuicOptions::default(),
+            dtls: DtlsOptions::default(),
+            sctp: SctpOptions::default(),
+            max_datagram: 65_535,
             proxy: None,
             reconnect: Reconnect::default(),
             pool: PoolOptions::default(),
@@ -73,7 +87,8 @@ impl Default for ClientOptions {
 /// How long each thing may take, 1 ms to 1 year unless it says otherwise; `None` is without end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClientTimeouts {
-    /// Looking the name up, and then each of its addresses. Default 10 s.
+    /// Looking the name up, and then each of its addresses; on `quic`, `dtls` and `sctp` with the
+    /// handshake. Default 10 s.
     pub connect: Option<Duration>,
     /// An address that has not answered for so long is not waited for alone: the next one of its
     /// name is tried beside it (RFC 8305 §5, "Connection Attempt Delay"). 10 ms to 2 s (§8); default

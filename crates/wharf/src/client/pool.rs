@@ -88,12 +88,13 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// The URL is no good.
+    /// The URL is no good, or has no bytes.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn pool(&self, url: &str) -> Result<Pool, ConnectError> {
         let target = Target::parse(url)?;
+        target.has_bytes()?;
         Ok(Pool(Places::new(self.0.clone(), target)))
     }
 

@@ -1,9 +1,9 @@
 //! QUIC: one connection for each server, over which all streams to it go.
 
-use super::dial::{resolve, usable, within};
+use super::check::refused;
+use super::dial::Host;
 use super::establish::everywhere;
-use super::race::race;
-use super::{Client, ConnectError, Inner, Place, Site, Target};
+use super::{Client, ConnectError, Inner, Site, Target};
 use crate::config::{Problem, Problems, Transport};
 use crate::quic::Wanted;
 use crate::reason::Refusal;
@@ -39,6 +39,7 @@ impl Inner {
     }
 
     async fn quic(&self, target: &Target) -> Result<QuicConnection, ConnectError> {
+        refused(Transport::Quic, &self.rules.load().options)?;
         let mut errors = Vec::new();
         for site in &target.sites {
             match Box::pin(self.quic_at(site)).await {
@@ -55,14 +56,6 @@ impl Inner {
         }
         let rules = self.rules.load_full();
         let options = &rules.options;
-        if options.proxy.is_some() {
-            let problem = Problem::new("proxy", "is not for quic, which has no such header");
-            return Err(Problems(vec![problem]).into());
-        }
-        let Place::Host { host, port } = &site.place else {
-            let problem = Problem::new("url address", "expected a host and a port for quic");
-            return Err(Problems(vec![problem]).into());
-        };
         let wanted = Wanted {
             server_name: options
                 .tls
@@ -74,18 +67,15 @@ impl Inner {
             socket: &options.socket,
             local: options.local,
         };
+        let host = Host {
+            place: &site.place,
+            options,
+            ways: &self.ways,
+            tries: &self.tries,
+        };
         let dialled = async {
-            let found = resolve(host, *port, options, &self.ways).await?;
-            let timeouts = &options.timeouts;
-            let connect = |address| within(timeouts.connect, self.quic.dial(address, &wanted));
-            let order = usable(&found, options);
-            match race(&order, timeouts.attempt_delay, &self.tries, connect).await {
-                Ok((connection, _)) => Ok(connection),
-                Err(attempts) => Err(ConnectError::Unreachable {
-                    target: site.place.to_string(),
-                    attempts,
-                }),
-            }
+            let connect = |address| self.quic.dial(address, &wanted);
+            host.reach(connect).await.map(|(connection, _)| connection)
         };
         let key = site.place.to_string();
         let connection = self

@@ -10,12 +10,16 @@ use super::{Client, ClientOptions, check};
 use crate::config::{Problem, Problems};
 use crate::events::Event;
 use crate::owner::Live;
+#[cfg(feature = "dtls")]
+use crate::tls::client_context;
 use crate::tls::{ClientTls, ClientTlsOptions, TlsError};
 
 /// The options and what was read for them. Replaced as a whole.
 pub(super) struct Rules {
     pub(super) options: ClientOptions,
     tls: OnceCell<ClientTls>,
+    #[cfg(feature = "dtls")]
+    dtls: OnceCell<wharf_dtls::ClientContext>,
 }
 
 impl Rules {
@@ -31,13 +35,27 @@ impl Rules {
             }
         }
         Problems(problems).into_result()?;
-        Ok(Self { options, tls })
+        Ok(Self {
+            options,
+            tls,
+            #[cfg(feature = "dtls")]
+            dtls: OnceCell::new(),
+        })
     }
 
     /// TLS, made when it is first needed.
     pub(super) async fn tls(&self) -> Result<&ClientTls, TlsError> {
         self.tls
             .get_or_try_init(|| async { ClientTls::new(&self.options.tls) })
+            .await
+    }
+
+    /// What sessions of DTLS are made from, read when the first is dialled.
+    #[cfg(feature = "dtls")]
+    pub(super) async fn dtls(&self) -> Result<&wharf_dtls::ClientContext, TlsError> {
+        let (tls, dtls) = (&self.options.tls, &self.options.dtls);
+        self.dtls
+            .get_or_try_init(|| async { client_context(tls, dtls) })
             .await
     }
 

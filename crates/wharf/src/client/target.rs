@@ -13,8 +13,8 @@ const LONGEST_HOST: usize = 253;
 const MOST_SITES: usize = 16;
 /// `sun_path` is 108 bytes, one of them the final or leading zero.
 const LONGEST_PATH: usize = 107;
-const SCHEMES: &str =
-    "expected a URL with the scheme tcp, tls, quic, unix, ws, wss, tls+unix, ws+unix or wss+unix";
+const SCHEMES: &str = "expected a URL with the scheme tcp, tls, udp, dtls, sctp, quic, unix, unixgram, ws, wss, \
+     tls+unix, ws+unix or wss+unix";
 
 /// What to connect to, and what to speak there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,12 @@ fn scheme(name: &str) -> Option<(Transport, bool)> {
         "wss" => (Transport::Wss, false),
         #[cfg(feature = "quic")]
         "quic" => (Transport::Quic, false),
+        "udp" => (Transport::Udp, false),
+        "sctp" => (Transport::Sctp, false),
+        #[cfg(feature = "dtls")]
+        "dtls" => (Transport::Dtls, false),
         "unix" => (Transport::Unix, true),
+        "unixgram" => (Transport::Unixgram, true),
         "tls+unix" => (Transport::Tls, true),
         "ws+unix" => (Transport::Ws, true),
         "wss+unix" => (Transport::Wss, true),

@@ -13,12 +13,12 @@ mod ranges;
 mod sctp;
 mod workers;
 
-pub(crate) use quic::problems as quic_problems;
-
 use std::fmt::{Display, Write};
 
 use super::key::quoted;
-use super::{ListenerConfig, Problem, Problems, ServerConfig};
+use super::{
+    DtlsOptions, ListenerConfig, Problem, Problems, QuicOptions, SctpOptions, ServerConfig,
+};
 
 /// The longest listener name, in characters.
 const LONGEST_NAME: usize = 63;
@@ -53,6 +53,19 @@ impl ServerConfig {
         binds::overlaps(&self.listeners, &mut checker);
         problems.append(&mut checker.found);
     }
+}
+
+/// What is wrong by itself with options that listeners and clients share.
+pub(crate) fn shared_problems(
+    quic: &QuicOptions,
+    dtls: &DtlsOptions,
+    sctp: &SctpOptions,
+) -> Vec<Problem> {
+    let mut checker = Checker::new("", &[]);
+    quic::ranges(quic, &mut checker);
+    dtls::ranges(dtls, &mut checker);
+    sctp::ranges(sctp, &mut checker);
+    checker.found
 }
 
 impl ListenerConfig {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use wharf_policy::first_bytes::{Protocol, of_datagram};
 
+use super::end::{End, FlowEnd};
 use super::flow::{Flow, Key, Peer, Table};
 use super::front::{First, Fronted, Opening};
 use super::intake::{Intake, Side};
@@ -203,8 +204,8 @@ impl Driver {
         self.table.insert(key.clone(), flow.clone());
         let begun = admission::admit_newcomer(&self.listener, newcomer, |hold| {
             let (table, socket) = (self.table.clone(), self.socket.clone());
-            let packets = Packets::new(flow.clone(), key.clone(), table, socket, hold);
-            (opening.begin)(packets)
+            let end = FlowEnd::new(flow.clone(), key.clone(), table, socket);
+            (opening.begin)(Packets::new(End::Flow(end), hold))
         });
         if begun.is_err() {
             self.table.remove(key, &flow);

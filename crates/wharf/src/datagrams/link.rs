@@ -25,15 +25,21 @@ pub(crate) struct PlainLink {
 pub(crate) fn open() -> Opening {
     Opening {
         deliver: true,
-        begin: Box::new(|mut packets| {
-            packets.established();
-            let link = PlainLink {
-                packets,
-                outgoing: None,
-                closing: false,
-            };
+        begin: Box::new(|packets| {
+            let link = PlainLink::new(packets);
             Box::pin(std::future::ready(Ok(Ready::Messages(Box::new(link)))))
         }),
+    }
+}
+
+impl PlainLink {
+    pub(crate) fn new(mut packets: Packets) -> Self {
+        packets.established();
+        Self {
+            packets,
+            outgoing: None,
+            closing: false,
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) async fn accept(
     let result = match Session::accept(&context, &verified, now) {
         Err(failure) => Err(refused(&failure)),
         Ok(session) => {
-            let mut link = DtlsLink::new(packets, session, cookies);
+            let mut link = DtlsLink::new(packets, session, Some(cookies));
             poll_fn(|cx| link.poll_open(cx)).await.map(|()| link)
         }
     };

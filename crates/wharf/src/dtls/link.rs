@@ -1,13 +1,11 @@
 //! A session over a flow of datagrams, as messages.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use wharf_dtls::{Failure, Info, Outcome, Received, SendError, Session, is_hello};
 
 use super::front::Cookies;
@@ -18,15 +16,16 @@ use crate::message::Message;
 use crate::messages::MessageError;
 use crate::path::Endpoint;
 use crate::reason::Refusal;
+use crate::timer::Timer;
 use crate::wire::Packets;
 
 /// A session and the flow below it.
 pub(super) struct DtlsLink {
     packets: Packets,
     session: Session,
-    cookies: Arc<Cookies>,
-    /// Fires at the session's deadline.
-    timer: Option<Pin<Box<Sleep>>>,
+    /// Of a server: whoever begins anew is asked for one.
+    cookies: Option<Arc<Cookies>>,
+    timer: Timer,
     /// This side has said goodbye: what is there is still received.
     closing: bool,
     /// The client has begun another session, and takes this one for lost.
@@ -38,12 +37,12 @@ fn now() -> std::time::Instant {
 }
 
 impl DtlsLink {
-    pub(super) fn new(packets: Packets, session: Session, cookies: Arc<Cookies>) -> Self {
+    pub(super) fn new(packets: Packets, session: Session, cookies: Option<Arc<Cookies>>) -> Self {
         Self {
             packets,
             session,
             cookies,
-            timer: None,
+            timer: Timer::default(),
             closing: false,
             replaced: false,
         }
@@ -86,7 +85,8 @@ impl DtlsLink {
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
-                ready!(self.poll_deadline(cx));
+                let deadline = self.session.deadline().map(Instant::from_std);
+                ready!(self.timer.poll(cx, deadline));
                 self.session.handle_timeout(now());
                 Poll::Ready(Ok(()))
             }
@@ -94,49 +94,33 @@ impl DtlsLink {
     }
 
     fn take(&mut self, datagram: Bytes) {
-        if self.session.is_open() && is_hello(&datagram) {
-            self.challenge(&datagram);
-        } else {
-            self.session.handle_datagram(now(), datagram);
+        match self.cookies.clone() {
+            Some(cookies) if self.session.is_open() && is_hello(&datagram) => {
+                self.challenge(&cookies, &datagram);
+            }
+            _ => self.session.handle_datagram(now(), datagram),
         }
     }
 
     /// A hello in a session that is open: of a client that has lost it, or of anybody who has
     /// guessed its address (RFC 6347 §4.2.8). It is asked for a cookie; a good one ends this session,
     /// and the client, which sends its hello again, finds none in its way.
-    fn challenge(&mut self, datagram: &[u8]) {
+    fn challenge(&mut self, cookies: &Cookies, datagram: &[u8]) {
         let shared = self.packets.shared();
         let Endpoint::Ip(from) = shared.socket_peer else {
             return;
         };
-        let challenge = self
-            .cookies
-            .ask(now(), from, datagram, |outcome| match outcome {
-                Outcome::Ignored(_) => Ok(None),
-                Outcome::Challenge(challenge) => Ok(Some(Bytes::copy_from_slice(challenge))),
-                Outcome::Verified(_) => Err(()),
-            });
+        let challenge = cookies.ask(now(), from, datagram, |outcome| match outcome {
+            Outcome::Ignored(_) => Ok(None),
+            Outcome::Challenge(challenge) => Ok(Some(Bytes::copy_from_slice(challenge))),
+            Outcome::Verified(_) => Err(()),
+        });
         match challenge {
             // What does not leave at once is asked for again.
             Ok(Some(challenge)) => drop(self.packets.try_send_datagram(&challenge)),
             Ok(None) => {}
             Err(()) => self.replaced = true,
         }
-    }
-
-    /// Ready at the session's deadline.
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.session.deadline().map(Instant::from_std) else {
-            self.timer = None;
-            return Poll::Pending;
-        };
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if timer.deadline() != deadline {
-            timer.as_mut().reset(deadline);
-        }
-        timer.as_mut().poll(cx)
     }
 
     /// Sends what the session has written. A datagram that the kernel refuses is lost, as datagrams

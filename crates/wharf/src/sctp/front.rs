@@ -145,7 +145,7 @@ impl Front {
     }
 }
 
-fn cookies() -> io::Result<Cookies> {
+pub(super) fn cookies() -> io::Result<Cookies> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(io::Error::other)?;
     let now = tokio::time::Instant::now().into_std();

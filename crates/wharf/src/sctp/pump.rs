@@ -8,11 +8,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use wharf_sctp::{Association, Closed};
 
 use super::exchange::{End, Exchange};
 use crate::message::{Lane, Message};
+use crate::timer::Timer;
 
 /// How long an association whose handler is gone may take to deliver what was sent and to shut down.
 const LINGER: Duration = Duration::from_secs(30);
@@ -41,7 +42,7 @@ pub(super) struct Pump<C: Carrier> {
     carrier: C,
     association: Association,
     exchange: Arc<Exchange>,
-    timer: Pin<Box<Sleep>>,
+    timer: Timer,
     /// When the handler's going is no longer waited for.
     lingers: Option<Instant>,
     told_drain: bool,
@@ -60,7 +61,7 @@ impl<C: Carrier> Pump<C> {
             carrier,
             association,
             exchange,
-            timer: Box::pin(sleep_until(Instant::now())),
+            timer: Timer::default(),
             lingers: None,
             told_drain: false,
         }
@@ -148,13 +149,8 @@ impl<C: Carrier> Pump<C> {
     }
 
     fn wait(&mut self, cx: &mut Context<'_>) -> Round {
-        let Some(due) = self.due() else {
-            return Round::Idle;
-        };
-        if self.timer.deadline() != due {
-            self.timer.as_mut().reset(due);
-        }
-        match self.timer.as_mut().poll(cx) {
+        let due = self.due();
+        match self.timer.poll(cx, due) {
             Poll::Ready(()) => Round::Moved,
             Poll::Pending => Round::Idle,
         }

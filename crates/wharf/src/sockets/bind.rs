@@ -146,23 +146,6 @@ pub(super) fn ready_udp(
     Ok(socket)
 }
 
-/// A non-blocking TCP socket that is ready to connect to `target`, bound to `local` if one is given.
-/// The options that are for listeners (`fast-open`, `defer-accept`, `dual-stack`) have no effect.
-pub fn connect_socket(
-    target: SocketAddr,
-    local: Option<SocketAddr>,
-    options: &SocketOptions,
-) -> Result<Socket, BindError> {
-    let socket = options::tcp_socket(target, options)?;
-    options::apply_to_client(&socket, options)?;
-    if let Some(local) = local {
-        socket
-            .bind(&local.into())
-            .map_err(refused(&Address::Ip(local)))?;
-    }
-    Ok(socket)
-}
-
 fn bind_tcp(
     address: SocketAddr,
     accept: &AcceptOptions,

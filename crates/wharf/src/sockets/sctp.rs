@@ -15,7 +15,7 @@ pub fn has_kernel_sctp() -> bool {
     wharf_udp::probe_sctp().is_ok()
 }
 
-/// Whether new listening sockets are the kernel's.
+/// Whether new sockets are the kernel's on this host.
 pub(crate) fn in_kernel(via: SctpVia) -> bool {
     match via {
         SctpVia::Kernel => true,
@@ -93,9 +93,8 @@ fn bind_ip(
         let socket = super::bind::bind_udp(ip, accept, options)?;
         return Ok(Listening::SctpOverUdp(socket, sctp.clone()));
     }
-    let socket = sctp_socket(ip, options)?;
+    let socket = sctp_socket(ip, options, sctp)?;
     options::before_bind(&socket, ip, &AcceptOptions::default(), options)?;
-    apply(&socket, options, sctp)?;
     let listen = |socket: &Socket| {
         socket.bind(&ip.into())?;
         socket.listen(backlog(accept))
@@ -123,7 +122,12 @@ pub(crate) fn from_sctp(
     Ok(Listening::Sctp(listener))
 }
 
-fn sctp_socket(address: SocketAddr, options: &SocketOptions) -> Result<Socket, BindError> {
+/// A one-to-one socket for `address`'s family, ready to be bound.
+pub(super) fn sctp_socket(
+    address: SocketAddr,
+    options: &SocketOptions,
+    sctp: &SctpOptions,
+) -> Result<Socket, BindError> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let protocol = Some(Protocol::from(wharf_udp::SCTP));
     let socket = Socket::new(Domain::for_address(address), kind, protocol).map_err(|source| {
@@ -134,6 +138,7 @@ fn sctp_socket(address: SocketAddr, options: &SocketOptions) -> Result<Socket, B
         }
     })?;
     options::before_any_bind(&socket, address, options)?;
+    apply(&socket, options, sctp)?;
     Ok(socket)
 }
 

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::ClientConfig;
 use rustls::client::Resumption as ClientResumption;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -55,11 +55,12 @@ impl ClientTls {
     pub fn new(options: &ClientTlsOptions) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut loader = Loader::default();
-        let roots = if options.ca.is_empty() {
-            system_roots(&mut loader)
+        let ca = if options.ca.is_empty() {
+            system_authorities(&mut loader)
         } else {
-            loader.authorities("ca", &options.ca)
+            options.ca.clone()
         };
+        let roots = loader.authorities("ca", &ca);
         let own = options
             .certificate
             .as_ref()
@@ -120,11 +121,14 @@ impl ClientTls {
     }
 }
 
-fn system_roots(loader: &mut Loader) -> RootCertStore {
-    if let Some(path) = SYSTEM_CA.iter().find(|path| Path::new(path).exists()) {
-        loader.authorities("ca", &[Pem::File(path.into())])
-    } else {
+/// Where the system's authorities are; a problem if they are nowhere.
+pub(super) fn system_authorities(loader: &mut Loader) -> Vec<Pem> {
+    let found = SYSTEM_CA.iter().find(|path| Path::new(path).exists());
+    if found.is_none() {
         loader.problem("ca", None, TlsFault::NoSystemAuthorities);
-        RootCertStore::empty()
     }
+    found
+        .map(|path| Pem::File(path.into()))
+        .into_iter()
+        .collect()
 }

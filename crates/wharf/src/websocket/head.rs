@@ -6,7 +6,7 @@ use std::io;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncRead;
 
-use super::scratch;
+use crate::scratch;
 
 /// The most header fields that a head may have.
 pub(super) const MAX_FIELDS: usize = 100;

@@ -33,7 +33,7 @@ pub(super) fn check(config: &ListenerConfig, checker: &mut Checker<'_>) {
     }
 }
 
-fn ranges(dtls: &DtlsOptions, checker: &mut Checker<'_>) {
+pub(super) fn ranges(dtls: &DtlsOptions, checker: &mut Checker<'_>) {
     checker.range("dtls.mtu", dtls.mtu, 256..=16_384);
     let lifetimes = Duration::from_secs(1)..=Duration::from_hours(1);
     checker.time(

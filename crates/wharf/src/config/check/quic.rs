@@ -4,7 +4,7 @@ use super::Checker;
 use super::kinds::differing;
 use super::ranges::{DAY, GIB, KIB, MILLISECOND, YEAR};
 use crate::config::{
-    ClientAuth, ListenerConfig, Problem, ProxyOptions, QuicOptions, Rates, SocketOptions, Timeouts,
+    ClientAuth, ListenerConfig, ProxyOptions, QuicOptions, Rates, SocketOptions, Timeouts,
     Transport,
 };
 
@@ -67,14 +67,7 @@ pub(super) fn check(config: &ListenerConfig, checker: &mut Checker<'_>) {
     }
 }
 
-/// What is wrong with options of QUIC by themselves.
-pub(crate) fn problems(quic: &QuicOptions) -> Vec<Problem> {
-    let mut checker = Checker::new("", &[]);
-    ranges(quic, &mut checker);
-    checker.found
-}
-
-fn ranges(quic: &QuicOptions, checker: &mut Checker<'_>) {
+pub(super) fn ranges(quic: &QuicOptions, checker: &mut Checker<'_>) {
     checker.range("quic.max-streams", quic.max_streams, 0..=1 << 20);
     checker.size("quic.stream-window", Some(quic.stream_window), KIB..=GIB);
     checker.size(

@@ -44,7 +44,7 @@ pub(super) fn check(config: &ListenerConfig, checker: &mut Checker<'_>) {
     }
 }
 
-fn ranges(sctp: &SctpOptions, checker: &mut Checker<'_>) {
+pub(super) fn ranges(sctp: &SctpOptions, checker: &mut Checker<'_>) {
     checker.range("sctp.streams-in", sctp.streams_in, 1..=u16::MAX);
     checker.range("sctp.streams-out", sctp.streams_out, 1..=u16::MAX);
     let shortest = Duration::from_millis(100);

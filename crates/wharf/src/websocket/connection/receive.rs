@@ -9,11 +9,11 @@ use tokio_util::io::poll_read_buf;
 
 use super::{Phase, WebSocket};
 use crate::message::Message;
+use crate::scratch;
 use crate::websocket::close::{self, Close};
 use crate::websocket::error::Error;
 use crate::websocket::inbound::Event;
 use crate::websocket::keepalive::Due;
-use crate::websocket::scratch;
 use crate::websocket::wakers::Side;
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> WebSocket<IO> {
