@@ -15,14 +15,14 @@ fn socat(address: &str) -> String {
     client.output
 }
 
-async fn flow(mut messages: Messages) -> Result<(), BoxError> {
+pub(crate) async fn flow(mut messages: Messages) -> Result<(), BoxError> {
     while let Some(message) = messages.recv().await {
         messages.send(message?).await?;
     }
     Ok(())
 }
 
-async fn single(mut datagrams: Datagrams) -> Result<(), BoxError> {
+pub(crate) async fn single(mut datagrams: Datagrams) -> Result<(), BoxError> {
     while let Some(datagram) = datagrams.recv().await {
         datagrams.reply(&datagram, datagram.payload()).await?;
     }

@@ -8,6 +8,7 @@
     reason = "real peers are waited for on the real clock"
 )]
 
+mod addresses;
 mod browser;
 mod conformance;
 mod datagrams;
