@@ -76,7 +76,8 @@ impl Harness {
     }
 
     /// Checks the books of a server at rest (see [`settle`](Self::settle)): for each listener
-    /// `arrived = pending + accepted + Σ refused` and `accepted = live + Σ closed`.
+    /// `arrived = pending + accepted + Σ refused`, `accepted = live + Σ closed`, and
+    /// `datagrams_received = datagrams_delivered + datagrams_answered + Σ dropped`.
     ///
     /// # Panics
     /// They do not balance.
@@ -88,6 +89,12 @@ impl Harness {
             assert_eq!(
                 stats.accepted, ended,
                 "connections of {listener}: {stats:?}"
+            );
+            let decided =
+                stats.datagrams_delivered + stats.datagrams_answered + stats.all_dropped();
+            assert_eq!(
+                stats.datagrams_received, decided,
+                "datagrams of {listener}: {stats:?}"
             );
         }
     }

@@ -2,6 +2,7 @@
 
 mod conservation;
 mod control;
+mod datagrams;
 mod descriptors;
 mod faults;
 mod floods;
