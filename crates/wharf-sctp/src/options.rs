@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How associations are made and what they may take.
 ///
-/// An idle association takes about 3 KiB; a busy one at most about `receive_window` + `send_queue` more, where a peer
+/// An idle association takes about 8 KB; a busy one at most about `receive_window` + `send_queue` more, where a peer
 /// that pretends to end can make the window count twice, and one that sends its data in pieces of a few bytes can make
 /// the received part several times that.
 #[derive(Clone, Debug, PartialEq, Eq)]
