@@ -310,6 +310,12 @@ impl Handle {
         crate::handover::offer(&self.inner, path.as_ref())
     }
 
+    /// Hands a descriptor that the program listens on by itself to successors too, under this name
+    /// ([`Handover::carried`](crate::handover::Handover::carried)). It is kept until the server is gone.
+    pub fn carry(&self, name: impl Into<String>, descriptor: std::os::fd::OwnedFd) {
+        self.inner.handovers.carry(name.into(), descriptor);
+    }
+
     /// Drains the server: stops accepting, tells every handler, says goodbye in each protocol, ends
     /// early when nothing is left, and closes what remains at the deadline.
     pub async fn drain(&self, deadline: Duration) -> DrainReport {

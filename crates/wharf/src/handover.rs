@@ -58,6 +58,12 @@
 //!
 //! The file of a Unix listener changes its owner with the socket: whoever accepts last removes it.
 //!
+//! # Descriptors of the program's own
+//!
+//! What a program listens on beside its listeners goes with them: [`Handle::carry`](crate::Handle::carry) gives
+//! a descriptor a name, [`Handover::carried`] gets those of the predecessor. The event
+//! [`HandedOver`](crate::events::Event::HandedOver) tells the predecessor that they are the successor's.
+//!
 //! # Who may ask
 //!
 //! The socket file has mode 0600, and both sides look at the other's user (`SO_PEERCRED`): it must be
@@ -78,6 +84,7 @@ mod offer;
 mod protocol;
 mod take;
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -102,6 +109,8 @@ struct State {
     /// Made, and not in force before the server runs.
     offer: Option<Offer>,
     task: Option<AbortHandle>,
+    /// Descriptors of the program's own, by the names that it gave them.
+    carried: Vec<(String, Arc<OwnedFd>)>,
 }
 
 impl Handovers {
@@ -140,6 +149,15 @@ impl Handovers {
             let task = inner.runtime.spawn(offer::run(inner.clone(), offer));
             state.task = Some(task.abort_handle());
         }
+    }
+
+    /// Has successors get this descriptor too, under this name.
+    pub(crate) fn carry(&self, name: String, descriptor: OwnedFd) {
+        self.state().carried.push((name, Arc::new(descriptor)));
+    }
+
+    fn carried(&self) -> Vec<(String, Arc<OwnedFd>)> {
+        self.state().carried.clone()
     }
 
     /// Offers nothing any more.

@@ -212,6 +212,16 @@ async fn show(
         let sockets = bound.sockets().into_iter();
         all.extend(sockets.map(|socket| (item.clone(), socket)));
     }
+    let carried = inner.handovers.carried();
+    for (name, descriptor) in &carried {
+        let item = Item {
+            listener: None,
+            address: Some(name.clone()),
+            bound: String::new(),
+            file: None,
+        };
+        all.push((item, descriptor.as_fd()));
+    }
     if all.len() > MAX_SOCKETS {
         return Err(HandoverError::TooMuch);
     }

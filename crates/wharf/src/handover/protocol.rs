@@ -56,9 +56,9 @@ pub(super) enum Said {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Item {
-    /// The listener that it belongs to; none: handovers are asked for on it.
+    /// The listener that it belongs to; none: handovers are asked for on it, or it is carried for the program.
     pub(super) listener: Option<String>,
-    /// The address as it was configured.
+    /// The address as it was configured; the name of one that is carried.
     pub(super) address: Option<String>,
     /// The address that it has.
     pub(super) bound: String,
@@ -70,6 +70,11 @@ impl Item {
     /// Whether it is what `listener` binds as `address`.
     pub(super) fn is_named(&self, listener: &str, address: &str) -> bool {
         self.listener.as_deref() == Some(listener) && self.address.as_deref() == Some(address)
+    }
+
+    /// Whether it is carried for the program.
+    pub(super) fn is_carried(&self) -> bool {
+        self.listener.is_none() && self.address.is_some()
     }
 
     /// Whether it is bound to `address`, whatever its listener was called.

@@ -98,6 +98,16 @@ impl Handover {
         })
     }
 
+    /// Takes the descriptors that the predecessor's program carries for its successors
+    /// ([`Handle::carry`](crate::Handle::carry)), with their names, in the order in which it gave them.
+    pub fn carried(&mut self) -> Vec<(String, OwnedFd)> {
+        let carried = self.extract(|shared| shared.item.is_carried());
+        let named = carried.into_iter();
+        named
+            .filter_map(|shared| Some((shared.item.address?, shared.socket)))
+            .collect()
+    }
+
     /// Takes the sockets for an address of a listener: its own, or else those that are bound there.
     pub(super) fn listening(
         &mut self,
@@ -119,7 +129,8 @@ impl Handover {
     pub(super) fn asked_on(&mut self, path: &Path) -> Option<Shared> {
         let path = path.to_string_lossy();
         let mut found = self.extract(|Shared { item, carries, .. }| {
-            item.listener.is_none() && item.bound == path && *carries == Carries::Streams
+            let asked_on = item.listener.is_none() && item.address.is_none();
+            asked_on && item.bound == path && *carries == Carries::Streams
         });
         found.pop()
     }
@@ -177,6 +188,15 @@ impl Handover {
 
 impl Shared {
     fn new(item: Item, socket: OwnedFd) -> Result<Self, HandoverError> {
+        // Whatever it is, the program knows.
+        if item.is_carried() {
+            return Ok(Self {
+                item,
+                carries: Carries::Streams,
+                socket,
+                file: None,
+            });
+        }
         let garbage = |error| HandoverError::Garbage(format!("{item:?}: {error}"));
         let asked = SockRef::from(&socket);
         let (kind, protocol) = (asked.r#type(), asked.protocol());

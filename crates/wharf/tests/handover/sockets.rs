@@ -144,6 +144,32 @@ async fn more_sockets_than_a_message_takes_come_in_several() {
 }
 
 #[tokio::test]
+async fn descriptors_of_the_program_go_with_the_sockets() {
+    let directory = Directory::new("carried");
+    let first = Running::offering(on_tcp("one"), &directory.socket());
+    // More than one message takes.
+    for number in 0..70 {
+        let file = std::fs::File::create(directory.file(&format!("file {number}"))).unwrap();
+        first.handle.carry(format!("{number}"), file.into());
+    }
+    let mut handover = take(&directory.socket()).await;
+    assert_eq!(handover.sockets().count(), 1);
+    let carried = handover.carried();
+    assert!(handover.carried().is_empty());
+    let second = Running::start(on_tcp("two").inherit(handover).build().unwrap());
+    first.ended().await;
+    assert_eq!(ask(&second.url("it")).await.1, "two");
+    assert_eq!(carried.len(), 70);
+    for (number, (name, descriptor)) in carried.into_iter().enumerate() {
+        assert_eq!(name, number.to_string());
+        let mut file = std::fs::File::from(descriptor);
+        std::io::Write::write_all(&mut file, name.as_bytes()).unwrap();
+        let read = std::fs::read_to_string(directory.file(&format!("file {number}")));
+        assert_eq!(read.unwrap(), name);
+    }
+}
+
+#[tokio::test]
 async fn sockets_of_several_acceptors_are_all_taken() {
     let directory = Directory::new("reuse");
     let on = |who| {
