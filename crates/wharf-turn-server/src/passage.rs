@@ -161,8 +161,17 @@ impl Worker {
         }
     }
 
-    /// An ICMP error of a passage: the other process has ended, and with it its allocations.
-    pub(crate) fn passage_failed(&mut self, turn: &mut Turn<'_>, key: SocketKey, _: &IcmpError) {
+    /// An ICMP error of a passage. An unreachable port (RFC 792; 3, 3) says that the other process has ended, and
+    /// with it its allocations.
+    pub(crate) fn passage_failed(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: SocketKey,
+        error: &IcmpError,
+    ) {
+        if (error.icmp_type, error.code) != (3, 3) {
+            return;
+        }
         drop(turn.remove(key));
         if key == PREDECESSOR {
             self.predecessor = None;
@@ -178,7 +187,7 @@ impl Worker {
         }
     }
 
-    /// Handles what is to be known before anything is read.
+    /// From now on datagrams of those whom only the predecessor knows are handed back.
     pub(crate) fn add_predecessor(&mut self, turn: &mut Turn<'_>, end: End) {
         if turn.add(PREDECESSOR, end.socket).is_ok() {
             self.predecessor = Some(end.other);

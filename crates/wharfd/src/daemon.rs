@@ -7,13 +7,16 @@ use crate::notify::notify;
 use crate::problem::{Problem, Problems};
 use crate::reload::Reloader;
 use crate::signals::{Asked, Signals};
+use crate::succession::{self, Predecessor};
 use crate::{descriptors, edge, metrics, operations, streams};
 use std::convert::Infallible;
 use std::io::{self, Write as _};
 use std::time::Duration;
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 use wharf::Handle;
+use wharf::events::Event;
 use wharf_turn_server::{StartError, TurnServer};
 
 /// How long the daemon's own listeners may take to end, when all else has.
@@ -50,8 +53,14 @@ pub(crate) fn run(
     let lost = log.lost();
     let ending = runtime.block_on(async {
         let signals = Signals::new().map_err(|error| system("watch for signals", &error))?;
-        let server = TurnServer::start(edge::config(settings, hook)?).map_err(not_started)?;
-        let life = Life::start(settings, source, signals, server, lost)?;
+        let mut predecessor = match &settings.server.handover {
+            Some(path) => Predecessor::take(path).await?,
+            None => Predecessor::default(),
+        };
+        let mut config = edge::config(settings, hook)?;
+        config.legacy = predecessor.turn.take();
+        let server = TurnServer::bind(config).map_err(not_started)?;
+        let life = Life::start(settings, source, signals, server, lost, predecessor).await?;
         descriptors::warn_if_few(settings);
         life.run(banner).await
     })?;
@@ -63,36 +72,62 @@ pub(crate) fn run(
     Ok(ending)
 }
 
+/// Why the server no longer serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    /// A signal or a tool said so.
+    Asked,
+    /// Another process has its sockets.
+    Succeeded,
+}
+
 struct Life<'a> {
     settings: &'a Settings,
     signals: Signals,
     turn: TurnServer,
     streams: Handle,
+    /// Of `streams`.
+    events: broadcast::Receiver<Event>,
     operations: Handle,
     reloader: Reloader,
     requests: mpsc::Receiver<Request>,
+    /// It has taken another process's place.
+    succeeds: bool,
 }
 
 impl<'a> Life<'a> {
-    /// Binds the listeners beside those of `turn`, and accepts.
-    fn start(
+    /// Binds the listeners beside those of `turn`, or takes them over, and accepts.
+    async fn start(
         settings: &'a Settings,
         source: Option<Source>,
         signals: Signals,
-        turn: TurnServer,
+        mut turn: TurnServer,
         lost: Lost,
+        predecessor: Predecessor,
     ) -> Result<Self, Problems> {
+        let succeeds = predecessor.streams.is_some();
         let handle = turn.handle();
-        let clients = streams::server(settings, &handle)?;
+        let clients = streams::server(settings, &handle, predecessor.streams)?;
         let streams = clients.handle();
+        let events = streams.events();
         let (admin, requests) = Admin::new(handle.clone(), streams.clone());
         let router = |own: Handle| {
             let counted = vec![streams.clone(), own];
             metrics::router(handle.clone(), counted, lost)
                 .merge(operations::health(streams.clone()))
         };
-        let own = operations::server(settings, router, admin)?;
+        let own = operations::server(settings, router, admin, predecessor.operations)?;
         let operations = own.handle();
+        if let Some(path) = &settings.server.handover {
+            succession::offer(path, &clients, &own, &turn)?;
+        }
+        // From here on the predecessor takes no new clients, and what may still fail is no reason to end.
+        clients.take_over().await.map_err(succession::failed)?;
+        turn.begin().map_err(not_started)?;
+        if let Err(error) = own.take_over().await {
+            // The clients are this process's already. Both answer the tools, until the other has ended.
+            warn!(target: "wharfd", %error, "the sockets of the tools are not taken over alone");
+        }
         tokio::spawn(clients.run());
         tokio::spawn(own.run());
         let reloader = Reloader {
@@ -105,9 +140,11 @@ impl<'a> Life<'a> {
             signals,
             turn,
             streams,
+            events,
             operations,
             reloader,
             requests,
+            succeeds,
         })
     }
 
@@ -123,20 +160,36 @@ impl<'a> Life<'a> {
         let admin = addresses(&self.operations, operations::ADMIN);
         let version = env!("CARGO_PKG_VERSION");
         info!(target: "wharfd", listen, tcp, tls, metrics, admin, version, "ready");
-        notify("READY=1");
-        self.serve().await;
-        notify("STOPPING=1");
+        if self.succeeds {
+            // The service manager has to be told which process is the service's now.
+            notify(&format!("MAINPID={}\nREADY=1", std::process::id()));
+        } else {
+            notify("READY=1");
+        }
+        match self.serve().await {
+            Reason::Asked => notify("STOPPING=1"),
+            Reason::Succeeded => {
+                info!(target: "wharfd", "a successor has taken over");
+                self.turn.handle().leave();
+            }
+        }
         self.drain().await
     }
 
-    /// Does what signals and tools ask for until the end is asked for.
-    async fn serve(&mut self) {
+    /// Does what signals and tools ask for until the end is asked for, or has come with a successor.
+    async fn serve(&mut self) -> Reason {
         loop {
             tokio::select! {
+                event = self.events.recv() => match event {
+                    Ok(Event::HandedOver { .. }) => return Reason::Succeeded,
+                    // It may have been among those that were missed: nobody else drains them.
+                    Err(RecvError::Lagged(_)) if self.streams.is_draining() => return Reason::Succeeded,
+                    _ => {}
+                },
                 asked = self.signals.next() => match asked {
                     // What came of it is logged.
                     Asked::Reload => drop(self.reloader.reload()),
-                    Asked::End => return,
+                    Asked::End => return Reason::Asked,
                 },
                 Some(request) = self.requests.recv() => match request {
                     // A tool that has hung up meanwhile does not want the answer.
@@ -144,7 +197,7 @@ impl<'a> Life<'a> {
                     Request::Reload(answer) => { let _ = answer.send(self.reloader.reload()); },
                     Request::Drain(answer) => {
                         let _ = answer.send(());
-                        return;
+                        return Reason::Asked;
                     }
                 },
             }

@@ -59,6 +59,8 @@ pub(crate) fn config(settings: &Settings, events: EventHook) -> Result<Config, P
         nonce_secret: auth.fleet_key.as_ref().map(|key| key.0),
         quotas: quotas(settings),
         peers: peers(settings),
+        // Of a predecessor, if there is one.
+        legacy: None,
         events: Some(events),
     })
 }

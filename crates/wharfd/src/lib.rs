@@ -32,5 +32,6 @@ mod reload;
 mod run;
 mod signals;
 mod streams;
+mod succession;
 
 pub use run::run;

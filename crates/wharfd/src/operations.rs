@@ -12,6 +12,7 @@ use hyper_util::service::TowerToHyperService;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use wharf::config::{Address, Limits, ListenerConfig, Timeouts, Transport};
+use wharf::handover::Handover;
 use wharf::{BoxError, BuildError, Handle, Handler, Server, Stream};
 
 /// The name of the HTTP listener, in metrics and logs.
@@ -46,16 +47,17 @@ pub(crate) fn health(streams: Handle) -> Router {
         .route("/readyz", get(ready))
 }
 
-/// Binds the listeners that the settings ask for. `router` makes what HTTP answers, with the handle of
+/// Binds the listeners that the settings ask for, or takes them over. `router` makes what HTTP answers, with the handle of
 /// the server that is built.
 pub(crate) fn server(
     settings: &Settings,
     router: impl FnOnce(Handle) -> Router,
     admin: Admin,
+    predecessor: Option<Handover>,
 ) -> Result<Server, Problems> {
     // The metrics are about this server, too, so the router comes after it.
     let http = Arc::new(OnceLock::<Router>::new());
-    let mut builder = Server::builder();
+    let mut builder = Server::builder().inherit(predecessor);
     if let Some(address) = settings.metrics.listen {
         let http = http.clone();
         let answer = move |stream| serve(http.get().cloned().unwrap_or_default(), stream);

@@ -5,17 +5,24 @@ use crate::config::{Settings, TCP, TLS, listeners, problem_in_file};
 use crate::problem::{Problem, Problems};
 use std::io;
 use tracing::info;
+use wharf::handover::Handover;
 use wharf::{BoxError, BuildError, Handler, Server, Stream};
 use wharf_turn_server::{Handle, StreamError, StreamPath, StreamTransport};
 
-/// Binds the listeners that the settings ask for. Those of a later configuration find their handler
+/// Binds the listeners that the settings ask for, or takes them over. Those of a later configuration find their handler
 /// too.
-pub(crate) fn server(settings: &Settings, turn: &Handle) -> Result<Server, Problems> {
+pub(crate) fn server(
+    settings: &Settings,
+    turn: &Handle,
+    predecessor: Option<Handover>,
+) -> Result<Server, Problems> {
     let handler = || {
         let turn = turn.clone();
         Handler::stream(move |stream| serve(turn.clone(), stream))
     };
     let server = Server::builder()
+        .inherit(predecessor)
+        .drain_deadline(settings.server.drain_deadline)
         .config(listeners(settings))
         .handler(TCP, handler())
         .handler(TLS, handler())

@@ -9,6 +9,7 @@ use super::settings::{
 };
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 use toml::{Table, Value, toml};
 use wharf::config::Address;
@@ -52,7 +53,16 @@ fn server(section: &mut Section<'_, '_>) -> Server {
         workers: section.optional("workers", leaf::integer(1..=u8::MAX)),
         pin_workers: section.or("pin-workers", false, leaf::boolean),
         drain_deadline: section.or("drain-deadline", MINUTE, leaf::duration("0s", "1d")),
+        handover: section.optional("handover", handover),
     }
+}
+
+/// Beside it there is one of a name that is six bytes longer (unix(7): 107 bytes).
+fn handover(value: &Value) -> Read<PathBuf> {
+    let path = leaf::text(value)?;
+    let fits = path.contains('/') && path.len() <= 100 && !path.contains('\0');
+    let allowed = "expected a path with a slash, of at most 100 bytes";
+    fits.then(|| path.into()).ok_or_else(|| allowed.to_owned())
 }
 
 fn realm(value: &Value) -> Read<String> {

@@ -53,6 +53,9 @@ pub struct Server {
     pub pin_workers: bool,
     /// How long live allocations may go on after the first SIGTERM. Default 1 minute.
     pub drain_deadline: Duration,
+    /// A Unix socket on which a successor asks for this process's sockets, and at which this one asks for
+    /// those of its predecessor. Default none: off.
+    pub handover: Option<PathBuf>,
 }
 
 /// `[listen]`: where clients reach the server.

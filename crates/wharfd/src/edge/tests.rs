@@ -140,8 +140,9 @@ fn each_setting_reaches_the_server() {
 }
 
 /// Keys that the daemon itself acts upon.
-const OWN: [&str; 6] = [
+const OWN: [&str; 7] = [
     "server.drain-deadline",
+    "server.handover",
     "listen.tcp",
     "listen.tls",
     "metrics.allow-remote",

@@ -4,8 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 use wharf_stun::attribute::{
-    ChannelNumber, ErrorCode, Nonce, Realm, RequestedTransport, Username, XorMappedAddress,
-    XorPeerAddress,
+    ChannelNumber, ErrorCode, Lifetime, Nonce, Realm, RequestedTransport, Username,
+    XorMappedAddress, XorPeerAddress,
 };
 use wharf_stun::credential::long_term_md5;
 use wharf_stun::{Class, Message, MessageType, Method, Sha1Key, TransactionId, WriteError, Writer};
@@ -110,6 +110,14 @@ impl Client {
         let mapped = Message::parse(&answer).unwrap().get::<XorMappedAddress>();
         self.mapped = mapped.map(|address| address.unwrap().0);
         code(&answer)
+    }
+
+    /// Ends the allocation: 0, or the error code.
+    pub(crate) fn release(&mut self) -> u16 {
+        self.send(Method::REFRESH, |writer| {
+            writer.push(&Lifetime(0)).map(drop)
+        });
+        code(&self.receive())
     }
 
     /// Asks for a permission: 0, or the error code.

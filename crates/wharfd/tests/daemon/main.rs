@@ -10,3 +10,4 @@ mod reload;
 mod serving;
 mod signals;
 mod streams;
+mod succession;

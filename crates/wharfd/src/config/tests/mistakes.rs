@@ -334,6 +334,7 @@ fn what_nothing_would_use_is_refused() {
 
 #[test]
 fn the_tools_listen_on_a_unix_socket() {
+    one("[server]\nhandover = 'wharfd'", "server.handover = ");
     one("[admin]\nlisten = '127.0.0.1:9'", "admin.listen = ");
     one(
         "[admin]\nlisten = 'wharfd.sock'",

@@ -24,6 +24,9 @@ fn rows() -> Vec<Row> {
         ("server.drain-deadline", "'5m'", |s| {
             s.server.drain_deadline = seconds(300);
         }),
+        ("server.handover", "'/run/wharfd.handover'", |s| {
+            s.server.handover = Some("/run/wharfd.handover".into());
+        }),
         ("listen.udp", "['127.0.0.1:5000']", |s| {
             s.listen.udp[0].set_port(5000);
         }),

@@ -1,0 +1,67 @@
+//! From one process to the next: the sockets of a daemon that runs become those of the one that is started with the
+//! same file.
+//!
+//! Its clients' listeners and the sockets of the TURN workers go together, and those of its tools by themselves,
+//! since they are another server. Allocations stay where they are ([`Legacy`]).
+
+use crate::problem::Problem;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use wharf::Server;
+use wharf::handover::{Handover, HandoverError};
+use wharf_turn_server::{Legacy, TurnServer};
+
+/// The key of the place where successors ask.
+const KEY: &str = "server.handover";
+
+/// What a daemon that runs offers; nothing where there is none.
+#[derive(Default)]
+pub(crate) struct Predecessor {
+    pub(crate) streams: Option<Handover>,
+    pub(crate) operations: Option<Handover>,
+    pub(crate) turn: Option<Legacy>,
+}
+
+impl Predecessor {
+    /// Asks whoever offers at `path`.
+    pub(crate) async fn take(path: &Path) -> Result<Self, Problem> {
+        let mut streams = Handover::take(path).await.map_err(failed)?;
+        let carried = streams.as_mut().map(Handover::carried);
+        let turn = Legacy::from_descriptors(carried.unwrap_or_default());
+        Ok(Self {
+            turn: turn.map_err(|error| Problem::new(KEY, error.to_string()))?,
+            operations: Handover::take(beside(path)).await.map_err(failed)?,
+            streams,
+        })
+    }
+}
+
+/// Offers everything at `path` from the moment at which the servers run.
+pub(crate) fn offer(
+    path: &Path,
+    streams: &Server,
+    operations: &Server,
+    turn: &TurnServer,
+) -> Result<(), Problem> {
+    let legacy = turn.legacy();
+    let legacy = legacy.map_err(|error| Problem::new(KEY, error.to_string()))?;
+    let streams = streams.handle();
+    for (name, descriptor) in legacy.into_descriptors() {
+        streams.carry(name, descriptor);
+    }
+    let offered = streams
+        .offer_handover(path)
+        .and_then(|()| operations.handle().offer_handover(beside(path)));
+    offered.map_err(|error| Problem::new(KEY, error.to_string()))
+}
+
+/// The place for the tools' sockets.
+fn beside(path: &Path) -> PathBuf {
+    let mut path = OsString::from(path);
+    path.push(".tools");
+    path.into()
+}
+
+pub(crate) fn failed(error: HandoverError) -> Problem {
+    Problem::new(KEY, error.to_string())
+}
