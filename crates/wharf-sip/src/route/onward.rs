@@ -1,6 +1,6 @@
 //! Where a request goes next, by its Route and its target (RFC 3261 §16.4, §16.6).
 
-use crate::{Scan, Uri, UriError, text};
+use crate::{Scan, Uri, UriError, field, text};
 
 /// The next hop of a request that this element forwards.
 ///
@@ -81,12 +81,13 @@ impl<'a> Onward<'a> {
 
 /// The values of Route, from the top.
 fn routes<'a>(message: &'a [u8], scan: &Scan) -> impl Iterator<Item = &'a [u8]> {
-    let fields = scan
-        .route
-        .map(|_| scan.fields(message))
+    let first = scan.route.map(|route| route.line.range().start);
+    let fields = first
         .into_iter()
-        .flatten();
-    let routes = fields.filter(|field| field.is("Route", None));
+        .flat_map(|first| field::lines(message, first));
+    let routes = fields
+        .map(|(_, field)| field)
+        .filter(|field| field.is("Route", None));
     let values = routes.flat_map(|field| {
         let mut rest = Some(field.value);
         std::iter::from_fn(move || {
