@@ -11,6 +11,8 @@ use crate::record::RECORD_HEADER;
 const HELLO_VERIFY_REQUEST: u8 = 3;
 /// DTLS 1.0, which a HelloVerifyRequest names whatever will be spoken (RFC 6347 §4.2.1).
 const DTLS_1_0: [u8; 2] = [0xfe, 0xff];
+/// DTLS 1.2 (RFC 6347 §4.1).
+const DTLS_1_2: [u8; 2] = [0xfe, 0xfd];
 /// Bytes of a HelloVerifyRequest's body: version, length of the cookie, cookie.
 const BODY: usize = 2 + 1 + COOKIE;
 /// Bytes of a challenge: fewer than any ClientHello has.
@@ -39,6 +41,28 @@ pub struct Front {
     challenge: [u8; CHALLENGE],
 }
 
+/// Bytes of a refusal: a record with an alert.
+const REFUSAL: usize = RECORD_HEADER + 2;
+/// ContentType alert (RFC 5246 §6.2.1), and a fatal access_denied (RFC 5246 §7.2).
+const ALERT: u8 = 21;
+const ACCESS_DENIED: [u8; 2] = [2, 49];
+
+/// The datagram that refuses a ClientHello: the alert `access_denied`. `None`: it is none, and is not
+/// answered.
+pub fn refusal(datagram: &[u8]) -> Option<[u8; REFUSAL]> {
+    Some(write_refusal(&Hello::parse(datagram).ok()?))
+}
+
+fn write_refusal(hello: &Hello<'_>) -> [u8; REFUSAL] {
+    let mut record = [0; REFUSAL];
+    record[0] = ALERT;
+    record[1..3].copy_from_slice(&DTLS_1_2);
+    record[3..11].copy_from_slice(&hello.record_sequence.to_be_bytes());
+    record[11..13].copy_from_slice(&2_u16.to_be_bytes());
+    record[13..].copy_from_slice(&ACCESS_DENIED);
+    record
+}
+
 /// What becomes of a datagram from a peer without a session.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome<'a> {
@@ -50,13 +74,52 @@ pub enum Outcome<'a> {
     Verified(Verified),
 }
 
-/// A ClientHello whose cookie is good; [`Session::accept`](crate::Session::accept) takes it.
+/// A ClientHello that a session may begin with: its cookie is good, or was not asked for
+/// ([`trust`](Self::trust)). [`Session::accept`](crate::Session::accept) takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     record: Box<[u8]>,
+    proven: bool,
 }
 
 impl Verified {
+    /// Takes a client's first ClientHello without a cookie: for servers that ask for one only under
+    /// pressure (RFC 6347 §4.2.1 allows it). Whoever sends it may have forged its address: the first
+    /// flight of the answer, which is much longer, goes to somebody else then.
+    ///
+    /// # Errors
+    /// It is no ClientHello, or has the cookie of another server, or is not the client's first.
+    pub fn trust(datagram: &[u8]) -> Result<Self, Ignored> {
+        let hello = Hello::parse(datagram)?;
+        if hello.message_sequence != 0 || !hello.cookie().is_empty() {
+            return Err(Ignored::Sequence);
+        }
+        Ok(Self {
+            record: hello.record.into(),
+            proven: false,
+        })
+    }
+
+    /// Whether the cookie was good, and so the client is where it says.
+    pub fn is_proven(&self) -> bool {
+        self.proven
+    }
+
+    /// The server name that the client asks for (RFC 6066 §3).
+    pub fn server_name(&self) -> Option<&str> {
+        self.hello().server_name()
+    }
+
+    /// The application protocols that the client offers, in its order (RFC 7301 §3.1).
+    pub fn protocols(&self) -> Vec<&[u8]> {
+        self.hello().protocols()
+    }
+
+    /// The datagram that refuses it.
+    pub fn refusal(&self) -> [u8; REFUSAL] {
+        write_refusal(&self.hello())
+    }
+
     /// The hello inside.
     pub(crate) fn hello(&self) -> Hello<'_> {
         Hello::parse(&self.record).expect("it was parsed before")
@@ -89,6 +152,7 @@ impl Front {
         if self.cookies.is_good(now, from, &hello) {
             return Outcome::Verified(Verified {
                 record: hello.record.into(),
+                proven: true,
             });
         }
         let cookie = self.cookies.make(now, from, &hello);

@@ -12,6 +12,11 @@ pub(crate) const MESSAGE_HEADER: usize = 12;
 pub(crate) const HANDSHAKE: u8 = 22;
 /// HandshakeType client_hello (RFC 5246 §7.4).
 const CLIENT_HELLO: u8 = 1;
+/// ExtensionType server_name, and its NameType host_name (RFC 6066 §1.1, §3).
+const SERVER_NAME: u16 = 0;
+const HOST_NAME: u8 = 0;
+/// ExtensionType application_layer_protocol_negotiation (RFC 7301 §6).
+const PROTOCOLS: u16 = 16;
 /// The most ClientHellos that a client may have sent before the one with its cookie: more than one
 /// when a cookie expired on the way.
 const MAX_MESSAGE_SEQUENCE: u16 = 3;
@@ -67,7 +72,7 @@ pub(crate) struct Hello<'a> {
     pub(crate) message_sequence: u16,
     /// Where the cookie lies in `record`, behind its length.
     cookie: Range<usize>,
-    /// Where the compression methods end in `record`.
+    /// Where the compression methods end in `record`; extensions follow, if there are any.
     parameters_end: usize,
 }
 
@@ -127,6 +132,55 @@ impl<'a> Hello<'a> {
             &self.record[body..self.cookie.start - 1],
             &self.record[self.cookie.end..self.parameters_end],
         ]
+    }
+
+    /// The content of the extension of this type (RFC 5246 §7.4.1.4).
+    fn extension(&self, wanted: u16) -> Option<&'a [u8]> {
+        let mut input = Reader {
+            bytes: self.record,
+            at: self.parameters_end,
+        };
+        let all = input.vector16()?;
+        let mut input = Reader {
+            bytes: &self.record[..all.end],
+            at: all.start,
+        };
+        while !input.is_empty() {
+            let kind = input.take(2)?;
+            let content = input.vector16()?;
+            if kind == wanted.to_be_bytes() {
+                return Some(&self.record[content]);
+            }
+        }
+        None
+    }
+
+    /// The name of the server that is asked for (RFC 6066 §3).
+    pub(crate) fn server_name(&self) -> Option<&'a str> {
+        let bytes = self.extension(SERVER_NAME)?;
+        let mut input = Reader { bytes, at: 0 };
+        let _length = input.take(2)?;
+        while !input.is_empty() {
+            let kind = input.take(1)?[0];
+            let name = input.vector16()?;
+            if kind == HOST_NAME {
+                return std::str::from_utf8(&bytes[name]).ok();
+            }
+        }
+        None
+    }
+
+    /// The application protocols that are offered (RFC 7301 §3.1), as far as they can be read.
+    pub(crate) fn protocols(&self) -> Vec<&'a [u8]> {
+        let bytes = self.extension(PROTOCOLS).unwrap_or_default();
+        let mut input = Reader { bytes, at: 0 };
+        let mut offered = Vec::new();
+        if input.take(2).is_some() {
+            while let Some(name) = input.vector8() {
+                offered.push(&bytes[name]);
+            }
+        }
+        offered
     }
 
     /// The record of the ClientHello numbered `message_sequence` that the client sent before this

@@ -49,7 +49,7 @@ mod timer;
 
 pub use client::{ClientContext, ServerName};
 pub use error::{ConfigError, Failure};
-pub use front::{Front, Outcome, Verified};
+pub use front::{Front, Outcome, Verified, refusal};
 pub use hello::{Ignored, is_hello};
 pub use options::{
     ClientAuth, ClientOptions, DEFAULT_MTU, Identity, MTU_RANGE, Psk, ServerOptions,

@@ -22,7 +22,10 @@ use crate::options::{ClientAuth, ServerOptions};
 /// Cheap to clone. Each clone shares OpenSSL's context and the reference counts in it.
 #[derive(Clone)]
 pub struct ServerContext {
+    /// Sessions begin with a cookie exchange, which OpenSSL counts messages from.
     context: SslContext,
+    /// They begin without one. Its tickets are its own.
+    trusting: SslContext,
     mtu: u16,
 }
 
@@ -48,32 +51,37 @@ impl ServerContext {
         if parsed.is_empty() && keys.is_empty() {
             return Err(ConfigError::NothingToTrust);
         }
-        let of = |members: &[usize]| -> Result<SslContextBuilder, ConfigError> {
-            let mut context = base(options, &keys)?;
+        let of = |members: &[usize], cookies| -> Result<SslContextBuilder, ConfigError> {
+            let mut context = base(options, &keys, cookies)?;
             let identities: Vec<_> = members.iter().map(|index| &parsed[*index]).collect();
             install(&mut context, &identities)?;
             Ok(context)
         };
         let mut names = Names::new();
         for (name, members) in by_name(options) {
-            names.insert(name, of(&members)?.build());
+            names.insert(name, of(&members, true)?.build());
         }
         let first = options.identities.first().map(|first| &first.names);
         let default: Vec<_> = (0..parsed.len())
             .filter(|index| Some(&options.identities[*index].names) == first)
             .collect();
-        let mut context = of(&default)?;
-        let strict = options.strict_sni;
-        context.set_servername_callback(move |ssl, alert| select(&names, strict, ssl, alert));
+        let (names, strict) = (Arc::new(names), options.strict_sni);
+        let whole = |cookies| -> Result<SslContext, ConfigError> {
+            let (mut context, names) = (of(&default, cookies)?, names.clone());
+            context.set_servername_callback(move |ssl, alert| select(&names, strict, ssl, alert));
+            Ok(context.build())
+        };
         Ok(Self {
-            context: context.build(),
+            context: whole(true)?,
+            trusting: whole(false)?,
             mtu: options.mtu,
         })
     }
 
-    /// A server's side of a session, and the largest datagram that it sends.
-    pub(crate) fn begin(&self) -> Result<(Ssl, u16), ErrorStack> {
-        let mut ssl = Ssl::new(&self.context)?;
+    /// A server's side of a session, and the largest datagram that it sends. `proven`: the client has
+    /// come back with a cookie.
+    pub(crate) fn begin(&self, proven: bool) -> Result<(Ssl, u16), ErrorStack> {
+        let mut ssl = Ssl::new(if proven { &self.context } else { &self.trusting })?;
         ssl.set_mtu(self.mtu.into())?;
         ssl.set_accept_state();
         Ok((ssl, self.mtu))
@@ -81,20 +89,22 @@ impl ServerContext {
 }
 
 /// What all of a server's contexts have in common.
-fn base(options: &ServerOptions, keys: &Keys) -> Result<SslContextBuilder, ConfigError> {
+fn base(options: &ServerOptions, keys: &Keys, cookies: bool) -> Result<SslContextBuilder, ConfigError> {
     let ciphers = options.ciphers.as_deref();
     let knows = Knows {
         certificates: !options.identities.is_empty(),
         psk: !keys.is_empty(),
     };
     let mut context = builder(SslMethod::dtls_server(), ciphers, knows, options.mtu)?;
-    // The front has checked the cookie; OpenSSL counts its messages from the exchange on.
-    context.set_options(SslOptions::COOKIE_EXCHANGE);
-    context.set_cookie_generate_cb(|_, cookie| {
-        cookie[0] = 0;
-        Ok(1)
-    });
-    context.set_cookie_verify_cb(|_, _| true);
+    if cookies {
+        // The front has checked the cookie; OpenSSL counts its messages from the exchange on.
+        context.set_options(SslOptions::COOKIE_EXCHANGE);
+        context.set_cookie_generate_cb(|_, cookie| {
+            cookie[0] = 0;
+            Ok(1)
+        });
+        context.set_cookie_verify_cb(|_, _| true);
+    }
     if !options.resumption {
         context.set_options(SslOptions::NO_TICKET);
     }

@@ -112,7 +112,7 @@ impl Session {
         verified: &Verified,
         now: Instant,
     ) -> Result<Self, Failure> {
-        let mut session = Self::begin(context.begin())?;
+        let mut session = Self::begin(context.begin(verified.is_proven()))?;
         let hello = verified.hello();
         // OpenSSL counts messages from the first hello on: it gets those that the front has
         // answered, and what it says to them is thrown away.

@@ -125,6 +125,15 @@ impl Front {
         }
     }
 
+    /// The packet that refuses an opening: an ABORT, which the peer takes by its own tag (RFC 9260
+    /// §8.5.1 B).
+    pub fn refuse(&mut self, opening: &Opening) -> &[u8] {
+        let abort = make_chunk(chunk::ABORT, REFLECTED, &[]);
+        // RFC 9260 §3.1: the verification tag lies behind the ports.
+        self.answer(opening.origin, u32_at(&opening.packet, 4), &abort);
+        &self.reply
+    }
+
     fn judge(
         &mut self,
         now: Instant,

@@ -12,6 +12,7 @@
 
 mod first;
 mod handshake;
+mod newcomer;
 mod proxied;
 mod raw;
 mod real;
@@ -21,11 +22,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use tokio::time::timeout;
 use tracing::Instrument;
-use wharf_policy::first_bytes::Protocol;
 
 pub(crate) use handshake::{Ready, tell as tell_handshake};
+pub(crate) use newcomer::{Declined, Newcomer, Standing, admit_newcomer, admit_placed};
 pub use proxied::Proxied;
 
 use crate::BoxError;
@@ -193,124 +193,6 @@ async fn serve(listener: Arc<Listener>, ready: Ready, connection: Connection) {
         Some(lifetime) => Box::pin(limited(lifetime, running, &connection)).await,
     };
     settle(&connection, result);
-}
-
-/// What arrived otherwise than on a socket of its own: a flow of datagrams, or a connection over one.
-pub(crate) struct Newcomer {
-    pub(crate) peer: Endpoint,
-    pub(crate) local: Endpoint,
-    /// The process that sent the first datagram over a Unix socket.
-    pub(crate) credentials: Option<PeerCredentials>,
-    /// What a trusted proxy said of it.
-    pub(crate) proxied: Option<Proxied>,
-    /// What the first datagram was, and what is spoken because of it, where it decides.
-    pub(crate) first: Option<(Option<Protocol>, Transport)>,
-}
-
-/// Lets a newcomer in, as [`admit`] does an arrival. `handshake` makes it ready, within the deadline
-/// for handshakes; it is given the [`Hold`] that keeps the connection counted, for the socket below.
-/// Never waits.
-///
-/// # Errors
-/// Why it is refused, which has been counted and told: the caller turns it away.
-pub(crate) fn admit_newcomer<F>(
-    listener: &Arc<Listener>,
-    newcomer: Newcomer,
-    handshake: impl FnOnce(Hold) -> F,
-) -> Result<Arc<Shared>, Refusal>
-where
-    F: Future<Output = Result<Ready, Refused>> + Send + 'static,
-{
-    admit_placed(listener, newcomer, Places::default(), handshake)
-}
-
-/// [`admit_newcomer`], with the places that it has waited for already.
-pub(crate) fn admit_placed<F>(
-    listener: &Arc<Listener>,
-    newcomer: Newcomer,
-    places: Places,
-    handshake: impl FnOnce(Hold) -> F,
-) -> Result<Arc<Shared>, Refusal>
-where
-    F: Future<Output = Result<Ready, Refused>> + Send + 'static,
-{
-    let owner = &listener.owner;
-    let live = owner.live();
-    let places = match raw::check(
-        listener,
-        &live,
-        &newcomer.peer,
-        newcomer.credentials,
-        places,
-    ) {
-        Ok(places) => places,
-        Err(reason) => {
-            owner.counters.refused(reason);
-            owner
-                .events
-                .refused(&owner.name, &newcomer.peer, reason, "");
-            return Err(reason);
-        }
-    };
-    let arrived = Arrived {
-        id: owner.next_id(),
-        transport: live.config.transport,
-        peer: newcomer.peer,
-        local: newcomer.local,
-        credentials: newcomer.credentials,
-        descriptor: None,
-    };
-    let hold = Shared::arrive(owner, arrived, places);
-    let shared = hold.shared().clone();
-    if owner.connections.is_closed() {
-        shared.refuse(Refusal::Stopped.into());
-        return Err(Refusal::Stopped);
-    }
-    let connection = Connection::new(shared.clone());
-    if let Some(proxied) = newcomer.proxied {
-        let _ = shared.details().proxied.set(Box::new(proxied));
-    }
-    if let Some(first) = newcomer.first {
-        owner.counters.spoken(first.0);
-        let _ = shared.details().first.set(first);
-    }
-    let behind_proxy = is_behind_proxy(&live, &shared.socket_peer);
-    if behind_proxy && let Err(refused) = real::check(listener, &live, &connection) {
-        let reason = refused.reason;
-        shared.refuse(refused);
-        return Err(reason);
-    }
-    if let Err(refused) = real::hook(listener, &connection) {
-        let reason = refused.reason;
-        shared.refuse(refused);
-        return Err(reason);
-    }
-    let span = tracing::info_span!(
-        "connection",
-        listener = %owner.name,
-        id = shared.id,
-        peer = %shared.socket_peer,
-    );
-    let limit = live.config.timeouts.handshake;
-    let ready = handshake(hold.clone());
-    let listener = listener.clone();
-    let run = async move {
-        // Kept until the end is settled.
-        let _hold = hold;
-        let ready = match limit {
-            None => Box::pin(ready).await,
-            Some(limit) => Box::pin(timeout(limit, ready))
-                .await
-                .unwrap_or_else(|_| Err(Refusal::HandshakeTimeout.into())),
-        };
-        match ready {
-            Ok(ready) => serve(listener, ready, connection).await,
-            Err(refused) => connection.shared().refuse(refused),
-        }
-    };
-    let task = tokio::spawn(run.instrument(span));
-    let _ = shared.task.set(task.abort_handle());
-    Ok(shared)
 }
 
 /// Runs a handler that may last `lifetime`.

@@ -178,7 +178,8 @@ pub struct Stats {
     pub received: u64,
     /// Bytes sent, as on the wire.
     pub sent: u64,
-    /// Clients that were asked to prove their address, and are not yet arrivals (QUIC Retry).
+    /// Clients that were asked to prove their address, and are not yet arrivals (QUIC Retry, DTLS
+    /// cookies).
     pub challenged: u64,
     /// Errors of `accept(2)` other than a connection that was gone again.
     pub accept_errors: u64,

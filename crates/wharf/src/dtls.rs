@@ -6,6 +6,10 @@
 //! again. A message is a record: it may be lost and overtaken, it is never doubled, and it fits into
 //! a datagram of `dtls.mtu`.
 //!
+//! With `dtls.cookie` cookies are asked for only under pressure, or of those of whom
+//! [`Builder::admit`](crate::Builder::admit) wants a proof; [`Builder::client_hello`](crate::Builder::client_hello)
+//! is asked about each hello, and may choose a [`ServerContext`] of its own.
+//!
 //! Certificates, their reload and client certificates are those of TLS; pre-shared keys are
 //! `dtls.psk`. A client that has lost its session and begins another from the same address proves
 //! its address again; then the old one ends.
@@ -33,6 +37,8 @@ mod dial;
 mod front;
 mod handshake;
 mod link;
+
+pub use wharf_dtls::{ClientAuth, ConfigError, Identity, Psk, ServerContext, ServerOptions};
 
 pub(crate) use context::build;
 pub(crate) use dial::{Dialled, dial};

@@ -163,7 +163,7 @@ pub use counters::Stats;
 pub use datagrams::{Datagram, DatagramError, DatagramSender, Datagrams};
 pub use handle::{ApplyError, ChangeError, Filter, Handle, ListenerInfo, UnknownListener};
 pub use handlers::{Handler, Handlers, Outcome};
-pub use hooks::{Admit, Arriving, HelloChoice};
+pub use hooks::{Admit, Arriving, Hello, HelloChoice};
 #[cfg(feature = "dtls")]
 pub use listen::Dtls;
 #[cfg(feature = "quic")]

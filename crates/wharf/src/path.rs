@@ -79,3 +79,15 @@ pub struct Path {
     /// Whether it is encrypted.
     pub secure: bool,
 }
+
+impl Path {
+    pub(crate) fn new(transport: Transport, local: Endpoint, peer: Endpoint) -> Self {
+        Self {
+            transport,
+            local,
+            peer,
+            reliable: transport.is_reliable(),
+            secure: transport.is_secure(),
+        }
+    }
+}

@@ -154,3 +154,24 @@ async fn without_sctp_in_the_kernel_the_error_says_so_and_what_to_do() {
     let built = Server::builder().listen_messages("it", any, echo).build();
     assert_eq!(built.unwrap().handle().listeners().len(), 1);
 }
+
+#[tokio::test]
+async fn who_is_refused_by_the_hook_is_told() {
+    let server = Server::builder()
+        .listen_messages("it", over_udp(), echo)
+        .admit(|arriving| {
+            assert!(arriving.proven, "its cookie came back");
+            wharf::Admit::Refuse
+        })
+        .build()
+        .unwrap();
+    let handle = server.handle();
+    let address = handle.address("it").unwrap().ip().unwrap();
+    tokio::spawn(server.run());
+    let mut peer = Peer::new(address, &[5000], &Options::default()).await;
+    peer.until(|all| all[0].closed().is_some()).await;
+    let closed = peer.associations[0].closed();
+    assert!(matches!(closed, Some(wharf_sctp::Closed::ByPeer(_))), "{closed:?}");
+    let stats = handle.inspect("it").unwrap().stats;
+    assert_eq!((stats.refused(Refusal::Hook), stats.pending), (1, 0));
+}

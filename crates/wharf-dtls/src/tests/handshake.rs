@@ -1,8 +1,11 @@
 //! What handshakes agree on, and how they fail.
 
 use super::authority::Authority;
-use super::net::{Pair, options};
-use crate::{ClientAuth, ClientOptions, Failure, Psk, ServerOptions};
+use super::net::{Pair, client_address, next, options};
+use crate::{
+    ClientAuth, ClientOptions, Failure, Ignored, Outcome, Psk, ServerOptions, Session, Verified,
+    refusal,
+};
 
 #[test]
 fn a_certificate_is_verified_and_shown() {
@@ -236,4 +239,55 @@ fn a_server_for_another_name_is_refused() {
     let (client, server) = pair.failures();
     assert!(matches!(client, Some(Failure::Certificate(text)) if text.contains("ostname")));
     assert!(matches!(server, Some(Failure::PeerAlert(_))));
+}
+
+#[test]
+fn a_client_may_be_taken_at_its_word() {
+    let (server, mut client) = options();
+    client.alpn = vec![b"one".to_vec(), b"two".to_vec()];
+    let mut pair = Pair::new(&server, &client);
+    let hello = next(&mut pair.client).unwrap();
+    let trusted = Verified::trust(&hello).unwrap();
+    assert!(!trusted.is_proven());
+    assert_eq!(trusted.server_name(), Some("a.example"));
+    assert_eq!(trusted.protocols(), [b"one", b"two"]);
+    let session = Session::accept(&pair.server_context, &trusted, pair.now);
+    pair.server = Some(session.unwrap());
+    pair.handshake();
+    assert!(pair.client.is_open() && pair.server().is_open());
+    pair.client.send(b"word").unwrap();
+    pair.collect();
+    let datagram = pair.to_server.pop_back().unwrap();
+    pair.serve(datagram);
+    let (messages, _) = super::net::drain(pair.server());
+    assert_eq!(messages, [b"word"]);
+}
+
+#[test]
+fn who_has_been_asked_for_a_cookie_is_not_taken_at_its_word() {
+    let (server, client) = options();
+    let mut pair = Pair::new(&server, &client);
+    let hello = next(&mut pair.client).unwrap();
+    pair.serve(hello);
+    let challenge = pair.to_client.pop_front().unwrap();
+    pair.client.handle_datagram(pair.now, challenge);
+    let _ = pair.failures();
+    let second = next(&mut pair.client).unwrap();
+    assert_eq!(Verified::trust(&second), Err(Ignored::Sequence));
+    let outcome = pair.front.handle(pair.now, client_address(), &second);
+    assert!(matches!(outcome, Outcome::Verified(verified) if verified.is_proven()));
+}
+
+#[test]
+fn a_refusal_ends_a_handshake() {
+    let (server, client) = options();
+    let mut pair = Pair::new(&server, &client);
+    let hello = next(&mut pair.client).unwrap();
+    let answer = refusal(&hello).unwrap();
+    assert_eq!(answer, Verified::trust(&hello).unwrap().refusal());
+    pair.client.handle_datagram(pair.now, answer.to_vec().into());
+    // access_denied (RFC 5246 §7.2).
+    assert_eq!(pair.failures().0, Some(Failure::PeerAlert(49)));
+    assert_eq!(refusal(b"GET / HTTP/1.1"), None);
+    assert_eq!(refusal(&answer), None, "an alert is not answered");
 }

@@ -1,6 +1,5 @@
 //! The stages that read from the peer: PROXY header, TLS, WebSocket upgrade.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use tokio::time::timeout;
@@ -13,7 +12,7 @@ use super::{Refused, first, is_behind_proxy, real};
 use crate::config::{DemuxLayer, ProxyMode, Transport};
 use crate::connection::Connection;
 use crate::events::Event;
-use crate::hooks::HelloChoice;
+use crate::hooks::{Hello, HelloChoice};
 use crate::layer::Layer;
 use crate::link::Link;
 use crate::listener::Listener;
@@ -101,7 +100,8 @@ pub(super) async fn all(
         if let Some(found) = proxied::read(&mut wire, config.proxy.mode, &config.timeouts).await? {
             let _ = connection.shared().details().proxied.set(Box::new(found));
         }
-        real::check(listener, live, connection)?;
+        let (peer, mut places) = (connection.peer(), connection.shared().places());
+        real::check(listener, live, &peer, &mut places)?;
     }
     real::hook(listener, connection)?;
     let handshakes = encrypt_and_upgrade(listener, live, wire, connection);
@@ -174,18 +174,15 @@ async fn encrypt(
     let tls = live.tls.as_ref().ok_or(Refusal::Tls)?;
     let result = async {
         let hello = tls.accept(wire).await?;
-        let choice = match &listener.hooks.client_hello {
-            None => HelloChoice::Proceed,
-            Some(hook) => {
-                let asked = AssertUnwindSafe(|| hook(&listener.owner.name, &hello.client_hello()));
-                // A hook that panics has not said yes.
-                std::panic::catch_unwind(asked).unwrap_or(HelloChoice::Refuse)
-            }
-        };
+        let choice = listener.hooks.client_hello(
+            &listener.owner.name,
+            &Hello::of_tls(&hello.client_hello()),
+        );
         match choice {
             HelloChoice::Proceed => hello.proceed().await.map(Some),
             HelloChoice::Use(config) => hello.proceed_with(config).await.map(Some),
-            HelloChoice::Refuse => {
+            // What is for DTLS is no answer here.
+            _ => {
                 hello.refuse(AlertReason::AccessDenied).await;
                 Ok(None)
             }

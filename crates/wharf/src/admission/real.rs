@@ -1,8 +1,5 @@
 //! The stage that judges the real peer: the one in the PROXY header, where there is one.
 
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-
 use tokio::time::Instant;
 use wharf_policy::access::Verdict;
 
@@ -35,25 +32,20 @@ pub(super) fn enter_prefix(
 pub(super) fn check(
     listener: &Listener,
     live: &Live,
-    connection: &Connection,
+    peer: &Endpoint,
+    places: &mut Places,
 ) -> Result<(), Refused> {
-    let peer = connection.peer();
     if let Some(ip) = peer.ip()
         && live.access.check(ip.ip()) == Verdict::Deny
     {
         return Err(Refusal::ProxiedAccess.into());
     }
-    let handshakes = super::handshake::is_due(live);
-    let mut places = connection.shared().places();
-    enter_prefix(listener, &peer, handshakes, &mut places)?;
+    enter_prefix(listener, peer, super::handshake::is_due(live), places)?;
     Ok(())
 }
 
-/// Asks the user.
-pub(super) fn hook(listener: &Arc<Listener>, connection: &Connection) -> Result<(), Refused> {
-    let Some(hook) = &listener.hooks.admit else {
-        return Ok(());
-    };
+/// Asks the user about a connection, whose peer has proven its address by it.
+pub(super) fn hook(listener: &Listener, connection: &Connection) -> Result<(), Refused> {
     let arriving = Arriving {
         listener: &listener.owner.name,
         path: connection.path(),
@@ -62,14 +54,13 @@ pub(super) fn hook(listener: &Arc<Listener>, connection: &Connection) -> Result<
         credentials: connection.credentials(),
         live: listener.gate.inside(),
         pending: listener.handshakes.inside(),
+        proven: true,
     };
-    // A hook that panics has not said yes.
-    match std::panic::catch_unwind(AssertUnwindSafe(|| hook(&arriving))) {
-        Ok(Admit::Accept) => Ok(()),
-        Ok(Admit::Refuse) => Err(Refusal::Hook.into()),
-        Err(_) => Err(Refused {
+    match listener.hooks.admit(&arriving) {
+        (Admit::Accept | Admit::Prove, _) => Ok(()),
+        (Admit::Refuse | Admit::Ignore, detail) => Err(Refused {
             reason: Refusal::Hook,
-            detail: "panic",
+            detail,
         }),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::quic::Retry;
 use super::units::duration;
 
 /// A key that clients share with the server (RFC 4279).
@@ -54,6 +55,9 @@ pub struct DtlsOptions {
     pub ciphers: Option<String>,
     /// Pre-shared keys, by identity. With them a server needs no certificate.
     pub psk: Vec<Psk>,
+    /// When a client must come back with a cookie. Default `"always"`. Without one whoever forges an
+    /// address makes this server begin a handshake, and send its certificates to somebody else.
+    pub cookie: Retry,
     /// How long a client has to come back with its cookie, at least; at most twice as long. 1 s to
     /// 1 h. Default 30 s.
     #[serde(with = "duration")]
@@ -67,6 +71,7 @@ impl Default for DtlsOptions {
             mtu: 1200,
             ciphers: None,
             psk: Vec::new(),
+            cookie: Retry::Always,
             cookie_lifetime: Duration::from_secs(30),
         }
     }

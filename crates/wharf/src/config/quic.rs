@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::units::{off_duration, size};
 
-/// When a client must prove that it is where it says, by a Retry packet (RFC 9000 §8.1.2), before
-/// anything is kept of it. Costs the client a round trip.
+/// When a client must prove that it is where it says, before anything is kept of it: by a Retry packet
+/// of QUIC (RFC 9000 §8.1.2), or a cookie of DTLS (RFC 6347 §4.2.1). Costs the client a round trip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Retry {
@@ -18,6 +18,17 @@ pub enum Retry {
     Always,
     /// While more handshakes than this are pending.
     Above(u64),
+}
+
+impl Retry {
+    /// Whether it is so while `pending` handshakes are under way.
+    pub(crate) fn demands(self, pending: u64) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Always => true,
+            Self::Above(limit) => pending > limit,
+        }
+    }
 }
 
 impl Default for Retry {

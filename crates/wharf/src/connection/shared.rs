@@ -113,13 +113,7 @@ impl Shared {
             Some((local, peer)) => (local, peer),
             None => (self.socket_local.clone(), self.socket_peer.clone()),
         };
-        Path {
-            transport,
-            local,
-            peer,
-            reliable: transport.is_reliable(),
-            secure: transport.is_secure(),
-        }
+        Path::new(transport, local, peer)
     }
 
     /// What only some connections have, if this one has any of it.

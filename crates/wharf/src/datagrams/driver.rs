@@ -14,13 +14,13 @@ use super::intake::{Intake, Side};
 use super::link;
 use super::port::Mode;
 use super::socket::{DatagramSocket, Manner, Source, local_end};
-use crate::admission::{self, Newcomer};
+use crate::admission::{self, Declined, Newcomer};
 use crate::config::{ProxyMode, Transport};
 use crate::counters::one_more;
 use crate::events::Event;
 use crate::listener::Listener;
 use crate::owner::Live;
-use crate::reason::Dropped;
+use crate::reason::{Dropped, Refusal};
 use crate::wire::Packets;
 
 /// How long a socket rests that has failed to receive.
@@ -153,12 +153,7 @@ impl Driver {
                         return Err(Dropped::Ignored);
                     }
                     First::Reply(bytes) => {
-                        let how = Manner {
-                            from: side.local,
-                            ..Manner::default()
-                        };
-                        // What does not leave at once is asked for again.
-                        let _ = self.socket.try_send(&side.source, how, bytes);
+                        answer(&self.socket, side, bytes);
                         one_more(&counters.datagrams_answered);
                         return Ok(());
                     }
@@ -167,7 +162,40 @@ impl Driver {
             (Some(_), Source::Unix(_)) => return Err(Dropped::Ignored),
             (None, _) => link::open(),
         };
-        self.begin(opening, &key, side, payload, spoken, live)
+        match self.begin(opening, &key, side, payload, spoken, live)? {
+            Ok(()) => {
+                one_more(&self.listener.owner.counters.datagrams_delivered);
+                Ok(())
+            }
+            Err(declined) => self.turn_away(declined, intake),
+        }
+    }
+
+    /// Says to a peer that does not come in what there is to say.
+    fn turn_away(&mut self, declined: Declined, intake: &Intake) -> Result<(), Dropped> {
+        let (side, payload) = intake.current();
+        let (Some(Fronted { front, .. }), Source::Ip(from)) = (&mut self.front, &side.source)
+        else {
+            return Err(Dropped::Refused);
+        };
+        let counters = &self.listener.owner.counters;
+        match declined {
+            Declined::Unproven => {
+                let challenge = front.challenge(intake.rules().now, *from, payload);
+                answer(&self.socket, side, challenge.ok_or(Dropped::Ignored)?);
+                one_more(&counters.challenged);
+                one_more(&counters.datagrams_answered);
+                return Ok(());
+            }
+            Declined::Refused(Refusal::Hook) => {
+                if let Some(refusal) = front.refusal(payload) {
+                    answer(&self.socket, side, refusal);
+                }
+            }
+            // For want of room, it may ask again.
+            Declined::Refused(_) | Declined::Ignored => {}
+        }
+        Err(Dropped::Refused)
     }
 
     fn push(&self, flow: &Flow, side: &Side, payload: &[u8], room: u64) -> Result<(), Dropped> {
@@ -184,7 +212,7 @@ impl Driver {
         payload: &[u8],
         spoken: Option<(Option<Protocol>, Transport)>,
         live: &Live,
-    ) -> Result<(), Dropped> {
+    ) -> Result<Result<(), Declined>, Dropped> {
         let config = &live.config;
         let newcomer = Newcomer {
             peer: side.source.endpoint(),
@@ -192,6 +220,7 @@ impl Driver {
             credentials: side.credentials,
             proxied: side.proxied.clone(),
             first: spoken,
+            standing: opening.standing,
         };
         if config.proxy.mode == ProxyMode::Required && newcomer.proxied.is_none() {
             return Err(Dropped::Proxy);
@@ -209,9 +238,16 @@ impl Driver {
         });
         if begun.is_err() {
             self.table.remove(key, &flow);
-            return Err(Dropped::Refused);
         }
-        one_more(&self.listener.owner.counters.datagrams_delivered);
-        Ok(())
+        Ok(begun.map(drop))
     }
+}
+
+/// Answers a datagram from the address that it came to. What does not leave at once is asked for again.
+fn answer(socket: &DatagramSocket, side: &Side, bytes: &[u8]) {
+    let how = Manner {
+        from: side.local,
+        ..Manner::default()
+    };
+    let _ = socket.try_send(&side.source, how, bytes);
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use futures_util::future::BoxFuture;
 use wharf_policy::first_bytes::Protocol;
 
-use crate::admission::{Ready, Refused};
+use crate::admission::{Ready, Refused, Standing};
 use crate::wire::Packets;
 
 /// Decides about datagrams without a flow, and keeps nothing of their senders.
@@ -23,6 +23,13 @@ pub(crate) trait FlowFront: Send {
         local: SocketAddr,
         datagram: &[u8],
     ) -> First<'_>;
+
+    /// What asks the sender of a datagram, with which it let a flow begin, to prove its address; `None`:
+    /// it cannot be asked.
+    fn challenge(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Option<&[u8]>;
+
+    /// What tells the sender of such a datagram that it is refused.
+    fn refusal(&mut self, datagram: &[u8]) -> Option<&[u8]>;
 }
 
 /// A front, and what it is asked about.
@@ -50,6 +57,7 @@ pub(crate) type Begin =
 pub(crate) struct Opening {
     /// Whether the first datagram is to be received from the flow too.
     pub(crate) deliver: bool,
+    pub(crate) standing: Standing,
     /// What is done with the flow before it is accepted; it ends with a [`Ready`].
     pub(crate) begin: Begin,
 }

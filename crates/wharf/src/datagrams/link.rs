@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 
 use super::front::Opening;
-use crate::admission::Ready;
+use crate::admission::{Ready, Standing};
 use crate::link::Link;
 use crate::message::Message;
 use crate::messages::MessageError;
@@ -25,6 +25,7 @@ pub(crate) struct PlainLink {
 pub(crate) fn open() -> Opening {
     Opening {
         deliver: true,
+        standing: Standing::Unprovable,
         begin: Box::new(|packets| {
             let link = PlainLink::new(packets);
             Box::pin(std::future::ready(Ok(Ready::Messages(Box::new(link)))))

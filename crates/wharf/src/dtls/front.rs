@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use wharf_dtls::{Front, Outcome};
+use wharf_dtls::{Front, Outcome, Verified};
 
 use super::handshake;
+use crate::admission::Standing;
+use crate::config::Retry;
 use crate::counters::one_more;
 use crate::datagrams::{First, FlowFront, Opening};
 use crate::listener::Listener;
@@ -15,7 +17,7 @@ use crate::listener::Listener;
 pub(crate) struct DtlsFront {
     listener: Arc<Listener>,
     cookies: Arc<Cookies>,
-    /// The last challenge.
+    /// The last challenge or refusal.
     reply: Vec<u8>,
 }
 
@@ -82,6 +84,33 @@ impl Cookies {
     }
 }
 
+impl DtlsFront {
+    /// Asks about a datagram; the challenge, if it is one, lies in `reply` then, and a hello that may
+    /// begin a session without it is taken. `Err` says why it is ignored, if it is.
+    fn ask(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &[u8],
+        retry: Retry,
+    ) -> Result<Verified, Option<&'static str>> {
+        let (reply, pending) = (&mut self.reply, self.listener.handshakes.inside());
+        self.cookies
+            .ask(now, from, datagram, |outcome| match outcome {
+                Outcome::Ignored(reason) => Err(Some(reason.label())),
+                Outcome::Verified(verified) => Ok(verified),
+                Outcome::Challenge(challenge) => match Verified::trust(datagram) {
+                    Ok(trusted) if !retry.demands(pending) => Ok(trusted),
+                    _ => {
+                        reply.clear();
+                        reply.extend_from_slice(challenge);
+                        Err(None)
+                    }
+                },
+            })
+    }
+}
+
 impl FlowFront for DtlsFront {
     fn first(
         &mut self,
@@ -96,34 +125,41 @@ impl FlowFront for DtlsFront {
         let Some(context) = live.tls.as_ref().and_then(|tls| tls.dtls()) else {
             return First::Ignore("no-context");
         };
-        let reply = &mut self.reply;
-        let verified = self
-            .cookies
-            .ask(now, from, datagram, |outcome| match outcome {
-                Outcome::Ignored(reason) => Err(Some(reason.label())),
-                Outcome::Challenge(challenge) => {
-                    reply.clear();
-                    reply.extend_from_slice(challenge);
-                    Err(None)
-                }
-                Outcome::Verified(verified) => Ok(verified),
-            });
-        match verified {
+        match self.ask(now, from, datagram, live.config.dtls.cookie) {
             Err(Some(reason)) => First::Ignore(reason),
             Err(None) => {
                 one_more(&self.listener.owner.counters.challenged);
                 First::Reply(&self.reply)
             }
             Ok(verified) => {
-                let cookies = self.cookies.clone();
+                let (cookies, listener) = (self.cookies.clone(), self.listener.clone());
                 First::Open(Opening {
                     deliver: false,
+                    standing: if verified.is_proven() {
+                        Standing::Proven
+                    } else {
+                        Standing::Provable
+                    },
                     begin: Box::new(move |packets| {
-                        Box::pin(handshake::accept(packets, context, verified, cookies))
+                        let asked = (listener, verified);
+                        Box::pin(handshake::accept(packets, context, asked, cookies))
                     }),
                 })
             }
         }
+    }
+
+    fn challenge(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Option<&[u8]> {
+        match self.ask(now, from, datagram, Retry::Always) {
+            Err(None) => Some(&self.reply),
+            _ => None,
+        }
+    }
+
+    fn refusal(&mut self, datagram: &[u8]) -> Option<&[u8]> {
+        self.reply.clear();
+        self.reply.extend_from_slice(&wharf_dtls::refusal(datagram)?);
+        Some(&self.reply)
     }
 }
 

@@ -9,19 +9,35 @@ use super::front::Cookies;
 use super::link::DtlsLink;
 use crate::admission::{Ready, Refused, tell_handshake};
 use crate::connection::Connection;
+use crate::hooks::{Hello, HelloChoice};
+use crate::listener::Listener;
 use crate::reason::Refusal;
 use crate::tls::TlsInfo;
 use crate::wire::Packets;
 
-/// Makes the handshake with a client whose cookie was good.
+/// Makes the handshake with a client that was let in, once the user has seen its hello.
 pub(super) async fn accept(
-    packets: Packets,
+    mut packets: Packets,
     context: ServerContext,
-    verified: Verified,
+    (listener, verified): (Arc<Listener>, Verified),
     cookies: Arc<Cookies>,
 ) -> Result<Ready, Refused> {
     let shared = packets.shared().clone();
     let connection = Connection::new(shared.clone());
+    let hello = Hello::of_dtls(&verified);
+    let said = listener.hooks.client_hello(&listener.owner.name, &hello);
+    drop(listener);
+    let context = match said {
+        HelloChoice::Proceed => context,
+        HelloChoice::UseDtls(chosen) => chosen,
+        // What is for TLS is no answer here.
+        HelloChoice::Use(_) | HelloChoice::Refuse => {
+            // As far as the socket takes it at once.
+            let _ = packets.try_send_datagram(&verified.refusal());
+            tell_handshake(&connection, "dtls", "refused");
+            return Err(Refusal::Hook.into());
+        }
+    };
     let now = tokio::time::Instant::now().into_std();
     let result = match Session::accept(&context, &verified, now) {
         Err(failure) => Err(refused(&failure)),

@@ -107,7 +107,7 @@ pub(super) static LISTENER_METRICS: [Metric; 14] = [
     ),
     counter(
         "connections_challenged",
-        "Clients that were asked to prove their address (QUIC Retry).",
+        "Clients that were asked to prove their address (QUIC Retry, DTLS cookies).",
         |stats| stats.challenged,
     ),
     counter(

@@ -1,7 +1,6 @@
 //! TLS within QUIC (RFC 9001): the listener's own configuration, and the user's say on a hello.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +9,7 @@ use rustls::ServerConfig;
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::sign::CertifiedKey;
 
-use crate::hooks::{HelloChoice, Hooks};
+use crate::hooks::{Hello, HelloChoice, Hooks};
 use crate::reason::Refusal;
 
 /// Sessions that are kept for clients that send early data (`quic.zero-rtt`); the oldest goes first.
@@ -101,14 +100,12 @@ impl Asking {
 
 impl ResolvesServerCert for Asking {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let hook = self.hooks.client_hello.as_ref()?;
-        // A hook that panics has not said yes.
-        let choice = catch_unwind(AssertUnwindSafe(|| hook(&self.listener, &hello)));
-        match choice.unwrap_or(HelloChoice::Refuse) {
+        let asked = Hello::of_tls(&hello);
+        match self.hooks.client_hello(&self.listener, &asked) {
             HelloChoice::Proceed => self.own.resolve(hello),
             HelloChoice::Use(config) => config.cert_resolver.resolve(hello),
-            // Without a certificate rustls answers `access_denied`.
-            HelloChoice::Refuse => {
+            // Without a certificate rustls answers `access_denied`. What is for DTLS is no answer here.
+            _ => {
                 self.refused.store(true, Ordering::Release);
                 None
             }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use super::gate::Gated;
 use super::handshake;
 use super::seat::Seat;
 use crate::acceptor::{room, tell_broken};
-use crate::admission::{Newcomer, admit_placed};
-use crate::config::{OnFull, Retry, SocketOptions};
+use crate::admission::{Declined, Newcomer, Standing, admit_placed};
+use crate::config::{OnFull, SocketOptions};
 use crate::connection::Places;
 use crate::counters::one_more;
 use crate::listener::Listener;
@@ -88,12 +88,13 @@ impl Front {
     fn admit(&self, listener: &Arc<Listener>, incoming: Incoming, places: Places) {
         let live = listener.owner.live();
         let peer = incoming.remote_address();
-        if must_prove(listener, &live, &incoming) {
-            one_more(&listener.owner.counters.challenged);
-            if let Err(told) = incoming.retry() {
-                // It has proved it meanwhile, which `must_prove` has looked at.
-                told.into_incoming().ignore();
-            }
+        let standing = if incoming.remote_address_validated() || !incoming.may_retry() {
+            Standing::Proven
+        } else {
+            Standing::Provable
+        };
+        if standing == Standing::Provable && must_prove(listener, &live, peer) {
+            retry(listener, incoming);
             return;
         }
         let local = self
@@ -115,6 +116,7 @@ impl Front {
             credentials: None,
             proxied: None,
             first: None,
+            standing,
         };
         let mut waits = Some(incoming);
         let admitted = admit_placed(listener, newcomer, places, |hold| {
@@ -124,10 +126,13 @@ impl Front {
                 handshake::accept(incoming, terms, hold).await
             }
         });
-        if let (Err(reason), Some(incoming)) = (admitted, waits) {
-            match live.config.limits.on_full {
-                OnFull::Reset if reason.is_room() => incoming.ignore(),
-                _ => incoming.refuse(),
+        if let (Err(declined), Some(incoming)) = (admitted, waits) {
+            let resets = live.config.limits.on_full == OnFull::Reset;
+            match declined {
+                Declined::Unproven => retry(listener, incoming),
+                Declined::Ignored => incoming.ignore(),
+                Declined::Refused(reason) if resets && reason.is_room() => incoming.ignore(),
+                Declined::Refused(_) => incoming.refuse(),
             }
         }
     }
@@ -154,19 +159,21 @@ impl Front {
 }
 
 /// Whether a client must prove its address first. Who has no access is told so at once.
-fn must_prove(listener: &Listener, live: &Live, incoming: &Incoming) -> bool {
-    let wanted = match live.config.quic.retry {
-        Retry::Never => false,
-        Retry::Always => true,
-        Retry::Above(pending) => listener.handshakes.inside() > pending,
-    };
-    let peer = End::from_socket(incoming.remote_address());
-    wanted
-        && !incoming.remote_address_validated()
-        && incoming.may_retry()
+fn must_prove(listener: &Listener, live: &Live, peer: SocketAddr) -> bool {
+    let peer = End::from_socket(peer);
+    live.config.quic.retry.demands(listener.handshakes.inside())
         && peer
             .ip()
             .is_some_and(|peer| live.access.check(peer.ip()) == Verdict::Allow)
+}
+
+/// Asks a client to prove its address.
+fn retry(listener: &Listener, incoming: Incoming) {
+    one_more(&listener.owner.counters.challenged);
+    if let Err(told) = incoming.retry() {
+        // It has proved it, which was looked at before.
+        told.into_incoming().ignore();
+    }
 }
 
 /// Accepts until it is aborted, which happens where it waits: with `on-full = "wait"` for room, else

@@ -157,6 +157,11 @@ impl Driver {
                 self.front = wharf_sctp::Front::new(port, options.engine(), self.cookies.clone());
                 self.options = options;
             }
+            Command::Refuse(opening, local) => {
+                let abort = self.front.refuse(&opening);
+                // What does not leave at once is asked for again.
+                let _ = self.socket.send(opening.peer(), local, 0, None, abort);
+            }
             Command::Accept(opening, local, hold, ready) => {
                 self.accept(opening, local, hold, ready);
             }

@@ -16,7 +16,9 @@ use super::exchange::Exchange;
 use super::link::SctpLink;
 use super::sendable::Sendable;
 use crate::acceptor::room;
-use crate::admission::{Newcomer, Ready, Refused, admit_placed, tell_handshake};
+use crate::admission::{
+    Declined, Newcomer, Ready, Refused, Standing, admit_placed, tell_handshake,
+};
 use crate::config::{OnFull, SctpOptions, SocketOptions};
 use crate::connection::{Connection, Hold, Places};
 use crate::listener::Listener;
@@ -59,6 +61,8 @@ pub(super) enum Command {
         Hold,
         oneshot::Sender<io::Result<Established>>,
     ),
+    /// Tell a peer that was not let in.
+    Refuse(Opening, Option<IpAddr>),
     /// Answer new peers by other options.
     Options(SctpOptions),
 }
@@ -172,18 +176,28 @@ pub(crate) async fn run(listener: Arc<Listener>, front: Arc<Front>) {
             credentials: None,
             proxied: None,
             first: None,
+            // By its cookie.
+            standing: Standing::Proven,
         };
         let commands = front.commands.clone();
-        // Who is refused has been counted, and hears nothing: its COOKIE ECHO runs into a timeout.
-        let _ = admit_placed(&listener, newcomer, places, |hold| {
+        let mut offered = Some(arrival);
+        let admitted = admit_placed(&listener, newcomer, places, |hold| {
             let connection = Connection::new(hold.shared().clone());
+            let arrival = offered.take();
             async move {
+                let arrival = arrival.ok_or(Refusal::Stopped)?;
                 let made = establish(arrival, hold, &commands).await;
                 let result = if made.is_ok() { "ok" } else { "io" };
                 tell_handshake(&connection, "sctp", result);
                 made
             }
         });
+        // Others hear nothing: their COOKIE ECHO comes again, and there may be room then.
+        if let (Err(Declined::Refused(Refusal::Hook)), Some(arrival)) = (admitted, offered) {
+            let refuse = Command::Refuse(arrival.opening, arrival.local);
+            // A thread that is that far behind tells it by the next COOKIE ECHO.
+            let _ = front.commands.try_send(refuse);
+        }
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustls::server::ClientHello;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +16,7 @@ use crate::events::{Event, Events, Hook};
 use crate::gate::Gate;
 use crate::handlers::{Handler, Handlers, Outcome};
 use crate::handover::{Handover, Handovers};
-use crate::hooks::{Admit, Arriving, HelloChoice, Hooks};
+use crate::hooks::{Admit, Arriving, Hello, HelloChoice, Hooks};
 use crate::listen::Foreign;
 use crate::memory::Budget;
 use crate::{Datagrams, Listen, Messages, Stream};
@@ -146,19 +145,20 @@ impl Builder {
         self
     }
 
-    /// Asks `hook` about each arrival once its real peer is known, before TLS. It must not block.
+    /// Asks `hook` about each arrival once its real peer is known, before its handshake; on QUIC, DTLS,
+    /// SCTP over UDP and flows of datagrams before anything is kept of it. It must not block.
     #[must_use]
     pub fn admit(mut self, hook: impl Fn(&Arriving<'_>) -> Admit + Send + Sync + 'static) -> Self {
         self.hooks.admit = Some(Box::new(hook));
         self
     }
 
-    /// Asks `hook`, with the listener's name, what to do with each TLS ClientHello. It must not
-    /// block.
+    /// Asks `hook`, with the listener's name, what to do with each ClientHello of TLS, QUIC and DTLS. It
+    /// must not block.
     #[must_use]
     pub fn client_hello(
         mut self,
-        hook: impl Fn(&str, &ClientHello<'_>) -> HelloChoice + Send + Sync + 'static,
+        hook: impl Fn(&str, &Hello<'_>) -> HelloChoice + Send + Sync + 'static,
     ) -> Self {
         self.hooks.client_hello = Some(Box::new(hook));
         self

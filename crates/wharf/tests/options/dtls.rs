@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
-use wharf::config::Psk;
+use wharf::config::{Psk, Retry};
 use wharf::message::Message;
 use wharf::{BoxError, Handler, ListenerConfig, Messages};
 use wharf_dtls::{ClientContext, ClientOptions, Failure, Session};
@@ -76,6 +76,25 @@ async fn psk() {
     put(vec![entry("other"), entry("meter")]).unwrap();
     site.dial_with(&options).await.unwrap().ask().await;
     put(vec![entry("meter"), entry("meter")]).unwrap_err();
+}
+
+#[tokio::test]
+async fn cookie() {
+    let site = Site::new(Handler::messages(echo), |_| {});
+    let put = |when| site.handle.change(IT, move |config| config.dtls.cookie = when);
+    site.dial().await.unwrap().ask().await;
+    assert_eq!(site.stats().challenged, 1, "each is asked");
+    put(Retry::Never).unwrap();
+    site.dial().await.unwrap().ask().await;
+    assert_eq!(site.stats().challenged, 1);
+    // One handshake that goes no further, then one more.
+    put(Retry::Above(0)).unwrap();
+    let (socket, hello) = site.hello().await;
+    socket.send(&hello).await.unwrap();
+    site.until(|stats| stats.pending == 1).await;
+    assert_eq!(site.stats().challenged, 1, "none was pending");
+    site.dial().await.unwrap().ask().await;
+    assert_eq!(site.stats().challenged, 2);
 }
 
 #[tokio::test]

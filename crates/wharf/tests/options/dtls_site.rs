@@ -33,7 +33,7 @@ pub(crate) async fn echo(mut messages: Messages) -> Result<(), BoxError> {
     Ok(())
 }
 
-fn der(pem: &Pem) -> Vec<u8> {
+pub(crate) fn der(pem: &Pem) -> Vec<u8> {
     let Pem::Inline { pem } = pem else {
         unreachable!("what tests issue is in memory")
     };
@@ -117,6 +117,16 @@ impl Site {
             authorities: vec![der(&self.ca.pem())],
             ..ClientOptions::default()
         }
+    }
+
+    /// A connected socket, and a hello to be sent from it.
+    pub(crate) async fn hello(&self) -> (UdpSocket, Vec<u8>) {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.connect(self.address()).await.unwrap();
+        let context = ClientContext::new(&self.options()).unwrap();
+        let mut session = Session::connect(&context, &NAME.into(), now()).unwrap();
+        let hello = session.transmit().unwrap().to_vec();
+        (socket, hello)
     }
 
     pub(crate) async fn dial(&self) -> Result<Peer, Failure> {

@@ -13,6 +13,7 @@ mod dtls_site;
 mod half_close;
 mod health;
 mod hooks;
+mod hooks_dtls;
 mod limits;
 mod proxy;
 mod proxy_addresses;

@@ -236,6 +236,15 @@ async fn access_and_the_admit_hook_are_asked() {
     let site = Site::with(builder, Handler::stream(echo), |_| {});
     assert!(is_refused(&site.dial().await));
     assert_eq!(site.stats().refused(Refusal::Hook), 1);
+
+    let builder = Server::builder().admit(|arriving| match arriving.proven {
+        true => Admit::Accept,
+        false => Admit::Prove,
+    });
+    let site = Site::with(builder, Handler::stream(echo), |_| {});
+    site.dial().await.unwrap();
+    let stats = site.stats();
+    assert_eq!((stats.challenged, stats.arrived), (1, 1));
 }
 
 #[tokio::test]

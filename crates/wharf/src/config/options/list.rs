@@ -64,6 +64,7 @@ pub const OPTIONS: &[OptionInfo] = &[
     option("listeners.*.dtls.mtu", Live),
     option("listeners.*.dtls.ciphers", Live),
     option("listeners.*.dtls.psk", Live),
+    option("listeners.*.dtls.cookie", Live),
     option("listeners.*.dtls.cookie-lifetime", Live),
     option("listeners.*.websocket.paths", Live),
     option("listeners.*.websocket.hosts", Live),
