@@ -81,7 +81,11 @@ impl ServerContext {
     /// A server's side of a session, and the largest datagram that it sends. `proven`: the client has
     /// come back with a cookie.
     pub(crate) fn begin(&self, proven: bool) -> Result<(Ssl, u16), ErrorStack> {
-        let mut ssl = Ssl::new(if proven { &self.context } else { &self.trusting })?;
+        let mut ssl = Ssl::new(if proven {
+            &self.context
+        } else {
+            &self.trusting
+        })?;
         ssl.set_mtu(self.mtu.into())?;
         ssl.set_accept_state();
         Ok((ssl, self.mtu))
@@ -89,7 +93,11 @@ impl ServerContext {
 }
 
 /// What all of a server's contexts have in common.
-fn base(options: &ServerOptions, keys: &Keys, cookies: bool) -> Result<SslContextBuilder, ConfigError> {
+fn base(
+    options: &ServerOptions,
+    keys: &Keys,
+    cookies: bool,
+) -> Result<SslContextBuilder, ConfigError> {
     let ciphers = options.ciphers.as_deref();
     let knows = Knows {
         certificates: !options.identities.is_empty(),

@@ -39,7 +39,6 @@ use crate::owner::Live;
 use crate::path::Endpoint;
 use crate::reason::{Closed, Refusal};
 use crate::sctp::KernelLink;
-use crate::sockets::PeerCredentials;
 use crate::wire::Wire;
 
 /// How a connection that is not let in is ended.

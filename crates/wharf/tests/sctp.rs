@@ -171,7 +171,10 @@ async fn who_is_refused_by_the_hook_is_told() {
     let mut peer = Peer::new(address, &[5000], &Options::default()).await;
     peer.until(|all| all[0].closed().is_some()).await;
     let closed = peer.associations[0].closed();
-    assert!(matches!(closed, Some(wharf_sctp::Closed::ByPeer(_))), "{closed:?}");
+    assert!(
+        matches!(closed, Some(wharf_sctp::Closed::ByPeer(_))),
+        "{closed:?}"
+    );
     let stats = handle.inspect("it").unwrap().stats;
     assert_eq!((stats.refused(Refusal::Hook), stats.pending), (1, 0));
 }

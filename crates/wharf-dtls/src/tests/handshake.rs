@@ -285,7 +285,8 @@ fn a_refusal_ends_a_handshake() {
     let hello = next(&mut pair.client).unwrap();
     let answer = refusal(&hello).unwrap();
     assert_eq!(answer, Verified::trust(&hello).unwrap().refusal());
-    pair.client.handle_datagram(pair.now, answer.to_vec().into());
+    pair.client
+        .handle_datagram(pair.now, answer.to_vec().into());
     // access_denied (RFC 5246 §7.2).
     assert_eq!(pair.failures().0, Some(Failure::PeerAlert(49)));
     assert_eq!(refusal(b"GET / HTTP/1.1"), None);

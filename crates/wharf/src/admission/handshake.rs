@@ -174,10 +174,9 @@ async fn encrypt(
     let tls = live.tls.as_ref().ok_or(Refusal::Tls)?;
     let result = async {
         let hello = tls.accept(wire).await?;
-        let choice = listener.hooks.client_hello(
-            &listener.owner.name,
-            &Hello::of_tls(&hello.client_hello()),
-        );
+        let choice = listener
+            .hooks
+            .client_hello(&listener.owner.name, &Hello::of_tls(&hello.client_hello()));
         match choice {
             HelloChoice::Proceed => hello.proceed().await.map(Some),
             HelloChoice::Use(config) => hello.proceed_with(config).await.map(Some),

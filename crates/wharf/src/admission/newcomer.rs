@@ -53,7 +53,9 @@ pub(crate) enum Declined {
 impl Newcomer {
     /// Between whom it is: the ends that the proxy had, or its own.
     fn path(&self, live: &Live) -> Path {
-        let transport = self.first.map_or(live.config.transport, |(_, spoken)| spoken);
+        let transport = self
+            .first
+            .map_or(live.config.transport, |(_, spoken)| spoken);
         let proxied = self.proxied.as_ref().and_then(Proxied::endpoints);
         let (local, peer) = proxied.unwrap_or_else(|| (self.local.clone(), self.peer.clone()));
         Path::new(transport, local, peer)

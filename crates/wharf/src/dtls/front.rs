@@ -158,7 +158,8 @@ impl FlowFront for DtlsFront {
 
     fn refusal(&mut self, datagram: &[u8]) -> Option<&[u8]> {
         self.reply.clear();
-        self.reply.extend_from_slice(&wharf_dtls::refusal(datagram)?);
+        self.reply
+            .extend_from_slice(&wharf_dtls::refusal(datagram)?);
         Some(&self.reply)
     }
 }

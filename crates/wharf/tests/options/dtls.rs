@@ -81,7 +81,10 @@ async fn psk() {
 #[tokio::test]
 async fn cookie() {
     let site = Site::new(Handler::messages(echo), |_| {});
-    let put = |when| site.handle.change(IT, move |config| config.dtls.cookie = when);
+    let put = |when| {
+        site.handle
+            .change(IT, move |config| config.dtls.cookie = when)
+    };
     site.dial().await.unwrap().ask().await;
     assert_eq!(site.stats().challenged, 1, "each is asked");
     put(Retry::Never).unwrap();

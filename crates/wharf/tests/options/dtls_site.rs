@@ -124,7 +124,7 @@ impl Site {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         socket.connect(self.address()).await.unwrap();
         let context = ClientContext::new(&self.options()).unwrap();
-        let mut session = Session::connect(&context, &NAME.into(), now()).unwrap();
+        let session = Session::connect(&context, &NAME.into(), now()).unwrap();
         let hello = session.transmit().unwrap().to_vec();
         (socket, hello)
     }
