@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use wharf_dtls::{Front, Outcome};
+use wharf_dtls::{Front, Outcome, Verified, refusal};
 
 use super::steps::steps;
 
@@ -101,6 +101,7 @@ impl Model {
             Outcome::Challenge(challenge) => Some(challenge),
             Outcome::Verified(_) => None,
         };
+        extensions(datagram);
         let peer = (from.ip().to_canonical(), from.port());
         let (hello, parameters, cookie) = split(datagram);
         let age = |issued: &Issued| self.now - issued.at;
@@ -128,6 +129,19 @@ impl Model {
             cookie: cookie.to_vec(),
         });
     }
+}
+
+/// What the extensions of a hello say lies in the hello, and it can be refused.
+fn extensions(datagram: &[u8]) {
+    assert_eq!(refusal(datagram).map(|alert| alert[0]), Some(21));
+    let Ok(trusted) = Verified::trust(datagram) else {
+        return;
+    };
+    let within = |part: &[u8]| {
+        assert!(part.is_empty() || datagram.windows(part.len()).any(|window| window == part));
+    };
+    within(trusted.server_name().unwrap_or_default().as_bytes());
+    trusted.protocols().into_iter().for_each(within);
 }
 
 /// A record with a hello: its session id, cookie, ciphers, compressions and extensions are what
