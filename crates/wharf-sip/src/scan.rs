@@ -246,37 +246,51 @@ impl Scanner {
         }
         self.count += 1;
         let (name, value) = field::split(&message[self.line..end]).ok_or(ScanError::FieldName)?;
+        let Some(part) = Part::named(name) else {
+            return Ok(());
+        };
         let value = line::trimmed(message, self.line + value..end);
         let line = Span::new(self.line..end + 2);
         let scan = &mut self.scan;
-        // The length of a name tells nearly all of them apart.
-        match (name.len(), name[0] | 0x20) {
-            (1, b'v') => line::stack(&mut scan.via, message, line, value, false),
-            (3, b'v') if name.eq_ignore_ascii_case(b"via") => {
-                line::stack(&mut scan.via, message, line, value, false);
-            }
-            (5, b'r') if name.eq_ignore_ascii_case(b"route") => {
-                line::stack(&mut scan.route, message, line, value, true);
-            }
-            (1, b'l') => scan.content_length.read(message, value),
-            (14, b'c') if name.eq_ignore_ascii_case(b"content-length") => {
-                scan.content_length.read(message, value);
-            }
-            (12, b'm') if name.eq_ignore_ascii_case(b"max-forwards") => {
-                scan.max_forwards.get_or_insert(value);
-            }
-            (1, b'i') => {
-                scan.call_id.get_or_insert(value);
-            }
-            (7, b'c') if name.eq_ignore_ascii_case(b"call-id") => {
-                scan.call_id.get_or_insert(value);
-            }
-            (4, b'c') if name.eq_ignore_ascii_case(b"cseq") => {
-                scan.cseq.get_or_insert(value);
-            }
-            _ => {}
+        match part {
+            Part::Via => line::stack(&mut scan.via, message, line, value, false),
+            Part::Route => line::stack(&mut scan.route, message, line, value, true),
+            Part::ContentLength => scan.content_length.read(message, value),
+            Part::MaxForwards => scan.max_forwards = scan.max_forwards.or(Some(value)),
+            Part::CallId => scan.call_id = scan.call_id.or(Some(value)),
+            Part::CSeq => scan.cseq = scan.cseq.or(Some(value)),
         }
         Ok(())
+    }
+}
+
+/// A header field that a transport reads.
+#[derive(Clone, Copy)]
+enum Part {
+    Via,
+    Route,
+    ContentLength,
+    MaxForwards,
+    CallId,
+    CSeq,
+}
+
+impl Part {
+    /// The length of a name and its first letter tell nearly all others apart.
+    fn named(name: &[u8]) -> Option<Self> {
+        let (part, long) = match (name.len(), name[0].to_ascii_lowercase()) {
+            (1, b'v') => return Some(Self::Via),
+            (1, b'l') => return Some(Self::ContentLength),
+            (1, b'i') => return Some(Self::CallId),
+            (3, b'v') => (Self::Via, "via"),
+            (4, b'c') => (Self::CSeq, "cseq"),
+            (5, b'r') => (Self::Route, "route"),
+            (7, b'c') => (Self::CallId, "call-id"),
+            (12, b'm') => (Self::MaxForwards, "max-forwards"),
+            (14, b'c') => (Self::ContentLength, "content-length"),
+            _ => return None,
+        };
+        name.eq_ignore_ascii_case(long.as_bytes()).then_some(part)
     }
 }
 
