@@ -23,7 +23,7 @@ const OPTIONS: &[u8] = b"OPTIONS sip:service@edge.example.com:5060 SIP/2.0\r\n\
 const GOAL_NS: f64 = 300.0;
 /// Calls of one turn: short enough to end before another process gets the core.
 const ROUNDS: u32 = 100;
-const TURNS: usize = 5_001;
+const TURNS: usize = 2_001;
 
 fn main() -> ExitCode {
     assert_eq!(OPTIONS.len(), 380);
