@@ -74,7 +74,7 @@ pub use poll::{Event, Events, Poller, Waker};
 pub use receive::{ReceiveBatch, Received, SLOT_SIZE, Segments};
 pub use sctp::{
     ReceivedSctp, SCTP, SctpOptionError, SctpOptions, probe_sctp, receive_sctp, send_sctp,
-    set_sctp_options,
+    set_sctp_options, watch_sctp,
 };
 pub use send::{Full, MAX_PADDING, SendBatch, SendReport};
 pub use socket::{Socket, SocketOptions};

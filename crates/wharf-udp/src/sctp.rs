@@ -54,7 +54,7 @@ pub fn probe_sctp() -> io::Result<()> {
     socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, protocol).map(drop)
 }
 
-/// Sets all options, and has [`receive_sctp`] told the stream of each message and the end of the association.
+/// Sets all options, and has [`receive_sctp`] told the stream of each message.
 pub fn set_sctp_options(socket: impl AsFd, options: &SctpOptions) -> Result<(), SctpOptionError> {
     let named = |option| move |source| SctpOptionError { option, source };
     let init = libc::sctp_initmsg {
@@ -70,10 +70,20 @@ pub fn set_sctp_options(socket: impl AsFd, options: &SctpOptions) -> Result<(), 
     let max_segment = [0, options.max_segment.unwrap_or(0)];
     set(&socket, libc::SCTP_MAXSEG, &max_segment).map_err(named("max_segment"))?;
     let on: libc::c_int = 1;
-    set(&socket, libc::SCTP_RECVRCVINFO, &on).map_err(named("receive_info"))?;
-    // struct sctp_event_subscribe: no ancillary data of old, but news of the association. Without it a socket that is
-    // not blocking is told neither of an ABORT, which does not make it readable, nor that its own shutdown is done.
-    set(&socket, libc::SCTP_EVENTS, &[0_u8, 1]).map_err(named("events"))
+    set(&socket, libc::SCTP_RECVRCVINFO, &on).map_err(named("receive_info"))
+}
+
+/// Has [`receive_sctp`] told how the association of a connected socket ends. Without it a socket that is not blocking
+/// hears neither of an ABORT, which does not make it readable, nor that its own shutdown is done; and with it one that
+/// is still connecting does not become writable when it is refused.
+///
+/// # Errors
+/// How the association has ended already.
+pub fn watch_sctp(socket: impl AsFd) -> io::Result<()> {
+    // struct sctp_event_subscribe: no ancillary data of old, but news of the association.
+    set(&socket, libc::SCTP_EVENTS, &[0_u8, 1])?;
+    let ended = socket2::SockRef::from(&socket).take_error()?;
+    ended.map_or(Ok(()), Err)
 }
 
 /// A piece of a message that [`receive_sctp`] has taken.

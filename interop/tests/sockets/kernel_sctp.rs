@@ -4,6 +4,7 @@
 //! they run with `--ignored` as well.
 
 mod association;
+mod client;
 mod handover;
 mod listener;
 mod peers;

@@ -1,8 +1,10 @@
 //! SCTP over UDP with usrsctp (`interop/usrsctp/peer.c`), which checks stream, identifier and bytes of each echo
 //! itself.
 
+use tokio::time::timeout;
 use wharf::config::SctpVia;
-use wharf::{Closed, Filter, Listen, Sctp};
+use wharf::message::{Lane, Message};
+use wharf::{Client, Closed, Filter, Listen, Messages, Sctp};
 use wharf_interop::{PortBlock, Process, usrsctp};
 
 use crate::namespace::{LOSES_UDP, is_within, lost};
@@ -114,4 +116,58 @@ fn a_transfer_with_usrsctp_completes_although_datagrams_are_lost() {
     assert!(lost() > 0);
     assert_eq!((stats.accepted, stats.closed(Closed::Finished)), (2, 2));
     assert_eq!((stats.messages_received, stats.messages_sent), (200, 200));
+}
+
+pub(crate) fn client(via: SctpVia) -> Client {
+    let builder = Client::builder().with(|options| options.sctp.via = via);
+    builder.build().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Messages from one byte to far more than a packet come back on their streams.
+pub(crate) async fn exchanges(messages: &mut Messages) {
+    for (stream, length) in [(0, 1), (3, 1000), (4, LARGEST)] {
+        let lane = Lane {
+            stream,
+            ppid: 1000 + u32::from(stream),
+            unordered: stream == 3,
+        };
+        let sent = Message::binary(vec![stream as u8 + 1; length]).on(lane);
+        messages.send(sent.clone()).await.expect("room");
+        let got = timeout(SOON, messages.recv()).await.expect("an echo");
+        let got = got.expect("an echo").expect("a message");
+        assert_eq!(
+            (got.lane().stream, got.lane().ppid),
+            (lane.stream, lane.ppid)
+        );
+        assert_eq!(got.payload(), sent.payload());
+    }
+}
+
+#[tokio::test]
+async fn usrsctp_answers_our_client_and_hears_how_it_ends() {
+    let port = PortBlock::claim().pair().to_string();
+    let mut command = usrsctp();
+    command.args(["echo", &port, &port]);
+    let server = Process::spawn(&command);
+    server.wait_for_line(SOON, |line| line.starts_with("listening"));
+    let client = client(SctpVia::Udp);
+    let url = format!("sctp://127.0.0.1:{port}");
+    let mut messages = client.connect_messages(&url).await.expect("an association");
+    exchanges(&mut messages).await;
+    drop(messages);
+    server.wait_for_line(SOON, |line| line == "echoed, ended 3\n");
+    let mut messages = client.connect_messages(&url).await.expect("an association");
+    exchanges(&mut messages).await;
+    assert_eq!(client.close(&Filter::default()), 1);
+    server.wait_for_line(SOON, |line| line == "echoed, aborted 3\n");
+    drop(messages);
+    assert_eq!(client.drain(SOON).await.forced(), 0);
+    let stats = client.stats();
+    assert_eq!(
+        (
+            stats.closed(Closed::Finished),
+            stats.closed(Closed::Control)
+        ),
+        (1, 1)
+    );
 }

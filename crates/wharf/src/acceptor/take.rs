@@ -48,9 +48,10 @@ pub(super) fn take_sctp(listener: &net::TcpListener) -> io::Result<Arrival> {
     let (accepted, peer) = acceptfrom_with(listener, ACCEPT)?;
     let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
     let stream = TcpStream::from_std(accepted.into())?;
+    let socket = SctpSocket::new(stream).map_err(|_| io::ErrorKind::ConnectionAborted)?;
     Ok(Arrival {
         peer: Endpoint::from_socket(net::SocketAddr::try_from(peer)?),
-        socket: Socket::Sctp(SctpSocket::new(stream)),
+        socket: Socket::Sctp(socket),
         credentials: None,
     })
 }

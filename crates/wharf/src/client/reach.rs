@@ -110,7 +110,8 @@ impl Inner {
                     let socket = sockets::connect_sctp(address, local, socket, &options.sctp)
                         .map_err(AttemptError::Socket)?;
                     let connecting = TcpSocket::from_std_stream(socket.into()).connect(address);
-                    let socket = SctpSocket::new(connecting.await.map_err(AttemptError::Io)?);
+                    let connected = connecting.await.and_then(SctpSocket::new);
+                    let socket = connected.map_err(AttemptError::Io)?;
                     Ok(Reached::Socket(Socket::Sctp(socket)))
                 })
                 .await

@@ -17,8 +17,13 @@ use crate::path::Endpoint;
 pub struct SctpSocket(TcpStream);
 
 impl SctpSocket {
-    pub(crate) fn new(socket: TcpStream) -> Self {
-        Self(socket)
+    /// A connected socket.
+    ///
+    /// # Errors
+    /// Its association has ended already.
+    pub(crate) fn new(socket: TcpStream) -> io::Result<Self> {
+        wharf_udp::watch_sctp(&socket)?;
+        Ok(Self(socket))
     }
 
     pub(crate) fn local(&self) -> io::Result<Endpoint> {

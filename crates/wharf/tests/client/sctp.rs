@@ -17,26 +17,23 @@ use wharf::{
 use crate::datagrams::{SOON, ask, is_refused, refusing};
 use crate::support::{echo_messages, is_conserved, run};
 
-fn serve(via: SctpVia) -> (Handle, String) {
-    let listen = Sctp::bind("127.0.0.1:0").with(|config| config.sctp.via = via);
+fn serve() -> (Handle, String) {
+    let listen = Sctp::bind("127.0.0.1:0").with(|config| config.sctp.via = SctpVia::Udp);
     let server = Server::builder().listen_messages("it", listen, echo_messages);
     let handle = run(server.build().unwrap());
     let url = format!("sctp://{}", handle.address("it").unwrap());
     (handle, url)
 }
 
-fn client(via: SctpVia) -> ClientBuilder {
-    Client::builder().with(|options| options.sctp.via = via)
-}
-
 fn over_udp() -> ClientBuilder {
-    client(SctpVia::Udp)
+    Client::builder().with(|options| options.sctp.via = SctpVia::Udp)
 }
 
 /// Messages on several streams, long ones too, and the end in order.
-async fn both_ways(via: SctpVia) {
-    let (handle, url) = serve(via);
-    let client = client(via).build().unwrap();
+#[tokio::test]
+async fn messages_go_both_ways_on_their_streams() {
+    let (handle, url) = serve();
+    let client = over_udp().build().unwrap();
     let mut messages = client.connect_messages(&url).await.unwrap();
     for (stream, length) in [(0, 1), (5, 1000), (63, 100_000)] {
         let lane = Lane {
@@ -69,26 +66,6 @@ async fn both_ways(via: SctpVia) {
     assert_eq!(stats.closed(Closed::Finished), 1);
     assert!(stats.received > 100_000 && stats.sent > 100_000);
     is_conserved(&stats);
-}
-
-#[tokio::test]
-async fn messages_go_both_ways_on_their_streams() {
-    both_ways(SctpVia::Udp).await;
-}
-
-#[tokio::test]
-#[ignore = "needs the kernel's SCTP: interop/vm/run.sh runs it"]
-async fn messages_go_both_ways_on_streams_of_the_kernel() {
-    both_ways(SctpVia::Kernel).await;
-}
-
-#[tokio::test]
-#[ignore = "needs the kernel's SCTP: interop/vm/run.sh runs it"]
-async fn the_kernel_tells_that_nobody_listens() {
-    let client = client(SctpVia::Kernel).build().unwrap();
-    let dialling = client.connect_messages("sctp://127.0.0.1:1");
-    let error = timeout(SOON, dialling).await.unwrap().unwrap_err();
-    assert!(is_refused(&io_error(error)));
 }
 
 fn attempt(error: ConnectError) -> AttemptError {
@@ -134,7 +111,7 @@ async fn silence_runs_into_the_timeout() {
 
 #[tokio::test]
 async fn half_of_the_addresses_may_be_dead() {
-    let (_handle, url) = serve(SctpVia::Udp);
+    let (_handle, url) = serve();
     let live: SocketAddr = url.strip_prefix("sctp://").unwrap().parse().unwrap();
     let (_nobody, refusing) = refusing().await;
     let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -154,7 +131,7 @@ async fn half_of_the_addresses_may_be_dead() {
 
 #[tokio::test]
 async fn a_connection_that_is_lost_is_made_again() {
-    let (handle, url) = serve(SctpVia::Udp);
+    let (handle, url) = serve();
     let client = over_udp()
         .with(|options| options.reconnect.min = Duration::from_millis(1))
         .with(|options| options.reconnect.max = Duration::from_millis(5))
@@ -184,7 +161,7 @@ async fn a_connection_that_is_lost_is_made_again() {
 
 #[tokio::test]
 async fn a_drain_ends_associations_in_order_and_a_dropped_client_lets_go() {
-    let (handle, url) = serve(SctpVia::Udp);
+    let (handle, url) = serve();
     let client = over_udp().build().unwrap();
     let mut messages = client.connect_messages(&url).await.unwrap();
     ask(&mut messages, b"hello").await;

@@ -9,7 +9,9 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
-use wharf_udp::{ReceivedSctp, SCTP, SctpOptions, receive_sctp, send_sctp, set_sctp_options};
+use wharf_udp::{
+    ReceivedSctp, SCTP, SctpOptions, receive_sctp, send_sctp, set_sctp_options, watch_sctp,
+};
 
 use crate::served::SOON;
 
@@ -54,6 +56,7 @@ impl Association {
         let runtime = runtime.expect("a runtime");
         let _within = runtime.enter();
         socket.set_nonblocking(true).expect("a socket");
+        watch_sctp(&socket).expect("an association");
         Self {
             socket: TcpStream::from_std(socket.into()).expect("a registration"),
             runtime,

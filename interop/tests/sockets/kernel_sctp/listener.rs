@@ -13,7 +13,7 @@ pub(super) fn listen(address: &str, via: SctpVia) -> Listen {
     Sctp::bind(address).with(|config| config.sctp.via = via)
 }
 
-fn served(address: &str, via: SctpVia) -> Served {
+pub(super) fn served(address: &str, via: SctpVia) -> Served {
     Served::start(|builder, _| builder.listen_messages("it", listen(address, via), echo))
 }
 

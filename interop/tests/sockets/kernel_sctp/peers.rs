@@ -2,12 +2,14 @@
 
 use std::sync::mpsc::Sender;
 
+use tokio::time::timeout;
 use wharf::config::SctpVia;
+use wharf::message::Message;
 use wharf::{BoxError, Closed, Messages};
 use wharf_interop::{Process, tool};
 
-use super::association::Association;
 use super::listener::listen;
+use crate::sctp::client;
 use crate::served::{SOON, Seen, Served, shout_messages};
 
 fn shouting(address: &str) -> Served {
@@ -32,17 +34,21 @@ fn socat_is_answered() {
     }
 }
 
-#[test]
+#[tokio::test]
 #[ignore = "needs the kernel's SCTP: interop/vm/run.sh runs it"]
-fn socat_answers() {
+async fn socat_answers() {
     let mut command = tool("socat");
     command.args(["-d", "-d", "SCTP4-LISTEN:6000,bind=127.0.0.1", "PIPE"]);
     let server = Process::spawn(&command);
     server.wait_for_line(SOON, |line| line.contains("listening on"));
-    let client = Association::connect("127.0.0.1:6000".parse().expect("an address"));
-    client.send(b"ahoy", 0, 0, false).expect("room");
-    assert_eq!(client.receive().expect("an answer").0, b"ahoy");
-    drop(client);
+    let client = client(SctpVia::Kernel);
+    let messages = client.connect_messages("sctp://127.0.0.1:6000").await;
+    let mut messages = messages.expect("an association");
+    messages.send(Message::binary("ahoy")).await.expect("room");
+    let answer = timeout(SOON, messages.recv()).await.expect("an answer");
+    let answer = answer.expect("an answer").expect("a message");
+    assert_eq!(&answer.payload()[..], b"ahoy");
+    drop(messages);
     assert!(server.finish(SOON).status.success());
 }
 
@@ -131,21 +137,24 @@ fn messages_of_sctp_test_arrive_whole() {
     assert_eq!(served.finish().messages_received, LENGTHS.len() as u64);
 }
 
-#[test]
+#[tokio::test]
 #[ignore = "needs the kernel's SCTP: interop/vm/run.sh runs it"]
-fn sctp_test_hears_messages() {
+async fn sctp_test_hears_our_client() {
     let mut command = tool("sctp_test");
     command.args(["-H", "127.0.0.1", "-P", "6003", "-l", "-x", "1"]);
     let server = Process::spawn(&command);
     server.wait_for_line(SOON, |line| line.starts_with("Server: Receiving packets"));
-    let client = Association::connect("127.0.0.1:6003".parse().expect("an address"));
+    let client = client(SctpVia::Kernel);
+    let messages = client.connect_messages("sctp://127.0.0.1:6003").await;
+    let mut messages = messages.expect("an association");
     for length in LENGTHS {
-        client.send(&vec![1; length], 0, 7, false).expect("room");
+        let message = Message::binary(vec![1; length]);
+        messages.send(message).await.expect("room");
     }
     for length in LENGTHS {
         let wanted = format!("Data {length} bytes");
         server.wait_for_line(SOON, |line| line.contains(&wanted));
     }
-    drop(client);
+    drop(messages);
     server.wait_for_line(SOON, |line| line.contains("SHUTDOWN_COMPLETE"));
 }
