@@ -19,14 +19,15 @@ use crate::options::{ClientAuth, ServerOptions};
 /// one; the sessions that are there go on with the one that they began with, and tickets of an old
 /// one are not taken, so that none carries a client past authorities that have changed.
 ///
-/// Cheap to clone. Each clone shares OpenSSL's context and the reference counts in it.
+/// Cheap to clone. Each clone shares OpenSSL's context and the reference counts in it; one that a busy
+/// thread has for itself is made by [`separate`](Self::separate).
 #[derive(Clone)]
 pub struct ServerContext {
     /// Sessions begin with a cookie exchange, which OpenSSL counts messages from.
     context: SslContext,
     /// They begin without one. Its tickets are its own.
     trusting: SslContext,
-    mtu: u16,
+    options: Arc<ServerOptions>,
 }
 
 impl std::fmt::Debug for ServerContext {
@@ -41,6 +42,17 @@ type Keys = Arc<HashMap<Vec<u8>, Vec<u8>>>;
 impl ServerContext {
     /// Checks and builds everything.
     pub fn new(options: &ServerOptions) -> Result<Self, ConfigError> {
+        Self::build(Arc::new(options.clone()))
+    }
+
+    /// Another one of the same options, which shares no lock and no reference count with this one. The
+    /// tickets of the one are not taken by the other. An error is OpenSSL's want of memory.
+    pub fn separate(&self) -> Result<Self, ConfigError> {
+        Self::build(Arc::clone(&self.options))
+    }
+
+    fn build(shared: Arc<ServerOptions>) -> Result<Self, ConfigError> {
+        let options = &*shared;
         let keys = keys(options)?;
         let parsed = options
             .identities
@@ -74,7 +86,7 @@ impl ServerContext {
         Ok(Self {
             context: whole(true)?,
             trusting: whole(false)?,
-            mtu: options.mtu,
+            options: shared.clone(),
         })
     }
 
@@ -86,9 +98,10 @@ impl ServerContext {
         } else {
             &self.trusting
         })?;
-        ssl.set_mtu(self.mtu.into())?;
+        let mtu = self.options.mtu;
+        ssl.set_mtu(mtu.into())?;
         ssl.set_accept_state();
-        Ok((ssl, self.mtu))
+        Ok((ssl, mtu))
     }
 }
 

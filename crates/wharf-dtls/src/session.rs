@@ -277,10 +277,17 @@ impl Session {
     }
 
     /// The largest message that fits into a datagram of the MTU, in bytes; 0 before the handshake
-    /// is complete.
+    /// is complete. See [`exceed_mtu`](Self::exceed_mtu).
     pub fn max_message(&self) -> usize {
         self.expansion
             .map_or(0, |expansion| (self.mtu - expansion.most).min(MAX_MESSAGE))
+    }
+
+    /// Lets messages be as large as a record carries, [`MAX_MESSAGE`]: for messages that are as large
+    /// without DTLS, and that somebody else has to cut. IP cuts the datagrams over the MTU into
+    /// fragments. Handshakes keep to the MTU.
+    pub fn exceed_mtu(&mut self) {
+        self.mtu = usize::from(u16::MAX);
     }
 
     /// Sends close_notify. Nothing more is sent; what the peer has under way is still received,

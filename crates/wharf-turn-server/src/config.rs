@@ -9,14 +9,16 @@ use thiserror::Error;
 use wharf_policy::{PeerRules, QuotaLimits};
 use wharf_turn::Event;
 
-use crate::{CoreConfig, Credentials, Legacy, RelayAddress, StreamOptions};
+use crate::{CoreConfig, Credentials, DtlsOptions, Legacy, RelayAddress, StreamOptions};
 
 /// What a server is started with.
 #[derive(Debug, Default)]
 pub struct Config {
-    /// Addresses to listen on with UDP, at least one. Port 0 takes a free port. A wildcard address
-    /// answers from the address that the client sent to.
+    /// Addresses to listen on with UDP, at least one, here or in `dtls`. Port 0 takes a free port. A
+    /// wildcard address answers from the address that the client sent to.
     pub listen: Vec<SocketAddr>,
+    /// Clients over DTLS. Default none.
+    pub dtls: Option<DtlsOptions>,
     /// Addresses to relay from, at least one.
     pub relays: Vec<RelayAddress>,
     /// Worker threads. Default 0: one for each CPU that the process may use; at most 255.
@@ -115,6 +117,9 @@ pub enum StartError {
         /// The system's error.
         source: io::Error,
     },
+    /// OpenSSL could not do it, for want of memory as a rule.
+    #[error("cannot prepare DTLS: {0}")]
+    Dtls(#[from] wharf_dtls::ConfigError),
     /// The operating system refused something else.
     #[error("cannot {what}: {source}")]
     System {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use wharf_dtls::{ConfigError, ServerContext};
 use wharf_policy::{PeerPolicy, PeerRules, PrefixLimits, QuotaLimits, Quotas};
 use wharf_stun::Framer;
 use wharf_turn::{ClaimedRelay, CommandId, CredentialAnswer, RelayId};
@@ -40,6 +41,7 @@ pub(crate) enum Message {
     Peers(Arc<PeerPolicy>),
     Credentials(Arc<Credentials>),
     Unauthenticated(PrefixLimits),
+    Dtls(ServerContext),
     /// Where the datagrams of clients of the process before this one go.
     Predecessor(End),
     /// Where those come from that the process after this one hands back.
@@ -251,7 +253,19 @@ impl Handle {
         self.quotas.set_limits(limits);
     }
 
-    /// Another limit on answers to unauthenticated requests.
+    /// Another context for the DTLS sessions that begin from now on; those that are there go on with
+    /// theirs. Each worker makes one like it. Without DTLS nothing changes. An error is OpenSSL's want
+    /// of memory, and nothing has changed.
+    pub fn set_dtls(&self, context: &ServerContext) -> Result<(), ConfigError> {
+        let contexts = self.workers.iter().map(|_| context.separate());
+        let contexts: Vec<_> = contexts.collect::<Result<_, _>>()?;
+        for (worker, context) in self.workers.iter().zip(contexts) {
+            worker.inbox.send(Message::Dtls(context));
+        }
+        Ok(())
+    }
+
+    /// Another limit on answers to unauthenticated requests, and on DTLS handshakes.
     pub fn set_unauthenticated_limit(&self, limits: PrefixLimits) {
         self.send(|| Message::Unauthenticated(limits));
     }

@@ -8,9 +8,8 @@ use wharf_udp::TrafficCount;
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident => $label:literal,)+) => {
-        /// A number that a worker keeps. All count up, but for [`Counter::Streams`],
-        /// [`Counter::Allocations`], [`Counter::Permissions`], [`Counter::Channels`] and
-        /// [`Counter::FreePorts`], which go up and down.
+        /// A number that a worker keeps. All count up, but for those of which
+        /// [`Counter::is_gauge`] says that they go up and down.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Counter { $($(#[doc = $doc])+ $name,)+ }
 
@@ -21,6 +20,20 @@ macro_rules! counters {
             /// The name, in lower case with underscores.
             pub const fn label(self) -> &'static str {
                 match self { $(Self::$name => $label,)+ }
+            }
+
+            /// Whether it goes down, too.
+            pub const fn is_gauge(self) -> bool {
+                matches!(
+                    self,
+                    Self::Streams
+                        | Self::DtlsSessions
+                        | Self::DtlsHandshakes
+                        | Self::Allocations
+                        | Self::Permissions
+                        | Self::Channels
+                        | Self::FreePorts
+                )
             }
 
             /// What is counted.
@@ -108,10 +121,40 @@ counters! {
     StreamsReplaced => "streams_replaced",
     /// Streams without an allocation ended by a drain.
     StreamsDrained => "streams_drained",
+    /// DTLS clients that were asked to prove their address by a cookie.
+    DtlsChallenged => "dtls_challenged",
+    /// Datagrams of DTLS that belong to no session and begin none.
+    DtlsIgnored => "dtls_ignored",
+    /// DTLS handshakes not begun because there were too many of them, of their source or sessions.
+    DtlsRefused => "dtls_refused",
+    /// DTLS handshakes completed.
+    DtlsEstablished => "dtls_established",
+    /// DTLS handshakes that failed.
+    DtlsFailed => "dtls_failed",
+    /// DTLS handshakes given up because they took too long.
+    DtlsTimedOut => "dtls_timed_out",
+    /// Messages received over DTLS.
+    DtlsMessages => "dtls_messages",
+    /// Messages sent over DTLS, replies included.
+    ToDtlsMessages => "to_dtls_messages",
+    /// Datagrams in a DTLS session that brought nothing: forged, replayed or garbled records.
+    DtlsBadRecords => "dtls_bad_records",
+    /// DTLS sessions ended by their clients.
+    DtlsClosed => "dtls_closed",
+    /// DTLS sessions ended by an alert or an error.
+    DtlsBroken => "dtls_broken",
+    /// DTLS sessions ended because they had no allocation and brought nothing for a time.
+    DtlsIdle => "dtls_idle",
+    /// DTLS sessions ended because their client began another from the same address.
+    DtlsReplaced => "dtls_replaced",
     /// Panics caught. Each is a defect of the server or of an event hook.
     Panics => "panics",
     /// Open streams.
     Streams => "streams",
+    /// DTLS sessions whose handshakes are complete.
+    DtlsSessions => "dtls_sessions",
+    /// DTLS sessions whose handshakes are not complete.
+    DtlsHandshakes => "dtls_handshakes",
     /// Live allocations.
     Allocations => "allocations",
     /// Live permissions.

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use wharf_turn::{BindError, ClaimedRelay, Command, CommandId, Done, Event, FreedBy};
+use wharf_turn::{BindError, ClaimedRelay, Command, CommandId, Done, Event, FreedBy, Transport};
 use wharf_udp::{Socket, Turn};
 
 use crate::control::{Claim, Message};
@@ -19,7 +19,7 @@ impl Worker {
             self.execute(turn, command);
         }
         while let Some(event) = self.core.poll_event() {
-            self.happened(&event);
+            self.happened(turn, &event);
         }
     }
 
@@ -75,13 +75,19 @@ impl Worker {
             .stage(turn, output, Source::Nothing, &self.counters);
     }
 
-    fn happened(&mut self, event: &Event) {
+    fn happened(&mut self, turn: &Turn<'_>, event: &Event) {
         match event {
             Event::Allocated { path, .. } if path.transport.is_stream() => {
                 self.stream_allocated(path, true);
             }
             Event::Freed { path, .. } if path.transport.is_stream() => {
                 self.stream_allocated(path, false);
+            }
+            Event::Allocated { path, .. } if path.transport == Transport::Dtls => {
+                self.outbound.session_allocated(turn, path, true);
+            }
+            Event::Freed { path, .. } if path.transport == Transport::Dtls => {
+                self.outbound.session_allocated(turn, path, false);
             }
             _ => {}
         }
@@ -122,7 +128,17 @@ impl Worker {
                     self.credentials = credentials;
                     self.core.forget_credentials();
                 }
-                Message::Unauthenticated(limits) => self.core.set_unauthenticated_limit(limits),
+                Message::Unauthenticated(limits) => {
+                    self.core.set_unauthenticated_limit(limits);
+                    if let Some(dtls) = &mut self.outbound.dtls {
+                        dtls.set_limit(limits);
+                    }
+                }
+                Message::Dtls(context) => {
+                    if let Some(dtls) = &mut self.outbound.dtls {
+                        dtls.set_context(context);
+                    }
+                }
                 Message::Stream(lane) => self.stream_is_ready(lane),
                 Message::Drain if self.drain == Drain::No => {
                     self.drain_streams(turn);
@@ -136,7 +152,10 @@ impl Worker {
                     // Read by both, they would only cost the successor more to hand back.
                     let _ = turn.pause(true);
                 }
-                Message::Stop => turn.stop(),
+                Message::Stop => {
+                    self.stop_sessions(turn);
+                    turn.stop();
+                }
             }
             self.effects(turn);
         }

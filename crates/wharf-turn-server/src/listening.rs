@@ -1,5 +1,7 @@
 //! The listening sockets of the workers, and how many workers there are.
 
+use std::net::SocketAddr;
+
 use wharf_udp::{Socket, SocketOptions, allowed_cpus};
 
 use crate::Legacy;
@@ -14,7 +16,7 @@ pub(crate) const RECEIVE_BUFFER: usize = 4 << 20;
 const MAX_WORKERS: usize = 255;
 
 pub(crate) fn worker_count(config: &Config) -> Result<usize, StartError> {
-    if config.listen.is_empty() {
+    if addresses(config).next().is_none() {
         return Err(StartError::NoListener);
     }
     let pairs = config
@@ -33,6 +35,17 @@ pub(crate) fn worker_count(config: &Config) -> Result<usize, StartError> {
     }
 }
 
+/// The addresses to listen on, each once, and whether DTLS is spoken there.
+pub(crate) fn addresses(config: &Config) -> impl Iterator<Item = (SocketAddr, bool)> {
+    let dtls = config.dtls.as_ref().map_or(&[][..], |dtls| &dtls.listen);
+    let plain = config.listen.iter();
+    let plain = plain.map(move |address| (*address, dtls.contains(address)));
+    let others = dtls
+        .iter()
+        .filter(|address| !config.listen.contains(address));
+    plain.chain(others.map(|address| (*address, true)))
+}
+
 /// The listening sockets of each worker. Those of a legacy are taken as they are. Of others the
 /// workers' share a port; before that, a socket of its own makes sure that nobody else has it.
 pub(crate) fn listen(
@@ -43,7 +56,7 @@ pub(crate) fn listen(
     let mut nobody = Legacy::default();
     let legacy = legacy.unwrap_or(&mut nobody);
     let mut sockets: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
-    for &address in &config.listen {
+    for (address, _) in addresses(config) {
         let options = SocketOptions {
             reuse_port: workers > 1,
             packet_info: address.ip().is_unspecified(),

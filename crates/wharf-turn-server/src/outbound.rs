@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use wharf_turn::{Output, Reply, ToClient, ToPeer};
+use wharf_turn::{ClientPath, Output, Reply, ToClient, ToPeer, Transport};
 use wharf_udp::{Datagram, Outgoing, Piece, Turn, Via};
 
 use crate::counters::Counters;
+use crate::dtls::Sessions;
 use crate::relays;
 use crate::streams::Streams;
 
@@ -16,8 +17,12 @@ pub(crate) enum Source<'a> {
     Nothing,
     /// A datagram, sent on from where it was received.
     Datagram(&'a Datagram<'a>),
-    /// A frame of a stream, copied into the datagram that it becomes.
-    Frame(&'a [u8]),
+    /// A frame of a stream or a message of DTLS, copied into the datagram that it becomes.
+    Copied {
+        bytes: &'a [u8],
+        /// The TOS or traffic class octet that it has come with; 0 from a stream.
+        tos: u8,
+    },
 }
 
 impl Source<'_> {
@@ -26,7 +31,7 @@ impl Source<'_> {
         let bytes = match self {
             Source::Nothing => &[],
             Source::Datagram(datagram) => datagram.payload,
-            Source::Frame(bytes) => bytes,
+            Source::Copied { bytes, .. } => bytes,
         };
         bytes.get(part.clone()).unwrap_or_default()
     }
@@ -43,20 +48,30 @@ impl Source<'_> {
     fn tos(&self) -> u8 {
         match self {
             Source::Datagram(datagram) => datagram.tos,
-            _ => 0,
+            Source::Copied { tos, .. } => *tos,
+            Source::Nothing => 0,
         }
     }
 }
 
-/// What is staged for streams, and room to put datagrams together.
-#[derive(Default)]
+/// What is staged for streams, the sessions of DTLS, and room to put datagrams together.
 pub(crate) struct Outbound {
     pub(crate) streams: Streams,
-    /// Header and payload of a datagram that comes from a stream.
+    /// `None` where it is not spoken.
+    pub(crate) dtls: Option<Sessions>,
+    /// Header, payload and padding of what goes to a client in one piece.
     joined: Vec<u8>,
 }
 
 impl Outbound {
+    pub(crate) fn new(dtls: Option<Sessions>) -> Self {
+        Self {
+            streams: Streams::default(),
+            dtls,
+            joined: Vec::new(),
+        }
+    }
+
     /// Stages an output of the core.
     pub(crate) fn stage(
         &mut self,
@@ -86,6 +101,21 @@ impl Outbound {
             let parts = [to.header, source.bytes(&to.payload), padding];
             return self.streams.stage_data(to.path, parts, counters);
         }
+        let in_one_piece =
+            matches!(source, Source::Copied { .. }) || to.path.transport == Transport::Dtls;
+        if in_one_piece {
+            self.joined.clear();
+            self.joined.extend_from_slice(to.header);
+            self.joined.extend_from_slice(source.bytes(&to.payload));
+            let length = self.joined.len() + to.padding;
+            self.joined.resize(length, 0);
+        }
+        if to.path.transport == Transport::Dtls {
+            if let Some(dtls) = &mut self.dtls {
+                dtls.send(turn, to.path, &self.joined, source.tos(), counters);
+            }
+            return;
+        }
         let mut outgoing = Outgoing {
             from: Some(to.path.server.ip()),
             tos: source.tos(),
@@ -94,13 +124,23 @@ impl Outbound {
             padding: to.padding,
             ..Outgoing::to(to.path.client)
         };
-        if let Source::Frame(_) = source {
-            self.joined.clear();
-            self.joined.extend_from_slice(to.header);
-            self.joined.extend_from_slice(source.bytes(&to.payload));
+        if in_one_piece {
             outgoing.header = &self.joined;
+            outgoing.padding = 0;
         }
         turn.send(Via::Listener(to.path.listener), &outgoing);
+    }
+
+    /// An allocation of a session of DTLS was made, or has ended.
+    pub(crate) fn session_allocated(
+        &mut self,
+        turn: &Turn<'_>,
+        path: &ClientPath,
+        allocated: bool,
+    ) {
+        if let Some(dtls) = &mut self.dtls {
+            dtls.set_allocated(path, allocated, turn.now());
+        }
     }
 
     fn stage_reply(&mut self, turn: &mut Turn<'_>, reply: &Reply<'_>, counters: &Counters) {
@@ -108,6 +148,12 @@ impl Outbound {
         let Reply { path, bytes, .. } = reply;
         if path.transport.is_stream() {
             return self.streams.stage_reply(path, bytes, counters);
+        }
+        if path.transport == Transport::Dtls {
+            if let Some(dtls) = &mut self.dtls {
+                dtls.send(turn, path, bytes, 0, counters);
+            }
+            return;
         }
         let outgoing = Outgoing {
             from: Some(path.server.ip()),
@@ -120,7 +166,7 @@ impl Outbound {
 
 fn stage_to_peer(turn: &mut Turn<'_>, to: &ToPeer, source: Source<'_>) {
     let copied = match source {
-        Source::Frame(_) => source.bytes(&to.payload),
+        Source::Copied { .. } => source.bytes(&to.payload),
         _ => &[],
     };
     let outgoing = Outgoing {

@@ -120,12 +120,22 @@ impl Worker {
         path: &ClientPath,
         datagram: &Datagram<'_>,
     ) -> bool {
+        self.predecessor.is_some()
+            && needs_allocation(datagram.payload)
+            && !self.core.knows(path)
+            && self.hand_over(turn, path, datagram)
+    }
+
+    /// Hands a datagram to the predecessor. False if there is none.
+    pub(crate) fn hand_over(
+        &self,
+        turn: &mut Turn<'_>,
+        path: &ClientPath,
+        datagram: &Datagram<'_>,
+    ) -> bool {
         let Some(other) = self.predecessor else {
             return false;
         };
-        if !needs_allocation(datagram.payload) || self.core.knows(path) {
-            return false;
-        }
         let header = header(path, datagram.tos);
         let outgoing = Outgoing {
             header: &header,

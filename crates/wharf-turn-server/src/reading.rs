@@ -34,6 +34,10 @@ impl Worker {
         path: &ClientPath,
         datagram: &Datagram<'_>,
     ) {
+        // RFC 7983 §7.
+        if let Some(20..=63) = datagram.payload.first() {
+            return self.handle_dtls(turn, path, datagram);
+        }
         let output = self.core.handle_client(turn.now(), path, datagram.payload);
         if matches!(output, Output::ToClient(_)) {
             self.counters.add(Counter::HandedAcross, 1);

@@ -17,8 +17,9 @@ use crate::Legacy;
 use crate::config::{Config, StartError};
 use crate::control::{Colleague, Drained, Handle, Inbox, Message};
 use crate::counters::Counters;
+use crate::dtls::Sessions;
 use crate::legacy::{self, Share};
-use crate::listening::{RECEIVE_BUFFER, listen, worker_count};
+use crate::listening::{RECEIVE_BUFFER, addresses, listen, worker_count};
 use crate::outbound::Outbound;
 use crate::own::{Ended, Own, watch};
 use crate::passage::{self, End};
@@ -62,6 +63,7 @@ impl TurnServer {
         let duplicates = duplicates
             .collect::<Result<_, _>>()
             .map_err(system("duplicate a socket"))?;
+        let speak: Vec<bool> = addresses(&config).map(|(_, speaks)| speaks).collect();
         let local_addrs: Vec<_> = sockets[0].iter().map(Socket::local_addr).collect();
 
         let own = Own::new(config.peers, &config.relays, &local_addrs);
@@ -96,11 +98,19 @@ impl TurnServer {
                 count: count as u8,
             };
             let counters = Arc::new(Counters::new());
+            let limits = core.unauthenticated;
+            let dtls = config.dtls.as_ref().map(|options| {
+                let context = options.context.separate()?;
+                let secret = entropy()?;
+                let speak = speak.clone();
+                let sessions = Sessions::new(options, context, speak, limits, count, &secret, now);
+                Ok::<_, StartError>(sessions)
+            });
             let worker = Worker {
                 index,
                 core: Server::new(core, shared.clone(), now, unix, entropy()?),
                 relays: relays::options(config.tos),
-                outbound: Outbound::default(),
+                outbound: Outbound::new(dtls.transpose()?),
                 counters: Arc::clone(&counters),
                 credentials: Arc::clone(&credentials),
                 hook: config.events.clone(),

@@ -183,7 +183,10 @@ impl Worker {
                 if matches!(output, Output::ToClient(_)) {
                     self.counters.add(Counter::HandedAcross, 1);
                 }
-                let source = Source::Frame(frame);
+                let source = Source::Copied {
+                    bytes: frame,
+                    tos: 0,
+                };
                 self.outbound.stage(turn, output, source, &self.counters);
                 self.effects(turn);
             }

@@ -9,6 +9,7 @@ use wharf_udp::{BatchHandler, Burst, IcmpError, SocketOptions, Turn, Via};
 
 use crate::control::{Drained, Inbox};
 use crate::counters::{Counter, Counters};
+use crate::dtls::Sessions;
 use crate::outbound::Outbound;
 use crate::passage::{PREDECESSOR, SUCCESSOR};
 use crate::{Credentials, EventHook, relays};
@@ -67,16 +68,23 @@ impl BatchHandler for Worker {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.core.poll_timeout()
+        let sessions = self.outbound.dtls.as_ref();
+        let sessions = sessions.and_then(Sessions::deadline);
+        [self.core.poll_timeout(), sessions]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn timeout(&mut self, turn: &mut Turn<'_>) {
         self.core.handle_timeout(turn.now());
         self.effects(turn);
+        self.time_sessions(turn);
     }
 
     fn finish(&mut self, turn: &mut Turn<'_>) {
         self.dismiss_streams(turn);
+        self.end_broken_sessions(turn);
         // Before the replies leave, so that a client's next look finds what its request has changed.
         self.gauge();
         self.note_drained();
@@ -88,6 +96,11 @@ impl Worker {
     pub(crate) fn gauge(&self) {
         let set = |counter, value: usize| self.counters.set(counter, value as u64);
         set(Counter::Streams, self.outbound.streams.len());
+        if let Some(dtls) = &self.outbound.dtls {
+            let (open, handshakes) = dtls.count();
+            set(Counter::DtlsSessions, open);
+            set(Counter::DtlsHandshakes, handshakes);
+        }
         set(Counter::Allocations, self.core.allocations());
         set(Counter::Permissions, self.core.permissions());
         set(Counter::Channels, self.core.channels());

@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use wharf_stun::attribute::{Data, RequestedTransport, XorPeerAddress};
-use wharf_stun::{AttributeType, Class, Fingerprint, Message, Method};
+use wharf_stun::{AttributeType, Class, Fingerprint, Message, Method, ParseError};
 
 use crate::auth::Authenticated;
 use crate::flows::Forwarded;
 use crate::reply::{Refusal, Request, UnknownTypes};
 use crate::server::Server;
-use crate::{ClientPath, DropReason, Output, ToPeer};
+use crate::{ClientPath, DropReason, Output, ToPeer, Transport};
 
 /// Attributes understood in a Binding request.
 const BINDING_ATTRIBUTES: &[AttributeType] = &[
@@ -46,7 +46,8 @@ const TURN_ATTRIBUTES: &[AttributeType] = &[
 const CHANNEL_HEADER: usize = 4;
 
 impl Server {
-    /// A datagram from a client, or a whole frame of a client's stream, padding included.
+    /// A datagram from a client, a record of its DTLS session, or a whole frame of its stream, padding
+    /// included.
     pub fn handle_client(
         &mut self,
         now: Instant,
@@ -108,8 +109,15 @@ impl Server {
     }
 
     fn stun(&mut self, now: Instant, path: &ClientPath, datagram: &[u8]) -> Output<'_> {
-        let Ok(message) = Message::parse(datagram) else {
-            return Output::Dropped(DropReason::Malformed);
+        let message = match Message::parse(datagram) {
+            Ok(message) => message,
+            // RFC 8489 §11: over DTLS a request without the cookie is told; an indication is ignored.
+            Err(ParseError::NoCookie { ty, .. })
+                if path.transport == Transport::Dtls && ty.class == Class::Request =>
+            {
+                return self.without_cookie(now, path, ty.method, datagram);
+            }
+            Err(_) => return Output::Dropped(DropReason::Malformed),
         };
         if message.fingerprint() == Fingerprint::Wrong {
             return Output::Dropped(DropReason::BadFingerprint);

@@ -53,7 +53,7 @@ pub struct Config {
     /// the request: a 401 of 88 bytes to an Allocate of 28. Without it the ratio is 4.4.
     pub early_refusal: bool,
     /// Limit on answers to unauthenticated requests, per source prefix: one over UDP and one as large
-    /// over streams.
+    /// over connections.
     pub unauthenticated: PrefixLimits,
     /// Credentials kept after a look-up; the oldest half is forgotten when full. Default 8,192.
     pub credential_cache: usize,

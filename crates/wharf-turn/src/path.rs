@@ -14,19 +14,26 @@ pub enum Transport {
     Tcp,
     /// TLS over TCP.
     Tls,
+    /// DTLS over UDP (RFC 7350).
+    Dtls,
 }
 
 impl Transport {
-    /// A byte stream: ChannelData is padded (RFC 8656 §12.5), a source address is not forged, and a
-    /// client does not send a request again.
+    /// A byte stream: ChannelData is padded (RFC 8656 §12.5), and a client does not send a request
+    /// again.
     pub const fn is_stream(self) -> bool {
+        matches!(self, Self::Tcp | Self::Tls)
+    }
+
+    /// A connection, with a beginning and an end: a source address is not forged.
+    pub const fn is_connection(self) -> bool {
         !matches!(self, Self::Udp)
     }
 }
 
 /// The five-tuple of a client (RFC 8656 §2): the same client address on two listeners is two paths.
 ///
-/// Over a stream a path is one connection: the driver sees to it that no two connections that are open
+/// Over anything but plain UDP a path is one connection: the driver sees to it that no two connections that are open
 /// at the same time have the same path, and reports the end of each with
 /// [`Server::handle_client_closed`](crate::Server::handle_client_closed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,12 +13,14 @@ use wharf_stun::{
 use crate::allocation::Owner;
 use crate::reply::Refusal;
 use crate::server::Server;
-use crate::{DropReason, Output, RelayId, ToClient};
+use crate::{DropReason, Output, RelayId, ToClient, Transport};
 
 /// The largest UDP payload over IPv4.
 const MAX_DATAGRAM: usize = 65_507;
 /// The largest message over a stream: its length is a 16-bit number and a multiple of four.
 const MAX_MESSAGE: usize = HEADER_LEN + 65_532;
+/// The most that a record of DTLS carries (RFC 6347 §4.1.1); a message is one record.
+const MAX_RECORD: usize = 1 << 14;
 
 impl Server {
     /// A datagram of `len` bytes that arrived on a relay socket.
@@ -115,7 +117,8 @@ impl Server {
             return Output::Dropped(DropReason::NoPermission);
         };
         let fill = payload.len().wrapping_neg() % 4;
-        let is_stream = self.allocations.get(index).path.transport.is_stream();
+        let transport = self.allocations.get(index).path.transport;
+        let is_stream = transport.is_stream();
         let (header, padding) = match self.channels.by_peer(relay.index, peer) {
             Some((_, channel)) if channel.is_usable(now) => {
                 let [n0, n1] = channel.number.to_be_bytes();
@@ -139,7 +142,11 @@ impl Server {
                 (header.data(payload.len()), fill)
             }
         };
-        let max = if is_stream { MAX_MESSAGE } else { MAX_DATAGRAM };
+        let max = match transport {
+            Transport::Udp => MAX_DATAGRAM,
+            Transport::Tcp | Transport::Tls => MAX_MESSAGE,
+            Transport::Dtls => MAX_RECORD,
+        };
         if header + payload.len() + padding > max {
             return Output::Dropped(DropReason::TooLarge);
         }

@@ -9,7 +9,9 @@ use wharf_stun::attribute::{
     AlternateServer, ErrorCode, Nonce, PasswordAlgorithms, Realm, UnknownAttributes,
     XorMappedAddress,
 };
-use wharf_stun::{AttributeType, Class, Message, MessageType, TransactionId, WriteError, Writer};
+use wharf_stun::{
+    AttributeType, Class, HEADER_LEN, Message, MessageType, TransactionId, WriteError, Writer,
+};
 
 use crate::auth::Authenticated;
 use crate::server::Server;
@@ -70,7 +72,7 @@ pub(crate) enum Refusal {
     PeerFamilyMismatch,
     /// 486: the user has enough allocations.
     QuotaReached,
-    /// 500: the credential back-end can't answer.
+    /// 500: the credential back-end can't answer, or the request has no cookie (RFC 8489 §11).
     ServerError,
     /// 508: nothing left to give.
     Capacity,
@@ -203,6 +205,42 @@ impl Server {
                 }
             }
             Ok(())
+        })
+    }
+
+    /// The answer to a request without the magic cookie over DTLS (RFC 8489 §11). For its client the
+    /// place of the cookie is a part of the transaction id, and is repeated (RFC 5389 §12.2).
+    pub(crate) fn without_cookie(
+        &mut self,
+        now: Instant,
+        path: &ClientPath,
+        method: Method,
+        datagram: &[u8],
+    ) -> Output<'_> {
+        let Some((&[_, _, _, _, c0, c1, c2, c3, id @ ..], _)) =
+            datagram.split_first_chunk::<HEADER_LEN>()
+        else {
+            return Output::Dropped(DropReason::Malformed);
+        };
+        if !self.may_answer(now, path) {
+            return Output::Dropped(DropReason::RateLimited);
+        }
+        let request = Request {
+            path: *path,
+            id: TransactionId(id),
+            method,
+            fingerprint: false,
+        };
+        let written = match self.deny(now, &request, Refusal::ServerError) {
+            Output::Reply(reply) => reply.bytes.len(),
+            _ => return Output::Dropped(DropReason::TooLarge),
+        };
+        self.scratch[4..8].copy_from_slice(&[c0, c1, c2, c3]);
+        Output::Reply(Reply {
+            path: *path,
+            bytes: &self.scratch[..written],
+            method,
+            error: Some(Refusal::ServerError.code()),
         })
     }
 

@@ -39,7 +39,7 @@ pub struct Server {
     pub(crate) quotas: Quotas,
     pub(crate) peers: Arc<PeerPolicy>,
     pub(crate) nonces: Nonces,
-    /// Limits on unauthenticated answers over UDP, and over streams.
+    /// Limits on unauthenticated answers over UDP, and over connections.
     limiters: [PrefixLimiter; 2],
     pub(crate) rng: ChaCha8Rng,
     pub(crate) credentials: Cache,
@@ -214,16 +214,17 @@ impl Server {
         self.credentials.clear();
     }
 
-    /// Another limit on unauthenticated answers, counted afresh, over UDP and over streams.
+    /// Another limit on unauthenticated answers, counted afresh, over UDP and over
+    /// connections.
     pub fn set_unauthenticated_limit(&mut self, limits: PrefixLimits) {
         self.config.unauthenticated = limits;
         self.limiters = limiters(limits, self.rng.next_u64());
     }
 
-    /// Whether a client who has proved nothing may have an answer. Streams count for themselves: forged
-    /// datagrams do not use up the share of a prefix that has connections.
+    /// Whether a client who has proved nothing may have an answer. Connections count for themselves:
+    /// forged datagrams do not use up the share of a prefix that has connections.
     pub(crate) fn may_answer(&mut self, now: Instant, path: &ClientPath) -> bool {
-        let limiter = &mut self.limiters[usize::from(path.transport.is_stream())];
+        let limiter = &mut self.limiters[usize::from(path.transport.is_connection())];
         limiter.allow(now, path.client.ip())
     }
 

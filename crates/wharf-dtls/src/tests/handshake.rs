@@ -28,6 +28,15 @@ fn a_certificate_is_verified_and_shown() {
 }
 
 #[test]
+fn a_separate_context_serves_as_the_first_does() {
+    let (server, client) = options();
+    let mut pair = Pair::new(&server, &client);
+    pair.server_context = pair.server_context.separate().unwrap();
+    pair.handshake();
+    assert!(pair.client.is_open() && pair.server().is_open());
+}
+
+#[test]
 fn a_client_gets_the_key_that_it_can_check() {
     let authority = Authority::new("ca", None);
     let middle = Authority::new("middle", Some(&authority));

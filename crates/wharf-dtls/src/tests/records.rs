@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::net::{Pair, drain, next, options};
-use crate::{Received, SendError, Session};
+use crate::{MAX_MESSAGE, Received, SendError, Session};
 
 fn open() -> Pair {
     let (server, client) = options();
@@ -71,6 +71,22 @@ fn what_does_not_fit_is_refused() {
     let mut young = Pair::new(&server, &client);
     assert_eq!(young.client.send(b"x"), Err(SendError::NotOpen));
     assert_eq!((young.client.max_message(), young.client.info()), (0, None));
+}
+
+#[test]
+fn messages_over_the_mtu_go_where_they_may() {
+    let mut pair = open();
+    let now = pair.now;
+    pair.server().exceed_mtu();
+    assert_eq!(pair.server().max_message(), MAX_MESSAGE);
+    let largest = vec![7; MAX_MESSAGE];
+    pair.server().send(&largest).unwrap();
+    let datagram = written(pair.server()).remove(0);
+    pair.client.handle_datagram(now, datagram);
+    assert_eq!(
+        drain(&mut pair.client),
+        (vec![largest], Ok(Received::Nothing))
+    );
 }
 
 #[test]

@@ -18,7 +18,7 @@ const ROUND: u32 = 2_000;
 const GROWTH: usize = 4 << 20;
 
 /// Resident memory in bytes.
-fn resident() -> usize {
+pub(crate) fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
     pages * 4_096

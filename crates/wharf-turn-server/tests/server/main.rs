@@ -11,6 +11,7 @@ mod client;
 mod credentials;
 mod descriptors;
 mod drain;
+mod dtls;
 mod families;
 mod flood;
 mod hooks;

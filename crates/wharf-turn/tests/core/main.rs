@@ -8,6 +8,7 @@ mod corpus;
 mod credential;
 mod data;
 mod drain;
+mod dtls;
 mod even_port;
 mod look_up;
 mod model;

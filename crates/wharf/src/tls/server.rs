@@ -58,7 +58,14 @@ impl ServerTls {
         Self::with_dtls(options, None)
     }
 
-    /// The same for DTLS, where `dtls` are its own options.
+    /// The same for sessions of DTLS, whose own options are `dtls`, without a listener of this library:
+    /// what they are made from is [`dtls`](Self::dtls).
+    #[cfg(feature = "dtls")]
+    pub fn for_dtls(options: &TlsOptions, dtls: &DtlsOptions) -> Result<Self, TlsError> {
+        Self::with_dtls(options, Some(dtls))
+    }
+
+    /// The same, also for DTLS where `dtls` are its own options.
     pub(crate) fn with_dtls(
         options: &TlsOptions,
         dtls: Option<&DtlsOptions>,
@@ -85,9 +92,9 @@ impl ServerTls {
         self.state.load().config.clone()
     }
 
-    /// What sessions of DTLS are made from, where it is spoken.
+    /// What sessions of DTLS are made from now on, where it is spoken.
     #[cfg(feature = "dtls")]
-    pub(crate) fn dtls(&self) -> Option<wharf_dtls::ServerContext> {
+    pub fn dtls(&self) -> Option<wharf_dtls::ServerContext> {
         let state = self.state.load();
         state.dtls.as_ref().map(|(_, context)| context.clone())
     }
