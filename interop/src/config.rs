@@ -21,7 +21,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The configuration of a daemon on ports of `ports`: UDP and TCP on one port and TLS on another,
+    /// The configuration of a daemon on ports of `ports`: UDP and TCP on one port and TLS and DTLS on another,
     /// for each address family, metrics on a third, a certificate of [`Authority::of_tests`], two
     /// workers, [`USER`] with [`PASSWORD`], loopback peers and the channel numbers of RFC 5766 allowed,
     /// one second to drain.
@@ -43,6 +43,7 @@ impl Config {
             .set("listen.udp", on(port))
             .set("listen.tcp", on(port))
             .set("listen.tls", on(tls_port))
+            .set("listen.dtls", on(tls_port))
             .set("metrics.listen", format!("127.0.0.1:{metrics_port}"))
             .set(
                 "tls.certificates",
@@ -79,7 +80,7 @@ impl Config {
         self.port
     }
 
-    /// The port the daemon listens on for TLS.
+    /// The port the daemon listens on for TLS and DTLS.
     #[must_use]
     pub fn tls_port(&self) -> u16 {
         self.tls_port

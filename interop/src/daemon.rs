@@ -60,7 +60,7 @@ impl Daemon {
         self.port
     }
 
-    /// The port of TLS.
+    /// The port of TLS and DTLS.
     #[must_use]
     pub fn tls_port(&self) -> u16 {
         self.tls_port

@@ -54,6 +54,13 @@ impl Site {
         self.uclient().flags("-t")
     }
 
+    /// The same client over DTLS.
+    #[must_use]
+    pub fn dtls(&self) -> Uclient {
+        let port = self.daemon.tls_port();
+        self.uclient().flags(&format!("-S -p {port}"))
+    }
+
     /// The same client over TLS. It takes any certificate; `-E FILE` makes it look.
     #[must_use]
     pub fn tls(&self) -> Uclient {

@@ -20,7 +20,7 @@ pub(crate) struct Development {
 
 impl Development {
     /// Listens on 127.0.0.1 and, where the host has it, `[::1]`: over UDP and TCP on `port`, over TLS
-    /// on `tls_port` with a certificate that it signs itself. Loopback peers are allowed, because
+    /// and DTLS on `tls_port` with a certificate that it signs itself. Loopback peers are allowed, because
     /// nothing but this host can reach the server; so are the channel numbers of RFC 5766, which
     /// coturn's client uses. The first signal ends it.
     pub(crate) fn new(port: u16, tls_port: u16) -> Result<Self, Problems> {
@@ -50,7 +50,12 @@ impl Development {
             [peers]
             allow-loopback = true
         };
-        let sockets = [("udp", port), ("tcp", port), ("tls", tls_port)];
+        let sockets = [
+            ("udp", port),
+            ("tcp", port),
+            ("tls", tls_port),
+            ("dtls", tls_port),
+        ];
         table["listen"] =
             Table::from_iter(sockets.map(|(key, port)| (key.to_owned(), listen(port)))).into();
         table["tls"] =
@@ -71,15 +76,18 @@ impl Development {
             (addresses, "turn", "udp", "UDP"),
             (&listen.tcp, "turn", "tcp", "TCP"),
             (&listen.tls, "turns", "tcp", "TLS"),
+            (&listen.dtls, "turns", "udp", "DTLS"),
         ];
         let mut urls: Vec<String> = Vec::new();
         let mut text = "wharfd: development server, reachable from this host only\n\n".to_owned();
         for (addresses, scheme, transport, shown) in kinds {
             for address in addresses {
-                // RFC 7065 §3.1.
-                urls.push(format!("{scheme}:{address}?transport={transport}"));
+                // RFC 7065 §3.1. No browser speaks DTLS to a TURN server.
+                if shown != "DTLS" {
+                    urls.push(format!("{scheme}:{address}?transport={transport}"));
+                }
                 // Writing to a String does not fail.
-                let _ = writeln!(text, "  TURN and STUN over {shown}   {address}");
+                let _ = writeln!(text, "  TURN and STUN over {shown:<5} {address}");
             }
         }
         let servers = json!([{"urls": urls, "username": USER, "credential": self.password}]);
@@ -91,12 +99,12 @@ impl Development {
              \x20 user                     {USER}\n\
              \x20 password                 {password}\n\n\
              Loopback peers are allowed, because the server is bound to loopback. The certificate of\n\
-             TLS is self-signed and made at this start: a browser takes it only when told to.\n\n\
+             TLS and DTLS is self-signed and made at this start: a browser takes it only when told to.\n\n\
              For a browser or any WebRTC stack:\n\n  iceServers: {servers}\n\n\
              To try it with coturn's tools (Debian: apt install coturn):\n\n\
              \x20 turnutils_peer -L 127.0.0.1 -p 3480 &\n\
              \x20 turnutils_uclient -u {USER} -w {password} -p {port} -e 127.0.0.1 -r 3480 -n 3 -m 1 -c 127.0.0.1\n\n\
-             Over TCP add -t; over TLS add -t -S and take port {tls_port}.\n\
+             Over TCP add -t; over TLS add -t -S, over DTLS -S, and take port {tls_port}.\n\
              For production: wharfd --config FILE (examples/wharf.toml)\n",
             realm = self.settings.server.realm,
             password = self.password,
@@ -134,6 +142,7 @@ mod tests {
                 .iter()
                 .chain(&settings.listen.tcp)
                 .chain(&settings.listen.tls)
+                .chain(&settings.listen.dtls)
                 .all(|address| address.ip().is_loopback())
         );
         assert!(
@@ -156,6 +165,11 @@ mod tests {
         let urls = servers[0]["urls"].as_array().unwrap();
         assert!(urls.contains(&"turn:127.0.0.1:5000?transport=tcp".into()));
         assert!(urls.contains(&"turns:127.0.0.1:5001?transport=tcp".into()));
+        assert!(
+            !line.contains("turns:127.0.0.1:5001?transport=udp"),
+            "{line}"
+        );
+        assert!(banner.contains("over DTLS  127.0.0.1:5001"), "{banner}");
         assert_eq!(servers[0]["username"], "wharf");
         assert_eq!(servers[0]["credential"], development.password);
     }

@@ -30,7 +30,7 @@ pub struct Serve {
     /// Port of the development server for UDP and TCP
     #[arg(long, default_value_t = 3478, conflicts_with = "config", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
-    /// Port of the development server for TLS
+    /// Port of the development server for TLS and DTLS
     #[arg(long, default_value_t = 5349, conflicts_with = "config", value_parser = clap::value_parser!(u16).range(1..))]
     pub tls_port: u16,
     /// Form of the log on standard error; wins over the file [default: auto]

@@ -15,7 +15,7 @@ mod tests;
 mod units;
 
 pub use changes::{Changes, changes};
-pub use listeners::{TCP, TLS, listeners, problem_in_file};
+pub use listeners::{DTLS, TCP, TLS, listeners, problem_in_file};
 pub use settings::*;
 pub use units::duration;
 
@@ -23,7 +23,7 @@ use crate::problem::{Problem, Problems};
 use section::Reader;
 use std::path::Path;
 use toml::Table;
-use wharf::tls::{ServerTls, TlsProblem};
+use wharf::tls::{ServerTls, TlsError, TlsProblem};
 
 impl Settings {
     /// Reads the settings from a parsed document.
@@ -57,18 +57,31 @@ pub fn load(path: &Path) -> Result<(Settings, Source), Problems> {
     ))
 }
 
-/// Opens the files that TLS needs. Whoever checks a configuration wants to know before the start.
+/// Opens the files that TLS and DTLS need. Whoever checks a configuration wants to know before the
+/// start.
 fn certificates(settings: &Settings) -> Result<(), Problems> {
-    if settings.listen.tls.is_empty() {
-        return Ok(());
+    if !settings.listen.tls.is_empty() {
+        opened(ServerTls::new(&settings.tls))?;
     }
+    dtls_certificates(settings).map(drop)
+}
+
+/// Opens the files that DTLS needs; nothing where it is not spoken.
+pub fn dtls_certificates(settings: &Settings) -> Result<Option<ServerTls>, Problems> {
+    if settings.listen.dtls.is_empty() {
+        return Ok(None);
+    }
+    let options = listeners::dtls_options(&settings.dtls);
+    opened(ServerTls::for_dtls(&settings.tls, &options)).map(Some)
+}
+
+fn opened(tls: Result<ServerTls, TlsError>) -> Result<ServerTls, Problems> {
     let problem = |problem: TlsProblem| Problem {
         at: format!("tls.{}", problem.key),
         given: problem.file.map(|file| file.display().to_string()),
         reason: problem.fault.to_string(),
     };
-    let opened = ServerTls::new(&settings.tls).map(drop);
-    opened.map_err(|error| Problems(error.0.into_iter().map(problem).collect()))
+    tls.map_err(|error| Problems(error.0.into_iter().map(problem).collect()))
 }
 
 /// Every key that a configuration file may have, as a full path.

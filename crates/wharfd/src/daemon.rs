@@ -1,6 +1,7 @@
 //! The life of the process: bind everything, say so, follow signals, drain.
 
 use crate::admin::{Admin, Request};
+use crate::certificates::{Certificates, Read};
 use crate::config::{Settings, Source, TCP, TLS};
 use crate::events::{EventLog, Lost};
 use crate::notify::notify;
@@ -57,10 +58,23 @@ pub(crate) fn run(
             Some(path) => Predecessor::take(path).await?,
             None => Predecessor::default(),
         };
-        let mut config = edge::config(settings, hook)?;
+        let read = Read::new(settings)?;
+        let context = read.as_ref().and_then(Read::context);
+        let mut config = edge::config(settings, context, hook)?;
         config.legacy = predecessor.turn.take();
-        let server = TurnServer::bind(config).map_err(not_started)?;
-        let life = Life::start(settings, source, signals, server, lost, predecessor).await?;
+        let server = TurnServer::bind(config);
+        let server = server.map_err(|error| not_started(error, settings))?;
+        let certificates = Certificates::new(server.handle(), read);
+        let life = Life::start(
+            settings,
+            source,
+            signals,
+            server,
+            certificates,
+            lost,
+            predecessor,
+        )
+        .await?;
         descriptors::warn_if_few(settings);
         life.run(banner).await
     })?;
@@ -102,6 +116,7 @@ impl<'a> Life<'a> {
         source: Option<Source>,
         signals: Signals,
         mut turn: TurnServer,
+        certificates: Certificates,
         lost: Lost,
         predecessor: Predecessor,
     ) -> Result<Self, Problems> {
@@ -123,7 +138,8 @@ impl<'a> Life<'a> {
         }
         // From here on the predecessor takes no new clients, and what may still fail is no reason to end.
         clients.take_over().await.map_err(succession::failed)?;
-        turn.begin().map_err(not_started)?;
+        let begun = turn.begin();
+        begun.map_err(|error| not_started(error, settings))?;
         if let Err(error) = own.take_over().await {
             // The clients are this process's already. Both answer the tools, until the other has ended.
             warn!(target: "wharfd", %error, "the sockets of the tools are not taken over alone");
@@ -133,6 +149,7 @@ impl<'a> Life<'a> {
         let reloader = Reloader {
             turn: handle,
             streams: streams.clone(),
+            certificates,
             source,
         };
         Ok(Self {
@@ -153,13 +170,14 @@ impl<'a> Life<'a> {
         let _ = io::stdout().write_all(banner.as_bytes());
         let listen = list(self.turn.local_addrs());
         let (tcp, tls) = (addresses(&self.streams, TCP), addresses(&self.streams, TLS));
+        let dtls = list(&self.settings.listen.dtls);
         let metrics = match addresses(&self.operations, operations::METRICS) {
             none if none.is_empty() => none,
             address => format!("http://{address}/metrics"),
         };
         let admin = addresses(&self.operations, operations::ADMIN);
         let version = env!("CARGO_PKG_VERSION");
-        info!(target: "wharfd", listen, tcp, tls, metrics, admin, version, "ready");
+        info!(target: "wharfd", listen, tcp, tls, dtls, metrics, admin, version, "ready");
         if self.succeeds {
             // The service manager has to be told which process is the service's now.
             notify(&format!("MAINPID={}\nREADY=1", std::process::id()));
@@ -259,10 +277,16 @@ async fn refuse(requests: &mut mpsc::Receiver<Request>) -> Infallible {
 }
 
 /// What kept the server from starting, at the key that can change it.
-fn not_started(error: StartError) -> Problem {
+fn not_started(error: StartError, settings: &Settings) -> Problem {
     let (key, given, reason) = match error {
         StartError::Listen { address, source } => {
-            ("listen.udp", Some(address.to_string()), refused(&source))
+            let is_plain = settings.listen.udp.contains(&address);
+            let key = if is_plain {
+                "listen.udp"
+            } else {
+                "listen.dtls"
+            };
+            (key, Some(address.to_string()), refused(&source))
         }
         StartError::Relay { address, why } => ("relay.addresses", Some(address.to_string()), why),
         StartError::Workers { given, limit } => {

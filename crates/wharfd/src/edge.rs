@@ -2,16 +2,23 @@
 
 use crate::config::{Algorithm, Auth, Proof, Settings, Tos};
 use crate::problem::Problem;
+use wharf_turn_server::wharf_dtls::ServerContext;
 use wharf_turn_server::{
-    Algorithms, Config, CoreConfig, Credentials, EventHook, PeerRules, PrefixLimits, QuotaLimits,
-    RelayAddress, StreamOptions,
+    Algorithms, Config, CoreConfig, Credentials, DtlsOptions, EventHook, PeerRules, PrefixLimits,
+    QuotaLimits, RelayAddress, StreamOptions,
 };
 
-/// What the server is started with.
-pub(crate) fn config(settings: &Settings, events: EventHook) -> Result<Config, Problem> {
+/// What the server is started with; `context` is what sessions of DTLS are made from, where it is
+/// spoken.
+pub(crate) fn config(
+    settings: &Settings,
+    context: Option<ServerContext>,
+    events: EventHook,
+) -> Result<Config, Problem> {
     let Settings {
         server,
         listen,
+        dtls,
         relay,
         auth,
         allocations,
@@ -25,6 +32,12 @@ pub(crate) fn config(settings: &Settings, events: EventHook) -> Result<Config, P
     };
     Ok(Config {
         listen: listen.udp.clone(),
+        dtls: context.map(|context| DtlsOptions {
+            max_sessions: dtls.max_sessions as usize,
+            max_handshakes: dtls.max_handshakes as usize,
+            handshake_timeout: dtls.handshake_timeout,
+            ..DtlsOptions::new(listen.dtls.clone(), context)
+        }),
         relays: relay.addresses.iter().map(relay_address).collect(),
         workers: server.workers.map_or(0, usize::from),
         pin_workers: server.pin_workers,

@@ -16,6 +16,7 @@
 
 pub mod admin;
 mod banner;
+mod certificates;
 pub mod cli;
 pub mod config;
 pub mod credentials;

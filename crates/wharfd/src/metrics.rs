@@ -52,7 +52,7 @@ impl Collector for Server {
                 counter.help().trim(),
                 snapshot.get(*counter),
             );
-            if is_gauge(*counter) {
+            if counter.is_gauge() {
                 let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
                 ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(gauge)?;
             } else {
@@ -77,15 +77,6 @@ impl Collector for Server {
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         prometheus_client::metrics::info::Info::new(version).encode(build)
     }
-}
-
-/// Whether the number goes down, too.
-fn is_gauge(counter: Counter) -> bool {
-    use Counter::{Allocations, Channels, FreePorts, Permissions, Streams};
-    matches!(
-        counter,
-        Streams | Allocations | Channels | FreePorts | Permissions
-    )
 }
 
 fn drops(snapshot: &Snapshot, mut encoder: MetricEncoder<'_>) -> fmt::Result {
@@ -127,7 +118,7 @@ mod tests {
             .map(|(name, _)| name.split('{').next().unwrap())
             .collect();
         let names = Counter::ALL.iter().map(|counter| {
-            let suffix = if is_gauge(*counter) { "" } else { "_total" };
+            let suffix = if counter.is_gauge() { "" } else { "_total" };
             format!("{}{suffix}", counter.label())
         });
         let own = [

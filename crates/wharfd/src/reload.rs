@@ -1,5 +1,6 @@
 //! SIGHUP: reads the file again and applies what a running server can take.
 
+use crate::certificates::{Certificates, Read};
 use crate::config::{Changes, Settings, Source, TLS, changes, listeners, load};
 use crate::descriptors;
 use crate::edge;
@@ -12,6 +13,7 @@ use wharf_turn_server::Handle;
 pub(crate) struct Reloader {
     pub(crate) turn: Handle,
     pub(crate) streams: wharf::Handle,
+    pub(crate) certificates: Certificates,
     pub(crate) source: Option<Source>,
 }
 
@@ -78,7 +80,11 @@ impl Reloader {
             changes, settings, ..
         } = planned;
         let credentials = edge::credentials(&settings.auth, &settings.server.realm)?;
+        let read = Read::new(settings)?;
         self.apply_to_streams(planned)?;
+        if let Some(read) = read {
+            self.certificates.replace(read);
+        }
         let touched = |keys| changes.live.iter().any(|key| key.starts_with(keys));
         if touched("auth.") {
             self.turn.set_credentials(credentials);

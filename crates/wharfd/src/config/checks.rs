@@ -1,8 +1,8 @@
 //! Checks that need more than one key.
 
-use super::listeners::tls_defaults;
+use super::listeners::{dtls_listener, tls_defaults};
 use super::section::Reader;
-use super::settings::{Algorithm, Auth, Proof, Settings, Stream};
+use super::settings::{Algorithm, Auth, Dtls, Proof, Settings, Stream};
 use super::{listeners, problem_in_file};
 use crate::problem::Problem;
 use ipnet::IpNet;
@@ -42,18 +42,18 @@ fn listen(settings: &Settings, reader: &mut Reader) {
             "no address; name at least one, such as \"0.0.0.0:3478\"",
         );
     }
-    for (index, address) in udp.iter().enumerate() {
-        if udp[..index].contains(address) {
-            reader.problem(
-                "listen.udp",
-                format!("{address} is listed twice; remove one"),
-            );
-        }
-        if let Some(wildcard) = udp.iter().find(|other| covers(other, address)) {
-            reader.problem(
-                "listen.udp",
-                format!("{address} is part of {wildcard}; remove one"),
-            );
+    let dtls = &settings.listen.dtls;
+    for (key, addresses) in [("listen.udp", udp), ("listen.dtls", dtls)] {
+        for (index, address) in addresses.iter().enumerate() {
+            if addresses[..index].contains(address) {
+                let reason = format!("{address} is listed twice; remove one");
+                reader.problem(key, reason);
+            }
+            let mut all = udp.iter().chain(dtls);
+            if let Some(wildcard) = all.find(|other| covers(other, address)) {
+                let reason = format!("{address} is part of {wildcard}; remove one");
+                reader.problem(key, reason);
+            }
         }
     }
 }
@@ -72,6 +72,7 @@ fn streams(settings: &Settings, reader: &mut Reader) {
         listen,
         stream,
         tls,
+        dtls,
         ..
     } = settings;
     let unused = [
@@ -82,8 +83,13 @@ fn streams(settings: &Settings, reader: &mut Reader) {
         ),
         (
             "tls",
-            listen.tls.is_empty() && *tls != tls_defaults(),
-            "listen.tls",
+            listen.tls.is_empty() && listen.dtls.is_empty() && *tls != tls_defaults(),
+            "listen.tls or listen.dtls",
+        ),
+        (
+            "dtls",
+            listen.dtls.is_empty() && *dtls != Dtls::default(),
+            "listen.dtls",
         ),
         (
             "admin.unix",
@@ -92,16 +98,17 @@ fn streams(settings: &Settings, reader: &mut Reader) {
         ),
     ];
     for (section, is_unused, needed) in unused {
-        if is_unused && !reader.faulty("listen.t") && !reader.faulty("admin.") {
+        if is_unused && !reader.faulty("listen.") && !reader.faulty("admin.") {
             let reason = format!("nothing would use it; set {needed}, or remove it");
             reader.problem(section, reason);
         }
     }
-    let found = listeners(settings).check().err();
+    let found = [listeners(settings), dtls_listener(settings)];
+    let found = found.into_iter().filter_map(|config| config.check().err());
     let mut told: Vec<Problem> = Vec::new();
-    for problem in found.into_iter().flat_map(|problems| problems.0) {
+    for problem in found.flat_map(|problems| problems.0) {
         let problem = problem_in_file(problem);
-        // Neither what follows from another problem, nor the same of both listeners.
+        // Neither what follows from another problem, nor the same of several listeners.
         if !reader.faulty(&problem.at) && !told.contains(&problem) {
             told.push(problem);
         }
@@ -188,7 +195,8 @@ fn peers(settings: &Settings, reader: &mut Reader) {
             reader.problem("peers.allow", reason);
         }
     }
-    let mut listened = listen.udp.iter().chain(&listen.tcp).chain(&listen.tls);
+    let datagrams = listen.udp.iter().chain(&listen.dtls);
+    let mut listened = datagrams.chain(&listen.tcp).chain(&listen.tls);
     let public = listened.find(|address| !address.ip().is_loopback());
     if let Some(address) = public.filter(|_| peers.allow_loopback) {
         reader.problem(

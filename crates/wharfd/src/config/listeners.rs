@@ -1,14 +1,20 @@
 //! The settings of TURN over TCP and TLS in the words of the library, and back.
 
-use super::Settings;
+use super::{Dtls, Settings};
 use crate::problem::Problem;
 use std::net::SocketAddr;
-use wharf::config::{Address, DualStack, ListenerConfig, ServerConfig, TlsOptions, Transport};
+use wharf::config::{
+    Address, DtlsOptions, DualStack, ListenerConfig, ServerConfig, SocketOptions, TlsOptions,
+    Transport,
+};
 
 /// The name of the listener for TURN over TCP, in metrics and in the tools.
 pub const TCP: &str = "turn-tcp";
 /// The name of the listener for TURN over TLS.
 pub const TLS: &str = "turn-tls";
+/// What TURN over DTLS is called in the log. It has no listener of the library: its sockets are the
+/// workers'.
+pub const DTLS: &str = "turn-dtls";
 
 /// The listeners that the settings ask for: none, one or both.
 pub fn listeners(settings: &Settings) -> ServerConfig {
@@ -26,6 +32,42 @@ pub fn listeners(settings: &Settings) -> ServerConfig {
             .collect(),
         ..ServerConfig::default()
     }
+}
+
+/// DTLS as a listener of the library would have it: for what the library finds in it.
+pub(super) fn dtls_listener(settings: &Settings) -> ServerConfig {
+    let listener = ListenerConfig {
+        transport: Transport::Dtls,
+        bind: addresses(&settings.listen.dtls),
+        socket: SocketOptions {
+            // As the workers' sockets.
+            dual_stack: match settings.listen.dtls.iter().any(SocketAddr::is_ipv6) {
+                true => DualStack::Ipv6Only,
+                false => DualStack::default(),
+            },
+            ..SocketOptions::default()
+        },
+        tls: settings.tls.clone(),
+        dtls: dtls_options(&settings.dtls),
+        ..ListenerConfig::default()
+    };
+    let asked = (!settings.listen.dtls.is_empty()).then(|| (DTLS.to_owned(), listener));
+    ServerConfig {
+        listeners: asked.into_iter().collect(),
+        ..ServerConfig::default()
+    }
+}
+
+/// What the library's options of DTLS are.
+pub(super) fn dtls_options(dtls: &Dtls) -> DtlsOptions {
+    DtlsOptions {
+        mtu: dtls.mtu,
+        ..DtlsOptions::default()
+    }
+}
+
+fn addresses(bind: &[SocketAddr]) -> Vec<Address> {
+    bind.iter().copied().map(Address::Ip).collect()
 }
 
 /// TLS as it is when the file says nothing: RFC 7443 §3 names the protocols; one of them is selected
@@ -52,7 +94,7 @@ fn listener(
     }
     ListenerConfig {
         transport,
-        bind: bind.iter().copied().map(Address::Ip).collect(),
+        bind: addresses(bind),
         accept: stream.accept,
         socket: stream.socket,
         proxy: stream.proxy,
@@ -68,17 +110,27 @@ fn listener(
 /// A problem of the listeners at the key of the file that it comes from.
 pub fn problem_in_file(mut problem: wharf::config::Problem) -> Problem {
     let listed = |name: &str| format!("listeners.{name}.");
-    for (name, bind) in [(TCP, "listen.tcp"), (TLS, "listen.tls")] {
+    let binds = [
+        (TCP, "listen.tcp"),
+        (TLS, "listen.tls"),
+        (DTLS, "listen.dtls"),
+    ];
+    for (name, bind) in binds {
         if let Some(key) = problem.key.strip_prefix(&listed(name)) {
             problem.key = match key.strip_prefix("bind") {
                 Some(index) => format!("{bind}{index}"),
-                None if key == "tls" || key.starts_with("tls.") => key.to_owned(),
+                None if ["tls", "dtls"].contains(&section(key)) => key.to_owned(),
                 None => format!("stream.{key}"),
             };
             break;
         }
     }
     problem.into()
+}
+
+/// What stands before the first dot.
+fn section(key: &str) -> &str {
+    key.split('.').next().unwrap_or(key)
 }
 
 #[cfg(test)]
@@ -94,6 +146,9 @@ mod tests {
                 "listeners.turn-tls.limits.per-prefix",
                 "stream.limits.per-prefix",
             ),
+            ("listeners.turn-dtls.bind[0]", "listen.dtls[0]"),
+            ("listeners.turn-dtls.tls.min-version", "tls.min-version"),
+            ("listeners.turn-dtls.dtls.mtu", "dtls.mtu"),
             ("limits.memory", "limits.memory"),
         ] {
             let problem = wharf::config::Problem::new(key, "no");

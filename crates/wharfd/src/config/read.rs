@@ -4,7 +4,7 @@ use super::leaf::{self, Read};
 use super::listeners::tls_defaults;
 use super::section::{Section, kind};
 use super::settings::{
-    Admin, Algorithm, Allocations, Auth, FleetKey, Limits, Listen, Log, LogFormat, LogLevel,
+    Admin, Algorithm, Allocations, Auth, Dtls, FleetKey, Limits, Listen, Log, LogFormat, LogLevel,
     Metrics, Peers, Proof, Relay, RelayAddress, Secret, Server, Settings, Tos, User,
 };
 use std::borrow::Cow;
@@ -28,6 +28,7 @@ pub(super) fn settings(root: &mut Section<'_, '_>) -> Settings {
     Settings {
         stream: root.library_section("stream", &stream),
         tls: root.library_section("tls", &Table::from_iter([alpn])),
+        dtls: root.section("dtls", dtls),
         server: root.section("server", server),
         relay: root.section("relay", |section| relay(section, &listen.udp)),
         auth: root.section("auth", auth),
@@ -82,8 +83,28 @@ fn listen(section: &mut Section<'_, '_>) -> Listen {
         udp: section.list("udp", listen_address).unwrap_or_default(),
         tcp: section.list("tcp", listen_address).unwrap_or_default(),
         tls: section.list("tls", listen_address).unwrap_or_default(),
+        dtls: section.list("dtls", listen_address).unwrap_or_default(),
         receive_buffer: section.optional("receive-buffer", leaf::buffer),
         send_buffer: section.optional("send-buffer", leaf::buffer),
+    }
+}
+
+fn dtls(section: &mut Section<'_, '_>) -> Dtls {
+    let default = Dtls::default();
+    let timeout = leaf::duration("1s", "5m");
+    Dtls {
+        max_sessions: section.or(
+            "max-sessions",
+            default.max_sessions,
+            leaf::integer(1..=10_000_000),
+        ),
+        max_handshakes: section.or(
+            "max-handshakes",
+            default.max_handshakes,
+            leaf::integer(1..=1_000_000),
+        ),
+        handshake_timeout: section.or("handshake-timeout", default.handshake_timeout, timeout),
+        mtu: section.or("mtu", default.mtu, leaf::integer(256..=16_384)),
     }
 }
 

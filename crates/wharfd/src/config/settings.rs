@@ -22,8 +22,10 @@ pub struct Settings {
     pub listen: Listen,
     /// `[stream]`
     pub stream: Stream,
-    /// `[tls]`: of `listen.tls`. `alpn` is that of RFC 7443 unless the file says otherwise.
+    /// `[tls]`: of `listen.tls` and `listen.dtls`. `alpn` is that of RFC 7443 unless the file says otherwise.
     pub tls: TlsOptions,
+    /// `[dtls]`
+    pub dtls: Dtls,
     /// `[relay]`
     pub relay: Relay,
     /// `[auth]`
@@ -67,6 +69,9 @@ pub struct Listen {
     pub tcp: Vec<SocketAddr>,
     /// TLS addresses; they need [`Settings::tls`]. Default none.
     pub tls: Vec<SocketAddr>,
+    /// UDP addresses whose sockets speak DTLS too, also of those in `udp`; they need
+    /// [`Settings::tls`]. Default none.
+    pub dtls: Vec<SocketAddr>,
     /// `SO_RCVBUF` of each socket in bytes. Default 4 MiB.
     pub receive_buffer: Option<usize>,
     /// `SO_SNDBUF` of each socket in bytes. Default: the kernel's.
@@ -107,6 +112,30 @@ impl Default for Stream {
             access: Vec::new(),
             rates: Rates::default(),
             timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// `[dtls]`: the sessions over DTLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dtls {
+    /// Sessions at once. Default 100,000.
+    pub max_sessions: u32,
+    /// Sessions whose handshakes are not complete. Default 4,096.
+    pub max_handshakes: u32,
+    /// How long a handshake may take. Default 10 seconds.
+    pub handshake_timeout: Duration,
+    /// The largest datagram of a handshake, in bytes without IP and UDP headers. Default 1,200.
+    pub mtu: u16,
+}
+
+impl Default for Dtls {
+    fn default() -> Self {
+        Self {
+            max_sessions: 100_000,
+            max_handshakes: 4_096,
+            handshake_timeout: Duration::from_secs(10),
+            mtu: 1_200,
         }
     }
 }

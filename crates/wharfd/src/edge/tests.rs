@@ -1,6 +1,7 @@
 use super::config;
 use crate::config::Settings;
 use std::time::Duration;
+use wharf_turn_server::wharf_dtls::{Psk, ServerContext, ServerOptions};
 use wharf_turn_server::{Config, EventHook, Tos};
 
 /// A section with a key that is not at its default, and whether the server's configuration shows it.
@@ -21,6 +22,18 @@ const ROWS: &[Row] = &[
     ("server", "pin-workers = true", |c| c.pin_workers),
     ("listen", "udp = ['127.0.0.1:5000']", |c| {
         c.listen[0].port() == 5000
+    }),
+    ("listen", "dtls = ['127.0.0.1:5349']", |c| {
+        c.dtls.as_ref().unwrap().listen[0].port() == 5349
+    }),
+    ("dtls", "max-sessions = 7", |c| {
+        c.dtls.as_ref().unwrap().max_sessions == 7
+    }),
+    ("dtls", "max-handshakes = 7", |c| {
+        c.dtls.as_ref().unwrap().max_handshakes == 7
+    }),
+    ("dtls", "handshake-timeout = 7", |c| {
+        c.dtls.as_ref().unwrap().handshake_timeout == Duration::from_secs(7)
     }),
     ("listen", "receive-buffer = 8192", |c| {
         c.receive_buffer == Some(8192)
@@ -119,12 +132,29 @@ const ROWS: &[Row] = &[
 ];
 
 fn configured(text: &str) -> Config {
-    config(&Settings::parse(text).unwrap(), EventHook::new(|_| {})).unwrap()
+    let settings = Settings::parse(text).unwrap();
+    let context = || {
+        let psk = vec![Psk::new("a", *b"b")];
+        let options = ServerOptions {
+            psk,
+            ..ServerOptions::default()
+        };
+        ServerContext::new(&options).unwrap()
+    };
+    let context = (!settings.listen.dtls.is_empty()).then(context);
+    config(&settings, context, EventHook::new(|_| {})).unwrap()
 }
 
 fn with(section: &str, key: &str) -> String {
     let mut table: toml::Table = LEAST.parse().unwrap();
     let more: toml::Table = key.parse().unwrap();
+    if section == "dtls" || key.starts_with("dtls ") {
+        let listen = table["listen"].as_table_mut().unwrap();
+        listen.insert("dtls".to_owned(), vec!["127.0.0.1:3478"].into());
+        let certificates = "certificates = [{ cert = '/a.pem', key = '/a.pem' }]";
+        let tls: toml::Table = certificates.parse().unwrap();
+        table.insert("tls".to_owned(), tls.into());
+    }
     let section = table
         .entry(section)
         .or_insert_with(|| toml::Table::new().into());
@@ -145,6 +175,7 @@ const OWN: [&str; 7] = [
     "server.handover",
     "listen.tcp",
     "listen.tls",
+    "dtls.mtu",
     "metrics.allow-remote",
     "log.format",
     "log.level",
@@ -157,9 +188,13 @@ const LISTENERS: [&str; 3] = ["stream", "tls", "admin"];
 fn the_rows_cover_every_key_of_the_server() {
     for path in crate::config::keys() {
         let (section, key) = path.split_once('.').unwrap();
-        let row = ROWS
-            .iter()
-            .any(|row| row.0 == section && row.1.contains(&format!("{key} = ")));
+        let row = ROWS.iter().any(|row| {
+            row.0 == section
+                && row
+                    .1
+                    .lines()
+                    .any(|line| line.starts_with(&format!("{key} = ")))
+        });
         let own = OWN.contains(&path.as_str()) || LISTENERS.contains(&section);
         assert!(row != own, "{path}");
     }

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod client;
+mod dtls;
 mod harness;
 mod input;
 mod proxies;

@@ -341,3 +341,44 @@ fn the_tools_listen_on_a_unix_socket() {
         "expected a path with a slash",
     );
 }
+
+#[test]
+fn dtls_needs_what_tls_needs_and_speaks_one_version() {
+    let with = |listen: &str, more: &str| {
+        complete(&format!(
+            "[listen]
+            udp = ['0.0.0.0:3478']
+            {listen}
+            [relay]
+            addresses = ['192.0.2.1']
+            [auth]
+            users = {{ alice = 'wonderland' }}
+            {more}"
+        ))
+    };
+    let tls = "[tls]\ncertificates = [{ cert = '/a.pem', key = '/a.pem' }]\n";
+    let newer = format!("{tls}min-version = '1.3'");
+    let dtls = "dtls = ['0.0.0.0:3478']";
+    for (listen, more, expected) in [
+        (dtls, "", "tls.certificates"),
+        (dtls, &newer[..], "tls.min-version"),
+        (
+            "",
+            "[dtls]\nmtu = 1400",
+            "dtls: nothing would use it; set listen.dtls",
+        ),
+        (
+            "dtls = ['127.0.0.1:3478']",
+            tls,
+            "listen.dtls: 127.0.0.1:3478 is part of 0.0.0.0:3478",
+        ),
+        (
+            "dtls = ['[::]:1', '[::]:1']",
+            tls,
+            "listen.dtls: [::]:1 is listed twice",
+        ),
+    ] {
+        let found = with(listen, more);
+        assert!(found[0].contains(expected), "{found:#?}");
+    }
+}

@@ -36,6 +36,9 @@ fn rows() -> Vec<Row> {
         ("listen.tls", "['127.0.0.1:5002']", |s| {
             s.listen.tls[0].set_port(5002);
         }),
+        ("listen.dtls", "['127.0.0.1:5003']", |s| {
+            s.listen.dtls[0].set_port(5003);
+        }),
         ("listen.receive-buffer", "'4MiB'", |s| {
             s.listen.receive_buffer = Some(4 << 20);
         }),
@@ -103,6 +106,12 @@ fn rows() -> Vec<Row> {
             s.tls.resumption = wharf::config::Resumption::Off;
         }),
         ("tls.watch", "'1m'", |s| s.tls.watch = Some(seconds(60))),
+        ("dtls.max-sessions", "7", |s| s.dtls.max_sessions = 7),
+        ("dtls.max-handshakes", "9", |s| s.dtls.max_handshakes = 9),
+        ("dtls.handshake-timeout", "'3s'", |s| {
+            s.dtls.handshake_timeout = seconds(3);
+        }),
+        ("dtls.mtu", "1400", |s| s.dtls.mtu = 1400),
         (
             "relay.addresses",
             "[{ bind = '10.0.0.5', advertise = '203.0.113.5' }, '::1']",
@@ -241,6 +250,7 @@ fn set(table: &mut Table, path: &str, value: &str) {
 fn needs(key: &str) -> &'static [(&'static str, &'static str)] {
     const TCP: (&str, &str) = ("listen.tcp", "['127.0.0.1:3478']");
     const TLS: (&str, &str) = ("listen.tls", "['127.0.0.1:5349']");
+    const DTLS: (&str, &str) = ("listen.dtls", "['127.0.0.1:5349']");
     const CERTIFICATE: (&str, &str) = ("tls.certificates", "[{ cert = '/a.pem', key = '/a.pem' }]");
     match key {
         "tls.client-auth" | "tls.client-ca" => &[
@@ -251,6 +261,7 @@ fn needs(key: &str) -> &'static [(&'static str, &'static str)] {
         ],
         "admin.unix" => &[("admin.listen", "'/run/wharfd.sock'")],
         _ if key.starts_with("tls.") || key == "listen.tls" => &[TLS, CERTIFICATE],
+        _ if key.starts_with("dtls.") || key == "listen.dtls" => &[DTLS, CERTIFICATE],
         _ if key.starts_with("stream.") => &[TCP],
         _ => &[],
     }
