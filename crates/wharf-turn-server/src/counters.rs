@@ -147,6 +147,8 @@ counters! {
     DtlsIdle => "dtls_idle",
     /// DTLS sessions ended because their client began another from the same address.
     DtlsReplaced => "dtls_replaced",
+    /// DTLS sessions without an allocation ended by a drain.
+    DtlsDrained => "dtls_drained",
     /// Panics caught. Each is a defect of the server or of an event hook.
     Panics => "panics",
     /// Open streams.

@@ -84,10 +84,14 @@ impl Worker {
                 self.stream_allocated(path, false);
             }
             Event::Allocated { path, .. } if path.transport == Transport::Dtls => {
-                self.outbound.session_allocated(turn, path, true);
+                if let Some(dtls) = &mut self.outbound.dtls {
+                    dtls.allocated(path);
+                }
             }
             Event::Freed { path, .. } if path.transport == Transport::Dtls => {
-                self.outbound.session_allocated(turn, path, false);
+                if let Some(dtls) = &mut self.outbound.dtls {
+                    dtls.freed(path, self.drain != Drain::No, turn.now());
+                }
             }
             _ => {}
         }
@@ -142,6 +146,9 @@ impl Worker {
                 Message::Stream(lane) => self.stream_is_ready(lane),
                 Message::Drain if self.drain == Drain::No => {
                     self.drain_streams(turn);
+                    if let Some(dtls) = &mut self.outbound.dtls {
+                        dtls.drain();
+                    }
                     self.drain = Drain::Begun;
                     self.core.drain();
                 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use wharf_turn::{ClientPath, Output, Reply, ToClient, ToPeer, Transport};
+use wharf_turn::{Output, Reply, ToClient, ToPeer, Transport};
 use wharf_udp::{Datagram, Outgoing, Piece, Turn, Via};
 
 use crate::counters::Counters;
@@ -129,18 +129,6 @@ impl Outbound {
             outgoing.padding = 0;
         }
         turn.send(Via::Listener(to.path.listener), &outgoing);
-    }
-
-    /// An allocation of a session of DTLS was made, or has ended.
-    pub(crate) fn session_allocated(
-        &mut self,
-        turn: &Turn<'_>,
-        path: &ClientPath,
-        allocated: bool,
-    ) {
-        if let Some(dtls) = &mut self.dtls {
-            dtls.set_allocated(path, allocated, turn.now());
-        }
     }
 
     fn stage_reply(&mut self, turn: &mut Turn<'_>, reply: &Reply<'_>, counters: &Counters) {

@@ -84,7 +84,7 @@ impl BatchHandler for Worker {
 
     fn finish(&mut self, turn: &mut Turn<'_>) {
         self.dismiss_streams(turn);
-        self.end_broken_sessions(turn);
+        self.dismiss_sessions(turn);
         // Before the replies leave, so that a client's next look finds what its request has changed.
         self.gauge();
         self.note_drained();

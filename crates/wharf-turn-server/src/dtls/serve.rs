@@ -188,13 +188,13 @@ impl Worker {
         }
     }
 
-    /// Ends the sessions that could not be sent to.
-    pub(crate) fn end_broken_sessions(&mut self, turn: &mut Turn<'_>) {
+    /// Ends the sessions that are over.
+    pub(crate) fn dismiss_sessions(&mut self, turn: &mut Turn<'_>) {
         while let Some(dtls) = self.dtls()
-            && let Some(path) = dtls.broken.pop()
+            && let Some((path, why)) = dtls.over.pop()
         {
             if dtls.index(path.client, path.server) == Some(path.listener) {
-                self.end_session(turn, path.listener, Counter::DtlsBroken);
+                self.end_session(turn, path.listener, why);
             }
         }
     }

@@ -52,8 +52,9 @@ pub(crate) struct Sessions {
     by_path: HashMap<(SocketAddr, SocketAddr), u32>,
     timers: BTreeSet<(Instant, u32)>,
     pub(super) handshakes: usize,
-    /// Those that could not be sent to any more; each is there once for each failure.
-    pub(super) broken: Vec<ClientPath>,
+    /// Those that are to end when the core can be told, and why: they could not be sent to any more, or
+    /// the server drains. One may be there several times.
+    pub(super) over: Vec<(ClientPath, Counter)>,
     pub(super) handshake_timeout: Duration,
     pub(super) idle: Duration,
     /// Room for the message that is handled.
@@ -78,7 +79,7 @@ impl Sessions {
             by_path: HashMap::new(),
             timers: BTreeSet::new(),
             handshakes: 0,
-            broken: Vec::new(),
+            over: Vec::new(),
             handshake_timeout: options.handshake_timeout,
             idle: options.idle.max(Duration::from_millis(1)),
             message: BytesMut::new(),
@@ -213,20 +214,36 @@ impl Sessions {
             }
             Err(SendError::TooLarge(..)) => counters.dropped(DropReason::TooLarge),
             // It is ended when the core can be told.
-            Err(_) => self.broken.push(*path),
+            Err(_) => self.over.push((*path, Counter::DtlsBroken)),
         }
     }
 
-    /// An allocation of a session was made, or has ended.
-    pub(crate) fn set_allocated(&mut self, path: &ClientPath, allocated: bool, now: Instant) {
+    /// An allocation of a session was made.
+    pub(crate) fn allocated(&mut self, path: &ClientPath) {
+        if let Some(slot) = self.find(path) {
+            slot.allocated = true;
+        }
+    }
+
+    /// An allocation of a session has ended, and the session with it if the server drains.
+    pub(crate) fn freed(&mut self, path: &ClientPath, drains: bool, now: Instant) {
         let Some(slot) = self.find(path) else {
             return;
         };
-        slot.allocated = allocated;
-        if !allocated {
-            // It has its time to make another one.
-            slot.phase = Phase::Open { active: now };
+        slot.allocated = false;
+        // It has its time to make another one.
+        slot.phase = Phase::Open { active: now };
+        if drains {
+            self.over.push((*path, Counter::DtlsDrained));
         }
+    }
+
+    /// The server begins to drain: sessions without an allocation end.
+    pub(crate) fn drain(&mut self) {
+        let open = self.slots.iter().filter(|(_, slot)| slot.is_open());
+        let idle = open.filter(|(_, slot)| !slot.allocated);
+        let idle = idle.map(|(_, slot)| (slot.path, Counter::DtlsDrained));
+        self.over.extend(idle);
     }
 }
 

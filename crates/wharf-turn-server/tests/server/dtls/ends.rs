@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use wharf_dtls::Failure;
 use wharf_stun::Method;
-use wharf_turn_server::{Counter, PrefixLimits};
+use wharf_turn_server::{Config, Counter, PrefixLimits};
 
 use super::client::{Certificate, DtlsClient};
-use crate::support::{peer_v4, wait_for, wait_until};
+use crate::support::{config, peer_v4, wait_for, wait_until};
 
 #[test]
 fn d5_close_notify_ends_the_allocation_at_once() {
@@ -193,24 +193,62 @@ fn a_stop_tells_the_clients() {
 }
 
 #[test]
-fn a_drain_leaves_sessions_and_makes_no_allocation() {
+fn a_drain_ends_sessions_with_their_allocations() {
     let certificate = Certificate::new();
     let server = certificate.start(|_| {});
     let handle = server.handle();
-    let [mut first, mut second] = [certificate.connect(&server), certificate.connect(&server)];
-    first.allocate();
+    let [mut busy, mut idle] = [certificate.connect(&server), certificate.connect(&server)];
+    busy.allocate();
     handle.drain();
-    wait_until("the worker knows", || {
-        second.request(Method::ALLOCATE, &crate::client::udp).code() == 508
-    });
-    let mut third = certificate.connect(&server);
-    assert_eq!(
-        third.request(Method::ALLOCATE, &crate::client::udp).code(),
-        508
-    );
-    first.session.close();
-    first.flush();
+    assert_eq!(idle.receive(), None);
+    // A later one is served, and told that there is none to be had.
+    let mut late = certificate.connect(&server);
+    let allocate = late.request(Method::ALLOCATE, &crate::client::udp);
+    assert_eq!(allocate.code(), 508);
+    let peer = peer_v4();
+    assert_eq!(busy.bind(0x4000, peer.local_addr().unwrap()), 0);
+    busy.round_trip(0x4000, &peer, b"still here");
+    let end = crate::client::with(wharf_stun::attribute::Lifetime(0));
+    assert_eq!(busy.request(Method::REFRESH, &end).code(), 0);
+    assert_eq!(busy.receive(), None);
     assert!(server.wait_drained(crate::support::PATIENCE));
+    wait_for(&handle, Counter::DtlsDrained, 2);
+}
+
+#[test]
+fn a_successor_hands_back_the_records_of_sessions_that_it_does_not_know() {
+    let certificate = Certificate::new();
+    let mut dtls = certificate.dtls();
+    let first = crate::support::start(Config {
+        dtls: Some(dtls.clone()),
+        ..config()
+    });
+    let mut client = certificate.connect(&first);
+    let peer = peer_v4();
+    client.allocate();
+    assert_eq!(client.bind(0x4000, peer.local_addr().unwrap()), 0);
+    let [plain, address] = *first.local_addrs() else {
+        panic!("two addresses");
+    };
+    dtls.listen = vec![address];
+    let second = crate::support::start(Config {
+        listen: vec![plain],
+        dtls: Some(dtls),
+        legacy: Some(first.legacy().unwrap()),
+        ..config()
+    });
+    first.handle().leave();
+    for number in 0..10 {
+        client.round_trip(0x4000, &peer, &[number; 100]);
+    }
+    // A session that begins now is the successor's.
+    let mut other = certificate.connect(&second);
+    other.allocate();
+    assert_eq!(second.handle().counters().get(Counter::DtlsSessions), 1);
+    assert_eq!(first.handle().counters().get(Counter::DtlsSessions), 1);
+    client.session.close();
+    client.flush();
+    assert!(first.wait_drained(crate::support::PATIENCE));
 }
 
 #[test]
