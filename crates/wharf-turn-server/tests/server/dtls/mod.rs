@@ -221,7 +221,7 @@ fn d4_what_no_record_carries_is_dropped_and_counted() {
     let peer = peer_v4();
     let relay = client.allocate();
     assert_eq!(client.bind(0x4000, peer.local_addr().unwrap()), 0);
-    peer.send_to(&[7; 20_000], relay).unwrap();
+    peer.send_to(&vec![7; 20_000], relay).unwrap();
     wait_until("it is dropped", || {
         server.handle().counters().drops(DropReason::TooLarge) == 1
     });
