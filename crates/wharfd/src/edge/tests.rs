@@ -170,7 +170,7 @@ fn each_setting_reaches_the_server() {
 }
 
 /// Keys that the daemon itself acts upon.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
     "server.drain-deadline",
     "server.handover",
     "listen.tcp",
