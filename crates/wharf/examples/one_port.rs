@@ -61,10 +61,16 @@ async fn main() -> Result<(), BoxError> {
             let mut answer = String::new();
             stream.read_to_string(&mut answer).await?;
             let word = answer.split(' ').next().unwrap_or_default().to_owned();
-            Ok(match answer.ends_with("over tls\n") {
-                true => format!("{word} in tls"),
-                false => word,
-            })
+            Ok(
+                if answer.ends_with(
+                    "over tls
+",
+                ) {
+                    format!("{word} in tls")
+                } else {
+                    word
+                },
+            )
         };
         let told = [
             ask(format!("tcp://{address}"), b"GET / HTTP/1.1\r\n\r\n").await?,

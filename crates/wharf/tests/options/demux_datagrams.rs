@@ -82,6 +82,7 @@ async fn what_is_of_no_protocol_goes_to_the_others_and_dtls_stays_as_it_is_witho
     for (datagram, told) in [
         (&b"\x80\x00"[..], "other udp \u{fffd}\x00"),
         (b"@@@@", "other udp @@@@"),
+        (b"\x16\xfe\xfd", "other udp \x16\u{fffd}\u{fffd}"),
         (b"\x00\x01", "stun udp \x00\x01"),
     ] {
         socket.send(datagram).await.unwrap();

@@ -237,9 +237,12 @@ async fn access_and_the_admit_hook_are_asked() {
     assert!(is_refused(&site.dial().await));
     assert_eq!(site.stats().refused(Refusal::Hook), 1);
 
-    let builder = Server::builder().admit(|arriving| match arriving.proven {
-        true => Admit::Accept,
-        false => Admit::Prove,
+    let builder = Server::builder().admit(|arriving| {
+        if arriving.proven {
+            Admit::Accept
+        } else {
+            Admit::Prove
+        }
     });
     let site = Site::with(builder, Handler::stream(echo), |_| {});
     site.dial().await.unwrap();
