@@ -53,6 +53,9 @@ use crate::{Filter, Messages, Stats, Stream};
 /// |---|---|
 /// | `tcp://host:port`, `tls://host:port` | a host, an address or a name |
 /// | `quic://host:port` | a QUIC server: a stream on the connection that is there, or on a new one |
+/// | `udp://host:port`, `unixgram:/run/app.sock` | a socket of datagrams, each a message |
+/// | `dtls://host:port` | a DTLS server: a session, as messages |
+/// | `sctp://host:port` | an SCTP server: an association, as messages |
 /// | `ws://host[:port]/path?query`, `wss://…` | a WebSocket server |
 /// | `unix:/run/app.sock`, `unix:@name` | a Unix socket |
 /// | `tls+unix:…`, `ws+unix:…?path=/chat`, `wss+unix:…` | the same over a Unix socket; its name is `localhost` |
@@ -107,7 +110,7 @@ impl Client {
     }
 
     /// Connects, and speaks bytes: over a WebSocket, binary messages. Dropping the future ends the
-    /// attempt.
+    /// attempt. A transport without bytes is refused.
     ///
     /// # Errors
     /// [`ConnectError`].
@@ -117,7 +120,8 @@ impl Client {
         self.0.stream(&target).await
     }
 
-    /// Connects to a WebSocket (`ws`, `wss`), and speaks messages.
+    /// Connects to a WebSocket (`ws`, `wss`), a DTLS server, an SCTP server or a socket of datagrams, or has
+    /// the datagrams of a QUIC connection, and speaks messages.
     ///
     /// # Errors
     /// [`ConnectError`].

@@ -1,4 +1,5 @@
-//! DTLS 1.2 (RFC 6347): sessions over UDP as [`Messages`](crate::Messages).
+//! DTLS 1.2 (RFC 6347): sessions over UDP as [`Messages`](crate::Messages). A [`Client`](crate::Client)
+//! has them for `dtls://host:port`.
 //!
 //! A client that has not proven its address is answered with a cookie, from one buffer and without
 //! any memory of it; only one that comes back with a good cookie is an arrival, and then goes the

@@ -114,8 +114,8 @@ pub enum Event {
         /// The key of the rate in the configuration.
         key: &'static str,
     },
-    /// An ICMP error came for a datagram that was sent. It is a hint that anybody can forge: no flow
-    /// ends for it.
+    /// An ICMP error came for a datagram that was sent. It is a hint that anybody can forge: no flow of
+    /// a listener ends for it, and no session.
     Icmp {
         /// The listener.
         listener: Arc<str>,

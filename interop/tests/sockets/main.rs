@@ -11,6 +11,7 @@
 mod addresses;
 mod browser;
 mod conformance;
+mod datagram_clients;
 mod datagrams;
 mod dtls;
 mod kernel_sctp;

@@ -48,7 +48,7 @@ impl ClientBuilder {
         self
     }
 
-    /// The address that TCP connections come from.
+    /// The address that connections over IP come from.
     pub fn local(mut self, local: SocketAddr) -> Self {
         self.options.local = Some(local);
         self
@@ -113,7 +113,7 @@ impl ClientBuilder {
     }
 
     /// Reaches IP addresses with this function, in place of a TCP socket of ours: through a proxy,
-    /// from another network namespace, or in memory. The option `socket` is then the function's
+    /// from another network namespace, or in memory. Transports that are not over TCP do not ask it. The option `socket` is then the function's
     /// own affair, and of `local` only the family counts; time, order and the race between addresses
     /// stay ours.
     pub fn connector<F, Fut>(mut self, connect: F) -> Self

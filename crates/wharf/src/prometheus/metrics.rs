@@ -45,7 +45,7 @@ const fn gauge(name: &'static str, help: &'static str, value: fn(&Stats) -> u64)
 }
 
 /// Of listeners and clients. Without the prefix, `_total` and the unit, which are put around them.
-pub(super) static METRICS: [Metric; 12] = [
+pub(super) static METRICS: [Metric; 16] = [
     gauge(
         "connections_pending",
         "Connections whose handshakes are not complete.",
@@ -96,10 +96,30 @@ pub(super) static METRICS: [Metric; 12] = [
         "Messages that could not be parsed.",
         |stats| stats.messages_unparsable,
     ),
+    counter(
+        "datagrams_received",
+        "Datagrams that the kernel handed over.",
+        |stats| stats.datagrams_received,
+    ),
+    counter(
+        "datagrams_delivered",
+        "Datagrams given to a handler, or queued for one.",
+        |stats| stats.datagrams_delivered,
+    ),
+    counter(
+        "datagrams_sent",
+        "Datagrams that handlers have sent.",
+        |stats| stats.datagrams_sent,
+    ),
+    counter(
+        "datagrams_icmp_errors",
+        "ICMP errors that came for datagrams that were sent.",
+        |stats| stats.icmp_errors,
+    ),
 ];
 
 /// Of listeners only.
-pub(super) static LISTENER_METRICS: [Metric; 14] = [
+pub(super) static LISTENER_METRICS: [Metric; 10] = [
     counter(
         "connections_arrived",
         "Connections that the kernel handed over.",
@@ -131,24 +151,9 @@ pub(super) static LISTENER_METRICS: [Metric; 14] = [
         |stats| stats.certificate_failures,
     ),
     counter(
-        "datagrams_received",
-        "Datagrams that the kernel handed over.",
-        |stats| stats.datagrams_received,
-    ),
-    counter(
-        "datagrams_delivered",
-        "Datagrams given to a handler, or queued for one.",
-        |stats| stats.datagrams_delivered,
-    ),
-    counter(
         "datagrams_answered",
         "Datagrams answered without a handler.",
         |stats| stats.datagrams_answered,
-    ),
-    counter(
-        "datagrams_sent",
-        "Datagrams that handlers have sent.",
-        |stats| stats.datagrams_sent,
     ),
     counter(
         "datagrams_unsent",
@@ -164,11 +169,6 @@ pub(super) static LISTENER_METRICS: [Metric; 14] = [
         "datagrams_kernel_drops",
         "Datagrams that the kernel discarded for want of room.",
         |stats| stats.kernel_drops,
-    ),
-    counter(
-        "datagrams_icmp_errors",
-        "ICMP errors that came for datagrams that were sent.",
-        |stats| stats.icmp_errors,
     ),
 ];
 
