@@ -1,7 +1,7 @@
 //! Echo over DTLS, and a client that is known by a key.
 //!
 //! The server has a certificate, and the key of one meter besides. A client with a certificate's
-//! authority and one with the key both get in; one with another key does not.
+//! authority and one with the key both get in; another meter does not.
 //!
 //! ```text
 //! cargo run --example echo_dtls -- [DTLS]
@@ -24,16 +24,16 @@ async fn echo(mut messages: Messages) -> Result<(), BoxError> {
     Ok(())
 }
 
-fn meter(key: &str) -> Psk {
+fn key_of(meter: &str) -> Psk {
     Psk {
-        identity: "meter-17".to_owned(),
-        key: key.repeat(4),
+        identity: meter.to_owned(),
+        key: "0011aabb".repeat(4),
     }
 }
 
 /// Who trusts a key alone needs no authority.
-fn keyed(key: &str) -> Result<Client, BoxError> {
-    let client = Client::builder().with(|options| options.dtls.psk = vec![meter(key)]);
+fn keyed(meter: &str) -> Result<Client, BoxError> {
+    let client = Client::builder().with(|options| options.dtls.psk = vec![key_of(meter)]);
     Ok(client.build()?)
 }
 
@@ -58,7 +58,7 @@ async fn main() -> Result<(), BoxError> {
     let (cert, key) = certificate(&["127.0.0.1"])?;
     let listen = Dtls::bind(address(0, "127.0.0.1:7433"))
         .cert(cert.clone(), key)
-        .with(|config| config.dtls.psk = vec![meter("0011aabb")]);
+        .with(|config| config.dtls.psk = vec![key_of("meter-17")]);
     let server = Server::builder()
         .listen_messages("echo", listen, echo)
         .build()?;
@@ -66,8 +66,8 @@ async fn main() -> Result<(), BoxError> {
     run(server, async {
         let url = format!("dtls://{}", handle.address("echo")?);
         let by_certificate = ask(&trusting(&cert)?, &url).await?;
-        let by_key = ask(&keyed("0011aabb")?, &url).await?;
-        let stranger = keyed("ffffffff")?.connect_messages(&url).await;
+        let by_key = ask(&keyed("meter-17")?, &url).await?;
+        let stranger = keyed("meter-18")?.connect_messages(&url).await;
         let refused = match stranger.map_err(|error| error.reason()) {
             Err(Some(Refusal::Tls)) => "refused",
             _ => "let in",

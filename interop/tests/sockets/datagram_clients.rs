@@ -110,7 +110,7 @@ fn s_server(directory: &TempDir, flags: &str) -> Server {
 impl Server {
     /// Speaks as the server, once it has read a line.
     fn answers(&self, line: &str, answer: &str) {
-        self.process.wait_for_line(SOON, |said| said == line);
+        self.process.wait_for_line(SOON, |said| said.contains(line));
         let mut input = OpenOptions::new().write(true).open(&self.input);
         let input = input.as_mut().expect("the pipe");
         writeln!(input, "{answer}").expect("written");
