@@ -111,10 +111,13 @@ impl Association {
 
     /// The server's side: an association for a cookie that came back. It is established at once.
     pub fn accept(now: Instant, opening: Opening, options: Options, cookies: Cookies) -> Self {
-        let Opening { origin, packet } = opening;
-        let mut association = Self::new(now, origin, options, cookies);
-        association.feed_seeded(now, &packet);
+        let mut association = Self::new(now, opening.origin, options, cookies);
+        association.feed_seeded(now, &opening.packet);
         association.drain(now);
+        if let Some(rest) = opening.rest {
+            // What cannot be used of it is lost, as any packet may be.
+            let _ = association.handle_packet(now, &rest);
+        }
         association
     }
 

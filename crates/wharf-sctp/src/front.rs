@@ -37,8 +37,11 @@ pub enum Answer<'a> {
 #[derive(Debug)]
 pub struct Opening {
     pub(crate) origin: Origin,
-    /// The packet with the engine's own cookie in it.
+    /// The COOKIE ECHO, with the engine's own cookie in it.
     pub(crate) packet: Vec<u8>,
+    /// What came behind it, as a packet: the engine drops a packet in which it cannot read a chunk, but the
+    /// cookie was good.
+    pub(crate) rest: Option<Vec<u8>>,
 }
 
 /// The SCTP ports of a packet.
@@ -157,10 +160,17 @@ impl Front {
         match first.kind {
             chunk::INIT => self.init(now, origin, packet).map(|()| None),
             chunk::COOKIE_ECHO => match self.cookies.open(now, origin, packet.tag(), first.value) {
-                Opened::Good(cookie) => Ok(Some(Opening {
-                    origin,
-                    packet: with_cookie(&packet, cookie),
-                })),
+                Opened::Good(cookie) => {
+                    let echo = make_chunk(chunk::COOKIE_ECHO, 0, cookie);
+                    let mut opening = Opening {
+                        origin,
+                        packet: Vec::new(),
+                        rest: packet.without_first(),
+                    };
+                    let (from, to) = (origin.source_port, origin.destination_port);
+                    write_packet(from, to, packet.tag(), &echo, &mut opening.packet);
+                    Ok(Some(opening))
+                }
                 Opened::Stale { peer_tag, by } => {
                     self.stale(origin, peer_tag, by.as_micros());
                     Ok(None)

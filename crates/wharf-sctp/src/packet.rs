@@ -113,6 +113,12 @@ impl<'a> Packet<'a> {
         bytes
     }
 
+    /// The packet without its first chunk; `None` if that is all there is.
+    pub(crate) fn without_first(&self) -> Option<Vec<u8>> {
+        let first = self.first().range;
+        (first.end < self.bytes.len()).then(|| self.replacing(first, &[]))
+    }
+
     fn chunk_at(&self, at: usize) -> Option<Chunk<'a>> {
         let rest = self.bytes.get(at..)?;
         let header = rest.get(..CHUNK_HEADER)?;

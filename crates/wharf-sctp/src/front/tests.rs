@@ -113,6 +113,25 @@ fn a_good_cookie_opens_and_each_bad_one_does_not() {
 }
 
 #[test]
+fn what_comes_with_a_good_cookie_does_not_spoil_it() {
+    let mut setup = setup();
+    let (now, echo) = (setup.now, setup.echo());
+    // DATA without all that it must have: the engine drops a packet with it.
+    let packet = sealed(echo, |packet| packet.extend([0, 0, 0, 4]));
+    let Answer::Open(opening) = setup.answer(&packet) else {
+        panic!("the cookie is good");
+    };
+    let cookies = setup.front.cookies.clone();
+    let mut association = Association::accept(now, opening, Options::default(), cookies);
+    assert!(association.is_connected());
+    let answer = association.poll_packet().expect("a COOKIE ACK");
+    assert_eq!(
+        Packet::parse(&answer).unwrap().first().kind,
+        chunk::COOKIE_ACK
+    );
+}
+
+#[test]
 fn an_expired_cookie_is_answered_with_its_age() {
     let mut setup = setup();
     let echo = setup.echo();
