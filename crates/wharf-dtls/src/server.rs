@@ -42,17 +42,17 @@ type Keys = Arc<HashMap<Vec<u8>, Vec<u8>>>;
 impl ServerContext {
     /// Checks and builds everything.
     pub fn new(options: &ServerOptions) -> Result<Self, ConfigError> {
-        Self::build(Arc::new(options.clone()))
+        Self::build(&Arc::new(options.clone()))
     }
 
     /// Another one of the same options, which shares no lock and no reference count with this one. The
     /// tickets of the one are not taken by the other. An error is OpenSSL's want of memory.
     pub fn separate(&self) -> Result<Self, ConfigError> {
-        Self::build(Arc::clone(&self.options))
+        Self::build(&self.options)
     }
 
-    fn build(shared: Arc<ServerOptions>) -> Result<Self, ConfigError> {
-        let options = &*shared;
+    fn build(shared: &Arc<ServerOptions>) -> Result<Self, ConfigError> {
+        let options = &**shared;
         let keys = keys(options)?;
         let parsed = options
             .identities

@@ -41,9 +41,10 @@ pub(super) fn dtls_listener(settings: &Settings) -> ServerConfig {
         bind: addresses(&settings.listen.dtls),
         socket: SocketOptions {
             // As the workers' sockets.
-            dual_stack: match settings.listen.dtls.iter().any(SocketAddr::is_ipv6) {
-                true => DualStack::Ipv6Only,
-                false => DualStack::default(),
+            dual_stack: if settings.listen.dtls.iter().any(SocketAddr::is_ipv6) {
+                DualStack::Ipv6Only
+            } else {
+                DualStack::default()
             },
             ..SocketOptions::default()
         },

@@ -2,6 +2,7 @@
 
 use crate::harness::{Certificate, DEADLINE, Daemon, File, config, free_port};
 use base64::Engine as _;
+use bytes::BytesMut;
 use std::net::UdpSocket;
 use std::time::Instant;
 use wharf_turn_server::wharf_dtls::{ClientContext, ClientOptions, Received, Session};
@@ -53,7 +54,7 @@ fn is_answered(port: u16, der: &[u8]) -> bool {
         let length = socket.recv(&mut datagram).expect("an answer");
         datagram.truncate(length);
         session.handle_datagram(now(), datagram.into());
-        let mut message = Default::default();
+        let mut message = BytesMut::new();
         match session.recv(&mut message) {
             Ok(Received::Message) => return message.starts_with(&[0x01, 0x01]),
             Ok(Received::Nothing) => {}
