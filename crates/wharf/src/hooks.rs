@@ -48,7 +48,7 @@ pub enum Admit {
 }
 
 /// A client's hello, of TLS, QUIC or DTLS.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Hello<'a>(View<'a>);
 
 #[derive(Debug, Clone, Copy)]
