@@ -103,13 +103,11 @@ fn mapped(ip: IpAddr) -> [u8; 16] {
 
 /// Whether a datagram is of somebody who has an allocation: all but what begins one or needs none.
 fn needs_allocation(payload: &[u8]) -> bool {
-    // RFC 8656 §12.4: ChannelData. RFC 8489 §5: requests and indications of TURN's methods.
-    match payload {
-        [0x40..=0x7f, ..] => true,
-        // Refresh, CreatePermission, ChannelBind, Send.
-        [0, 0x04 | 0x08 | 0x09 | 0x16, ..] => true,
-        _ => false,
-    }
+    // RFC 8656 §12.4: ChannelData; §18.1: Refresh, CreatePermission, ChannelBind, Send.
+    matches!(
+        payload,
+        [0x40..=0x7f, ..] | [0, 0x04 | 0x08 | 0x09 | 0x16, ..]
+    )
 }
 
 impl Worker {

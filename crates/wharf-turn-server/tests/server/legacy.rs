@@ -180,7 +180,7 @@ fn a_successor_that_never_begins_changes_nothing() {
     second.begin().unwrap();
     first.handle().leave();
     through(&mut client, &second, |client| {
-        client.round_trip(&peer, relayed)
+        client.round_trip(&peer, relayed);
     });
 }
 

@@ -141,6 +141,21 @@ fn addresses_go_with_their_transport() {
     );
 }
 
+#[cfg(feature = "quic")]
+#[test]
+fn a_byte_tells_the_endpoints_of_quic_apart() {
+    let quic = |accept| {
+        let base = TLS.replace("'tls'", "'quic'");
+        of(&format!("{base}tls.alpn = ['it']\naccept = {{ {accept} }}"))
+    };
+    assert!(quic("reuse-port = true, acceptors = 256").is_empty());
+    assert_eq!(
+        quic("reuse-port = true, acceptors = 257"),
+        ["accept.acceptors"]
+    );
+    assert!(quic("acceptors = 257").is_empty());
+}
+
 #[test]
 fn what_would_be_ignored_is_an_error() {
     for (base, text, key) in [
