@@ -16,6 +16,8 @@ const GOALS: &[(&str, Relation, f64)] = &[
     ("sockets.bulk.tcp.wharf-to-bare", Relation::AtLeast, 0.95),
     ("sockets.bulk.unix.wharf-to-bare", Relation::AtLeast, 0.95),
     ("sockets.bulk.tls.wharf-to-bare", Relation::AtLeast, 0.95),
+    ("sockets.bulk.quic.wharf-to-bare", Relation::AtLeast, 0.95),
+    ("sockets.unixgrams.wharf-to-tokio", Relation::AtLeast, 0.95),
     ("sockets.idle.tcp.wharf.memory", Relation::AtMost, 2048.0),
     ("sockets.idle.tls.wharf.memory", Relation::AtMost, 16_384.0),
     ("sockets.idle.ws.wharf.memory", Relation::AtMost, 4096.0),
@@ -24,6 +26,24 @@ const GOALS: &[(&str, Relation, f64)] = &[
     // Less than a hundred connections with all they may hold.
     ("sockets.overload.memory", Relation::AtMost, 1_048_576.0),
     ("sockets.overload.recovery", Relation::AtMost, 1000.0),
+    (
+        "sockets.overload.udp.goodput-to-peak",
+        Relation::AtLeast,
+        0.8,
+    ),
+    ("sockets.overload.udp.memory", Relation::AtMost, 1_048_576.0),
+    ("sockets.overload.udp.recovery", Relation::AtMost, 1000.0),
+    (
+        "sockets.overload.dtls.goodput-to-peak",
+        Relation::AtLeast,
+        0.8,
+    ),
+    (
+        "sockets.overload.dtls.memory",
+        Relation::AtMost,
+        1_048_576.0,
+    ),
+    ("sockets.overload.dtls.recovery", Relation::AtMost, 1000.0),
 ];
 
 /// The least share of bare tokio's requests for each processor second, in every `sockets.echo`.

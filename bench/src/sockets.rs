@@ -5,6 +5,7 @@ mod compare;
 mod connect;
 mod datagram_serve;
 mod datagrams;
+mod flows;
 mod idle;
 mod library;
 mod load;
@@ -14,6 +15,7 @@ mod quic;
 mod serve;
 mod subject;
 mod terminate;
+mod unixgrams;
 
 use std::path::Path;
 use std::time::Duration;
@@ -79,6 +81,7 @@ pub(crate) fn run(
             Part::Overload => overload::run(report, &bench)?,
             Part::Terminate => terminate::run(report, &bench)?,
             Part::Datagrams => datagrams::run(report, &bench)?,
+            Part::Unixgrams => unixgrams::run(report, &bench)?,
         }
     }
     Ok(())

@@ -2,19 +2,26 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 
-use tokio::net::UdpSocket;
+use tokio::net::{UdpSocket, UnixDatagram};
 use wharf::batch::{BatchHandler, Burst, Turn};
-use wharf::{Server, Udp};
+use wharf::config::Pem;
+use wharf::{
+    DatagramError, Datagrams, Dtls, Listen, MessageError, Messages, Server, Udp, Unixgram,
+};
 use wharf_udp::{Events, Poller, ReceiveBatch, SendBatch, Socket, SocketOptions};
 
 use super::options::{DatagramRole, DatagramSide};
-use super::serve::announce;
+use super::serve::{announce, work};
 use crate::Failure;
 use crate::client::BUFFER;
 
 /// Datagrams, or bursts, that the floor takes at once; as many as a worker of Wharf.
 const BATCH: usize = 64;
+
+/// Bytes of datagrams that wait in a flow of `overload`: five or so.
+const QUEUE: u64 = 1 << 10;
 
 /// Serves until the process ends.
 pub(crate) fn run(role: &DatagramRole) -> Result<(), Failure> {
@@ -22,6 +29,14 @@ pub(crate) fn run(role: &DatagramRole) -> Result<(), Failure> {
         DatagramSide::Floor => floor(),
         DatagramSide::Wharf => super::runtime()?.block_on(wharf()),
         DatagramSide::Tokio => super::runtime()?.block_on(tokio()),
+        DatagramSide::UnixWharf => super::runtime()?.block_on(unix_wharf(&role.folder)),
+        DatagramSide::UnixTokio => super::runtime()?.block_on(unix_tokio(&role.folder)),
+        DatagramSide::OverloadUdp => super::runtime()?.block_on(flows(Udp::bind("127.0.0.1:0"))),
+        DatagramSide::OverloadDtls => {
+            let file = |name: &str| Pem::File(role.folder.join(name));
+            let listen = Dtls::bind("127.0.0.1:0").cert(file("cert.pem"), file("key.pem"));
+            super::runtime()?.block_on(flows(listen))
+        }
     }
 }
 
@@ -87,6 +102,66 @@ async fn wharf() -> Result<(), Failure> {
     announce(&address.to_string())?;
     server.run().await;
     Ok(())
+}
+
+/// Works on each message of each flow; few of a flow wait, so that none is answered too late to be of use.
+async fn flows(listen: Listen) -> Result<(), Failure> {
+    let handler = async |mut messages: Messages| {
+        while let Some(message) = messages.recv().await {
+            let message = message?;
+            work();
+            messages.send(message).await?;
+        }
+        Ok::<_, MessageError>(())
+    };
+    let listen = listen.with(|it| it.datagrams.queue = QUEUE);
+    let server = Server::builder()
+        .listen_messages("bench", listen, handler)
+        .build()
+        .map_err(|error| Failure::refused("server", &error))?;
+    let address = server
+        .handle()
+        .address("bench")
+        .map_err(|error| Failure::refused("server", &error))?;
+    announce(&address.to_string())?;
+    server.run().await;
+    Ok(())
+}
+
+/// Answers each datagram by itself.
+async fn unix_wharf(folder: &Path) -> Result<(), Failure> {
+    let echo = async |mut datagrams: Datagrams| {
+        while let Some(datagram) = datagrams.recv().await {
+            datagrams.reply(&datagram, datagram.payload()).await?;
+        }
+        Ok::<_, DatagramError>(())
+    };
+    let path = folder.join("wharf.datagrams");
+    let server = Server::builder()
+        .listen_datagrams("bench", Unixgram::bind(path.to_string_lossy()), echo)
+        .build()
+        .map_err(|error| Failure::refused("server", &error))?;
+    announce(&path.display().to_string())?;
+    server.run().await;
+    Ok(())
+}
+
+async fn unix_tokio(folder: &Path) -> Result<(), Failure> {
+    let path = folder.join("tokio.datagrams");
+    let failed = |error: io::Error| Failure::io(&path.display(), error);
+    let socket = UnixDatagram::bind(&path).map_err(failed)?;
+    announce(&path.display().to_string())?;
+    let mut buffer = vec![0; 65_536];
+    loop {
+        let (length, from) = socket.recv_from(&mut buffer).await.map_err(failed)?;
+        let Some(to) = from.as_pathname() else {
+            continue;
+        };
+        socket
+            .send_to(&buffer[..length], to)
+            .await
+            .map_err(failed)?;
+    }
 }
 
 /// One datagram at a time.

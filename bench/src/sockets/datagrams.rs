@@ -113,13 +113,20 @@ pub(super) fn run(report: &mut Report, bench: &Bench<'_>) -> Result<(), Failure>
     Ok(())
 }
 
-fn start(side: DatagramSide, bench: &Bench<'_>) -> Result<Subject, Failure> {
+/// A server of datagrams, and where it listens.
+pub(super) fn serve(side: DatagramSide, bench: &Bench<'_>) -> Result<(Child, String), Failure> {
     let arguments = [
         "datagram-server".to_owned(),
         format!("--side={}", side.word()),
+        format!("--folder={}", bench.folder().display()),
     ];
     let mut child = Child::start(side.word(), Place::Server, bench.processors, &arguments)?;
     let address = child.line("listening")?;
+    Ok((child, address))
+}
+
+fn start(side: DatagramSide, bench: &Bench<'_>) -> Result<Subject, Failure> {
+    let (child, address) = serve(side, bench)?;
     let address = address.parse().map_err(|_| Failure::Server {
         server: side.word(),
         detail: format!("listens on {address:?}"),

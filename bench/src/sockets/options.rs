@@ -43,11 +43,13 @@ pub(crate) enum Part {
     Terminate,
     /// Datagrams there and back, in batches.
     Datagrams,
+    /// Datagrams of Unix sockets there and back.
+    Unixgrams,
 }
 
 impl Part {
     /// In the order in which they are taken.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Echo,
         Self::Bulk,
         Self::Idle,
@@ -55,6 +57,7 @@ impl Part {
         Self::Overload,
         Self::Terminate,
         Self::Datagrams,
+        Self::Unixgrams,
     ];
 }
 
@@ -168,6 +171,14 @@ pub(crate) enum DatagramSide {
     Wharf,
     /// Tokio, one datagram at a time.
     Tokio,
+    /// A handler of single datagrams of the library, on a Unix socket.
+    UnixWharf,
+    /// Tokio on a Unix socket.
+    UnixTokio,
+    /// Flows of the library, with half a millisecond of work for each datagram.
+    OverloadUdp,
+    /// Sessions of the library, with the same work.
+    OverloadDtls,
 }
 
 impl DatagramSide {
@@ -177,6 +188,10 @@ impl DatagramSide {
             Self::Floor => "floor",
             Self::Wharf => "wharf",
             Self::Tokio => "tokio",
+            Self::UnixWharf => "unix-wharf",
+            Self::UnixTokio => "unix-tokio",
+            Self::OverloadUdp => "overload-udp",
+            Self::OverloadDtls => "overload-dtls",
         }
     }
 }
@@ -187,6 +202,9 @@ pub(crate) struct DatagramRole {
     /// Who serves.
     #[arg(long, value_enum)]
     pub(crate) side: DatagramSide,
+    /// Where a Unix socket is made.
+    #[arg(long)]
+    pub(crate) folder: PathBuf,
 }
 
 /// A load child.

@@ -96,7 +96,7 @@ where
 }
 
 /// Spends the processor time of a request; on a busy machine it takes longer, as real work would.
-fn work() {
+pub(super) fn work() {
     let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default();
     let end = now() + WORK;
     while now() < end {
