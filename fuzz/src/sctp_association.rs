@@ -213,7 +213,7 @@ impl Pair {
     /// A packet of somebody who does not know the tag.
     fn stranger(&mut self, to: usize, chunks: &[u8]) {
         let own = [self.ends[0].tag, self.ends[1].tag];
-        let tag = (1..).find(|tag| !own.contains(tag)).expect("a third one");
+        let tag = (1..=3).find(|tag| !own.contains(tag)).expect("a third one");
         let packet = packet((PORTS[1 - to], PORTS[to]), tag, chunks);
         let association = &mut self.ends[to].association;
         let state = |it: &Association| {

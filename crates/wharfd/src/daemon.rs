@@ -137,7 +137,8 @@ impl<'a> Life<'a> {
             succession::offer(path, &clients, &own, &turn)?;
         }
         // From here on the predecessor takes no new clients, and what may still fail is no reason to end.
-        clients.take_over().await.map_err(succession::failed)?;
+        let taken = clients.take_over().await;
+        taken.map_err(|error| succession::failed(&error))?;
         let begun = turn.begin();
         begun.map_err(|error| not_started(error, settings))?;
         if let Err(error) = own.take_over().await {

@@ -25,12 +25,14 @@ pub(crate) struct Predecessor {
 impl Predecessor {
     /// Asks whoever offers at `path`.
     pub(crate) async fn take(path: &Path) -> Result<Self, Problem> {
-        let mut streams = Handover::take(path).await.map_err(failed)?;
+        let mut streams = Handover::take(path).await.map_err(|error| failed(&error))?;
         let carried = streams.as_mut().map(Handover::carried);
         let turn = Legacy::from_descriptors(carried.unwrap_or_default());
         Ok(Self {
             turn: turn.map_err(|error| Problem::new(KEY, error.to_string()))?,
-            operations: Handover::take(beside(path)).await.map_err(failed)?,
+            operations: Handover::take(beside(path))
+                .await
+                .map_err(|error| failed(&error))?,
             streams,
         })
     }
@@ -62,6 +64,6 @@ fn beside(path: &Path) -> PathBuf {
     path.into()
 }
 
-pub(crate) fn failed(error: HandoverError) -> Problem {
+pub(crate) fn failed(error: &HandoverError) -> Problem {
     Problem::new(KEY, error.to_string())
 }

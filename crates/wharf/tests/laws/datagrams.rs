@@ -78,7 +78,7 @@ async fn flow(mut messages: Messages) -> Result<(), BoxError> {
             _ => {
                 messages
                     .send(Message::binary(message.into_payload()))
-                    .await?
+                    .await?;
             }
         }
     }
