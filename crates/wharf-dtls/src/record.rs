@@ -3,6 +3,10 @@
 /// Bytes of a record's header.
 pub(crate) const RECORD_HEADER: usize = 13;
 
+/// Types of records (RFC 5246 §6.2.1).
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+
 /// The sequence number in a record's header, without the epoch.
 pub(crate) fn sequence(header: &[u8]) -> u64 {
     let mut bytes = [0; 8];
@@ -25,6 +29,24 @@ pub(crate) fn sound(datagram: &[u8], least: usize) -> usize {
     while let Some(length) = length(&datagram[at..]) {
         if datagram[at + 3..at + 5] != [0, 0] && length - RECORD_HEADER < least {
             break;
+        }
+        at += length;
+    }
+    at
+}
+
+/// How many bytes of `datagram`, which is whole records, have no more than `budget` of those that OpenSSL
+/// keeps until it has the keys: handshake messages and alerts of a later epoch. Each that is kept is
+/// taken off the budget.
+pub(crate) fn within(datagram: &[u8], budget: &mut u8) -> usize {
+    let mut at = 0;
+    while let Some(length) = length(&datagram[at..]) {
+        let (kind, epoch) = (datagram[at], &datagram[at + 3..at + 5]);
+        if matches!(kind, ALERT | HANDSHAKE) && epoch != [0, 0] {
+            match budget.checked_sub(1) {
+                Some(left) => *budget = left,
+                None => break,
+            }
         }
         at += length;
     }
@@ -86,6 +108,30 @@ mod tests {
         for cut in 0..good.len() {
             assert_eq!(sound(&good[..cut], 24), 0);
         }
+    }
+
+    #[test]
+    fn the_budget_is_for_what_is_kept() {
+        let data = record(1, 24);
+        let clear = record(0, 24);
+        let mut early = record(1, 24);
+        early[0] = HANDSHAKE;
+        let mut budget = 2;
+        let datagram = [
+            &data[..],
+            &clear,
+            &early,
+            &data,
+            &early,
+            &clear,
+            &early,
+            &clear,
+        ]
+        .concat();
+        assert_eq!(within(&datagram, &mut budget), 6 * data.len());
+        assert_eq!(budget, 0);
+        assert_eq!(within(&early, &mut budget), 0);
+        assert_eq!(within(&data, &mut budget), data.len());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The crate wraps `recvmmsg`, `sendmmsg`, GRO, GSO, packet info, the error queue and `epoll` in
 //! safe types. It knows nothing of what the datagrams mean, and decides no policy. It is the only crate
 //! of the project with `unsafe` code, and so it also holds the few calls that other listeners need and
-//! that no other crate offers safely: TCP options, SCTP messages, [`tcp_info`], [`peer_credentials`], [`receive_unix`]
+//! that no other crate offers safely: TCP options, SCTP messages, [`tcp_info`], [`peer_credentials`], [`UnixBatch`]
 //! and [`inherited_descriptor`].
 //!
 //! A service is a [`BatchHandler`] on a [`Worker`], which is a loop over all of the following on a thread
@@ -84,7 +84,7 @@ pub use tcp::{
     tcp_info_of,
 };
 pub use timer::Timer;
-pub use unix::{ReceivedUnix, pass_credentials, receive_unix};
+pub use unix::{ReceivedUnix, UnixBatch, pass_credentials};
 pub use worker::{
     BatchHandler, Burst, Datagram, Moved, Outgoing, Piece, SocketKey, Traffic, TrafficCount, Turn,
     Via, Worker,

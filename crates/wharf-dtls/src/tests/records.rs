@@ -176,6 +176,45 @@ fn garbage_during_the_handshake_is_dropped() {
     }
 }
 
+/// Bytes of memory of this process.
+fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = pages.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+#[test]
+fn records_before_their_keys_take_little_memory() {
+    let (server, client) = options();
+    // Of handshakes, of the epoch after the first, and as long as a record may be.
+    let early: Vec<Bytes> = (0..100_u8)
+        .map(|number| {
+            let header = [22, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, number, 0x3e, 0x80];
+            [&header[..], &[number; 16_000]].concat().into()
+        })
+        .collect();
+    let before = resident();
+    let mut pairs = Vec::new();
+    for _ in 0..64 {
+        let mut pair = Pair::new(&server, &client);
+        while pair.server.is_none() {
+            pair.collect();
+            if let Some(datagram) = pair.to_server.pop_front() {
+                pair.serve(datagram);
+            } else if let Some(datagram) = pair.to_client.pop_front() {
+                pair.client.handle_datagram(pair.now, datagram);
+            }
+        }
+        for datagram in &early {
+            pair.serve(datagram.clone());
+        }
+        pairs.push(pair);
+    }
+    // All of them would be 107 MB; the handshakes alone take some 10 MB.
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 50 << 20, "{grown} bytes");
+}
+
 #[test]
 fn close_notify_ends_both_sides_whoever_begins() {
     for client_first in [true, false] {

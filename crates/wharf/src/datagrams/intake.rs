@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
-use wharf_udp::{ReceiveBatch, Segments};
+use wharf_udp::{ReceiveBatch, Segments, UnixBatch};
 
 use super::rules::{Rules, Verdict};
 use super::socket::{DatagramSocket, Manner, Source};
@@ -22,6 +22,9 @@ use crate::sockets::PeerCredentials;
 
 /// Slots that one system call fills: 64 KiB each, which are backed by memory as they are used.
 const SLOTS: usize = 32;
+
+/// The same of a Unix socket: no more wait in one unless the system says so (`net.unix.max_dgram_qlen`).
+const UNIX_SLOTS: usize = 11;
 
 /// What is known of a datagram beside its payload.
 #[derive(Debug, Clone)]
@@ -63,10 +66,9 @@ enum Batch {
         wildcard: bool,
     },
     Unix {
-        buffer: Vec<u8>,
-        /// There is a datagram to look at.
-        filled: bool,
-        truncated: bool,
+        received: Box<UnixBatch>,
+        /// The next slot to look at.
+        next: usize,
     },
 }
 
@@ -81,9 +83,8 @@ impl Intake {
                 wildcard: local.ip().is_unspecified(),
             },
             None => Batch::Unix {
-                buffer: Vec::new(),
-                filled: false,
-                truncated: false,
+                received: Box::new(UnixBatch::new(UNIX_SLOTS, longest(&rules))),
+                next: 0,
             },
         };
         Self {
@@ -122,22 +123,15 @@ impl Intake {
             (DatagramSocket::Udp(socket), Batch::Udp { received, .. }) => {
                 receive(socket, received, &self.listener).await?;
             }
-            (
-                DatagramSocket::Unix(socket, _),
-                Batch::Unix {
-                    buffer,
-                    filled,
-                    truncated,
-                },
-            ) => {
-                let longest = self.rules.refresh(&self.listener).config.datagrams.max_size;
-                buffer.resize(usize::try_from(longest).unwrap_or(usize::MAX), 0);
-                let take = |socket: &_| wharf_udp::receive_unix(socket, buffer);
-                let received = socket.async_io(Interest::READABLE, take).await?;
-                (*filled, *truncated) = (true, received.truncated);
-                self.range = 0..received.length;
-                self.side.source = Source::Unix(received.from);
-                self.side.credentials = received.credentials;
+            (DatagramSocket::Unix(socket, _), Batch::Unix { received, next }) => {
+                self.rules.refresh(&self.listener);
+                let longest = longest(&self.rules);
+                if received.slot_size() != longest {
+                    **received = UnixBatch::new(UNIX_SLOTS, longest);
+                }
+                let take = |socket: &_| received.receive(socket);
+                socket.async_io(Interest::READABLE, take).await?;
+                *next = 0;
             }
             _ => {}
         }
@@ -167,14 +161,25 @@ impl Intake {
             Batch::Udp { received, next, .. } => {
                 received.payload(next.wrapping_sub(1)).unwrap_or_default()
             }
-            Batch::Unix { buffer, .. } => buffer,
+            Batch::Unix { received, next } => {
+                received.payload(next.wrapping_sub(1)).unwrap_or_default()
+            }
         }
     }
 
     /// Goes on to the next datagram of the batch.
     fn step(&mut self) -> bool {
         let (received, next, segments, wildcard) = match &mut self.batch {
-            Batch::Unix { filled, .. } => return std::mem::take(filled),
+            Batch::Unix { received, next } => {
+                let Some(one) = received.get(*next) else {
+                    return false;
+                };
+                *next += 1;
+                self.range = 0..one.length;
+                self.side.source = Source::Unix(one.from.clone());
+                self.side.credentials = one.credentials;
+                return true;
+            }
             Batch::Udp {
                 received,
                 next,
@@ -211,13 +216,12 @@ impl Intake {
     /// Whether the current datagram may go further; if not it is counted, or answered.
     fn passes(&mut self) -> bool {
         self.side.proxied = None;
-        let cut = matches!(
-            self.batch,
-            Batch::Unix {
-                truncated: true,
-                ..
-            }
-        );
+        let cut = match &self.batch {
+            Batch::Unix { received, next } => received
+                .get(next.wrapping_sub(1))
+                .is_some_and(|one| one.truncated),
+            Batch::Udp { .. } => false,
+        };
         let payload = &self.payload()[self.range.clone()];
         let counters = &self.listener.owner.counters;
         let verdict = if cut {
@@ -250,6 +254,11 @@ impl Intake {
             }
         }
     }
+}
+
+/// Bytes of the longest datagram that is passed on.
+fn longest(rules: &Rules) -> usize {
+    usize::try_from(rules.live().config.datagrams.max_size).unwrap_or(usize::MAX)
 }
 
 /// Fills a batch with at least one datagram.

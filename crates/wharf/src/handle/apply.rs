@@ -126,7 +126,7 @@ pub(super) fn apply(
     };
     drop(state);
     inner.health.set(&config.health);
-    handle.set_limits(config.limits);
+    handle.put_limits(config.limits);
     if !removed.is_empty() {
         for listener in &removed {
             listener.stop();

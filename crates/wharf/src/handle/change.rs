@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{Handle, UnknownListener};
 use crate::config::{
-    Change, Limits, ListenerConfig, Problem, Problems, Rates, Rule, ServerLimits, Timeouts, plan,
+    Change, Limits, ListenerConfig, Problem, Problems, Rates, Rule, ServerConfig, ServerLimits,
+    Timeouts, plan,
 };
 use crate::listener::{Listener, compile, load_tls, reload_tls, tls_problems};
 use crate::owner::Live;
@@ -23,7 +24,22 @@ pub enum ChangeError {
 
 impl Handle {
     /// Changes the server's own limits. Connections that are there stay.
-    pub fn set_limits(&self, limits: ServerLimits) {
+    ///
+    /// # Errors
+    /// The limits are no good; then those before stay.
+    pub fn set_limits(&self, limits: ServerLimits) -> Result<(), Problems> {
+        let _turn = self.inner.turn();
+        let all = ServerConfig {
+            limits,
+            ..self.config()
+        };
+        crate::server::check(&all, &|checked: &str| self.is_bound_elsewhere(checked))?;
+        self.put_limits(all.limits);
+        Ok(())
+    }
+
+    /// Puts limits in force that were checked.
+    pub(super) fn put_limits(&self, limits: ServerLimits) {
         self.inner.gate.set_limit(limits.max_connections);
         self.inner.memory.set_limit(limits.memory);
         self.inner.state().config.limits = limits;

@@ -196,10 +196,13 @@ impl World {
                     self.allowed[listener] = if most == 0 { u64::MAX } else { most };
                 }
             }
-            Step::ServerLimit(most) => handle.set_limits(ServerLimits {
-                max_connections: most,
-                ..ServerLimits::default()
-            }),
+            Step::ServerLimit(most) => {
+                let limits = ServerLimits {
+                    max_connections: most,
+                    ..ServerLimits::default()
+                };
+                handle.set_limits(limits).expect("limits are good");
+            }
             Step::Suspend(listener) => {
                 let there = self.connectors.contains_key(&listener);
                 assert_eq!(handle.suspend(NAMES[listener]).is_ok(), there);

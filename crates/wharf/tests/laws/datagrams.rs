@@ -167,10 +167,11 @@ impl World {
                 assert_eq!(set.is_ok(), self.sent[listener].is_some(), "{set:?}");
             }
             Step::ServerLimit(max_connections, memory) => {
-                handle.set_limits(ServerLimits {
+                let limits = ServerLimits {
                     max_connections,
                     memory,
-                });
+                };
+                handle.set_limits(limits).expect("limits are good");
             }
             Step::Rates(listener, flows, all) => {
                 let rate = |rate: u32| Rate {

@@ -241,7 +241,7 @@ async fn alarm_connections() {
     // The server's own limit has an alarm too.
     let mut config = server.handle.config();
     config.limits.max_connections = 5;
-    server.handle.set_limits(config.limits);
+    server.handle.set_limits(config.limits).unwrap();
     let _four = server.connections(4).await;
     assert_eq!(server.alarms(), [(None, true)]);
 }

@@ -25,14 +25,14 @@ async fn max_connections() {
         (Answer::Served, Answer::Served, Answer::Closed)
     );
     assert_eq!(refused(&handle, Refusal::ServerFull), 1);
-    handle.set_limits(limits(3));
+    handle.set_limits(limits(3)).unwrap();
     let (third, _third) = arrive(&to_one, "192.0.2.3").await;
     assert_eq!(third, Answer::Served);
     // Who is there stays when there are too many.
-    handle.set_limits(limits(1));
+    handle.set_limits(limits(1)).unwrap();
     assert_eq!(knock(&mut there).await, Answer::Served);
     assert_eq!(arrive(&to_other, "192.0.2.4").await.0, Answer::Closed);
-    handle.set_limits(limits(0));
+    handle.set_limits(limits(0)).unwrap();
     assert_eq!(arrive(&to_other, "192.0.2.4").await.0, Answer::Served);
 }
 
@@ -69,8 +69,12 @@ async fn memory() {
     idle.write_all(b"half").await.unwrap();
     assert_eq!(idle.read(&mut [0; 1]).await.unwrap(), 0);
     assert_eq!(handle.memory(), 4 << 10);
+    // What is no good changes nothing.
+    let refused = handle.set_limits(limits(Some(1))).unwrap_err();
+    assert_eq!(refused.0[0].key, "limits.memory");
+    assert_eq!(handle.memory(), 4 << 10);
     // With more memory all of this is possible.
-    handle.set_limits(limits(Some(1 << 20)));
+    handle.set_limits(limits(Some(1 << 20))).unwrap();
     let mut idle = connect(&connector, "192.0.2.1").await;
     senders.recv().await.unwrap();
     let sender = senders.recv().await.unwrap();
@@ -81,7 +85,7 @@ async fn memory() {
     drop((idle, half));
     settle().await;
     assert_eq!(handle.memory(), 0);
-    handle.set_limits(limits(None));
+    handle.set_limits(limits(None)).unwrap();
     let mut client = connect(&connector, "192.0.2.1").await;
     client.write_all(b"line\n").await.unwrap();
     client.read_exact(&mut [0; 5]).await.unwrap();
