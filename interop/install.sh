@@ -39,6 +39,10 @@ need cpio cpio
 need lksctp-tools sctp_test
 need gcc gcc
 need binutils strip
+need pkg-config pkg-config
+# gcc only recommends the headers of the C library.
+[ -e /usr/include/stdio.h ] || packages+=(libc6-dev)
+[ -e /usr/include/openssl/ssl.h ] || packages+=(libssl-dev)
 [ -e /usr/include/usrsctp.h ] || packages+=(libusrsctp-dev)
 [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || packages+=(libnginx-mod-stream)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
