@@ -25,7 +25,8 @@ use crate::reason::Refusal;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Calls the handler again and again, until the socket is told to stop and its turn has ended.
+/// Calls the handler again and again, until the socket is told to stop, or to be left, and its turn has
+/// ended.
 pub(crate) async fn run(
     listener: Arc<Listener>,
     socket: Arc<DatagramSocket>,
@@ -36,7 +37,7 @@ pub(crate) async fn run(
     while let Some(turn) = begin(&listener, &socket, &mode, &function) {
         // A turn that was aborted has ended, too.
         let _ = turn.await;
-        let stops = mode.wait_for(|mode| *mode == Mode::Stopping);
+        let stops = mode.wait_for(|mode| matches!(mode, Mode::Stopping | Mode::Left));
         if tokio::time::timeout(pause, stops).await.is_ok() {
             return;
         }

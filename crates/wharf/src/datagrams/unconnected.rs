@@ -120,8 +120,8 @@ impl Datagrams {
         self.sender.clone()
     }
 
-    /// The next datagram that the rules let through; `None` when the listener stops or drains, or
-    /// this turn was closed. Dropping the future loses nothing.
+    /// The next datagram that the rules let through; `None` when the listener stops or drains, the
+    /// socket is another process's now, or this turn was closed. Dropping the future loses nothing.
     ///
     /// While the listener is suspended, what comes is dropped and counted.
     pub async fn recv(&mut self) -> Option<Datagram> {
@@ -134,6 +134,10 @@ impl Datagrams {
                     Ok(datagram) => return Some(datagram),
                     Err(reason) => self.listener.owner.counters.dropped(reason),
                 }
+            }
+            if *self.mode.borrow() == Mode::Left {
+                // What was taken has been handed on; what waits is the successor's.
+                return None;
             }
             let shared = self.hold.shared();
             let closed = poll_fn(|cx| {
@@ -165,7 +169,7 @@ impl Datagrams {
         if required && side.proxied.is_none() {
             return Err(Dropped::Proxy);
         }
-        if *self.mode.borrow() != Mode::Running {
+        if !matches!(*self.mode.borrow(), Mode::Running | Mode::Left) {
             return Err(Dropped::Suspended);
         }
         one_more(&self.listener.owner.counters.datagrams_delivered);

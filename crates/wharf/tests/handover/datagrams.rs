@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tokio::net::{UdpSocket, UnixDatagram};
-use wharf::{Messages, Udp, Unixgram};
+use wharf::{Datagrams, Messages, Udp, Unixgram};
 
 use super::*;
 
@@ -24,6 +24,18 @@ fn on_udp(who: &'static str) -> Builder {
     Server::builder().listen_messages("it", Udp::bind("127.0.0.1:0"), answer(who))
 }
 
+/// The same with a handler of single datagrams.
+fn singles_on_udp(who: &'static str) -> Builder {
+    let answer = move |mut datagrams: Datagrams| async move {
+        while let Some(datagram) = datagrams.recv().await {
+            let told = [who.as_bytes(), datagram.payload()].concat();
+            datagrams.reply(&datagram, &told).await?;
+        }
+        Ok::<_, BoxError>(())
+    };
+    Server::builder().listen_datagrams("it", Udp::bind("127.0.0.1:0"), answer)
+}
+
 async fn received(client: &UdpSocket) -> String {
     let mut buffer = [0; 64];
     let received = client.recv(&mut buffer);
@@ -33,9 +45,18 @@ async fn received(client: &UdpSocket) -> String {
 
 #[tokio::test]
 async fn no_datagram_is_lost_while_udp_sockets_change_hands() {
-    let directory = Directory::new("udp");
+    lose_none("udp", on_udp).await;
+}
+
+#[tokio::test]
+async fn no_single_datagram_is_lost_while_udp_sockets_change_hands() {
+    lose_none("singles", singles_on_udp).await;
+}
+
+async fn lose_none(test: &str, server: fn(&'static str) -> Builder) {
+    let directory = Directory::new(test);
     let socket = directory.socket();
-    let first = Running::offering(on_udp("one"), &socket);
+    let first = Running::offering(server("one"), &socket);
     let address = first.handle.address("it").unwrap().ip().unwrap();
     // A client that sends all the time, from ever new ports and from an old one.
     let (stop, stopped) = tokio::sync::watch::channel(false);
@@ -68,7 +89,7 @@ async fn no_datagram_is_lost_while_udp_sockets_change_hands() {
         timeout(PATIENCE, enough).await.unwrap();
     };
     served(&begun).await;
-    let second = on_udp("two").inherit(take(&socket).await).build().unwrap();
+    let second = server("two").inherit(take(&socket).await).build().unwrap();
     let second = Running::start(second);
     first.ended().await;
     served(&second.handle).await;
