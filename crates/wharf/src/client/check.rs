@@ -50,6 +50,7 @@ pub(super) fn all(name: &str, options: &ClientOptions) -> Vec<Problem> {
     idle("quic.zero-rtt", quic.zero_rtt, server);
     idle("quic.retry", quic.retry != own.retry, server);
     let (dtls, own) = (&options.dtls, DtlsOptions::default());
+    idle("dtls.cookie", dtls.cookie != own.cookie, server);
     let lifetime = dtls.cookie_lifetime != own.cookie_lifetime;
     idle("dtls.cookie-lifetime", lifetime, server);
     let more = dtls.psk.len() > 1;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout};
 use wharf::client::{KeepEnd, ProxiedClient, SendProxy};
-use wharf::config::{ProxyMode, Transport};
+use wharf::config::{ProxyMode, Retry, Transport};
 use wharf::events::Event;
 use wharf::proxy::{Addresses, Version};
 use wharf::{
@@ -281,6 +281,7 @@ async fn what_a_transport_has_not_is_refused_before_anything_is_dialled() {
     assert_eq!(client.stats().arrived, 0);
     let wrong = Client::builder().with(|options| {
         options.max_datagram = 63;
+        options.dtls.cookie = Retry::Never;
         options.dtls.cookie_lifetime = Duration::from_secs(5);
         options.dtls.mtu = 1;
         options.sctp.streams_in = 0;
@@ -290,6 +291,7 @@ async fn what_a_transport_has_not_is_refused_before_anything_is_dialled() {
     assert_eq!(
         keys,
         [
+            "dtls.cookie",
             "dtls.cookie-lifetime",
             "dtls.mtu",
             "sctp.streams-in",
