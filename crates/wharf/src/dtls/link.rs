@@ -189,9 +189,7 @@ impl Link for DtlsLink {
                 length: length as u64,
                 limit: limit as u64,
             }),
-            Err(error @ SendError::Empty) => {
-                Err(io::Error::new(io::ErrorKind::InvalidInput, error).into())
-            }
+            Err(SendError::Empty) => Err(MessageError::Empty),
             Err(SendError::Failed(failure)) => Err(broken(failure)),
         }
     }

@@ -28,7 +28,7 @@ pub enum MessageError {
         /// What is allowed, in bytes.
         limit: u64,
     },
-    /// SCTP has no empty messages (RFC 9260 §3.3.1).
+    /// SCTP has no empty messages (RFC 9260 §3.3.1), and of DTLS none are sent.
     #[error("the transport has no empty messages")]
     Empty,
     /// A stream that the association does not have.

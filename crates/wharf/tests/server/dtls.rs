@@ -255,6 +255,21 @@ async fn a_drain_says_goodbye() {
 }
 
 #[tokio::test]
+async fn an_empty_message_is_an_error_and_not_the_end() {
+    let site = Site::new(
+        Handler::messages(async |mut messages: Messages| {
+            let error = messages.send(Message::binary("")).await.unwrap_err();
+            assert!(matches!(error, wharf::MessageError::Empty), "{error}");
+            messages.send(Message::binary("on")).await?;
+            Ok::<_, BoxError>(())
+        }),
+        |_| {},
+    );
+    let mut peer = site.dial().await.unwrap();
+    assert_eq!(peer.recv().await.unwrap().as_deref(), Some(&b"on"[..]));
+}
+
+#[tokio::test]
 async fn a_message_that_does_not_fit_is_an_error_and_not_the_end() {
     let site = Site::new(
         Handler::messages(async |mut messages: Messages| {
