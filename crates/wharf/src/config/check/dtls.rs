@@ -31,6 +31,10 @@ pub(super) fn check(config: &ListenerConfig, checker: &mut Checker<'_>) {
         let allowed = "expected \"1.2\": there is no DTLS 1.3 here";
         checker.problem("tls.min-version", Some("1.3"), allowed, "Remove it.");
     }
+    if config.datagrams.flow_key.is_some() {
+        let allowed = "is not for DTLS, whose sessions belong to the address that was proven";
+        checker.problem("datagrams.flow-key", None::<&str>, allowed, "Remove it.");
+    }
 }
 
 pub(super) fn ranges(dtls: &DtlsOptions, checker: &mut Checker<'_>) {

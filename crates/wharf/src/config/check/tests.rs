@@ -28,6 +28,18 @@ fn the_defaults_of_each_transport_are_legal() {
     assert_eq!(ServerConfig::default().check(), Ok(()));
 }
 
+#[cfg(feature = "dtls")]
+#[test]
+fn sessions_of_dtls_are_known_by_their_address() {
+    let dtls = TLS.replace("'tls'", "'dtls'");
+    let layer = TLS.replace("'tls'", "'udp'") + "demux.layers = ['dtls']\n";
+    for text in [dtls, layer] {
+        assert_eq!(of(&text), [""; 0], "{text}");
+        let text = text + "datagrams.flow-key = { offset = 0, length = 1 }";
+        assert_eq!(of(&text), ["datagrams.flow-key"], "{text}");
+    }
+}
+
 #[test]
 fn each_range_is_checked() {
     for (key, wrong, right) in [
