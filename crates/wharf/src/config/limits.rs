@@ -82,7 +82,7 @@ pub struct Rates {
     pub accept: Option<Rate>,
     /// Connections accepted a second from one source prefix; above it they are refused.
     pub accept_per_prefix: Option<Rate>,
-    /// Datagrams taken a second from one source prefix, on `udp` and what runs over it; above it they
+    /// Datagrams taken a second from one source prefix, on `udp` and `dtls`; above it they
     /// are dropped and counted.
     pub datagrams_per_prefix: Option<Rate>,
     /// Bytes read a second from one connection. Above it the connection is not read until the
