@@ -126,7 +126,7 @@ impl Datagrams {
     /// While the listener is suspended, what comes is dropped and counted.
     pub async fn recv(&mut self) -> Option<Datagram> {
         loop {
-            if self.is_over() {
+            if self.hold.shared().ending().is_some() {
                 return None;
             }
             while self.intake.advance() {
@@ -135,8 +135,8 @@ impl Datagrams {
                     Err(reason) => self.listener.owner.counters.dropped(reason),
                 }
             }
-            if *self.mode.borrow() == Mode::Left {
-                // What was taken has been handed on; what waits is the successor's.
+            if matches!(*self.mode.borrow(), Mode::Stopping | Mode::Left) {
+                // What was taken has been handed on; what waits in the socket may be a successor's.
                 return None;
             }
             let shared = self.hold.shared();
@@ -158,10 +158,6 @@ impl Datagrams {
         }
     }
 
-    fn is_over(&self) -> bool {
-        *self.mode.borrow() == Mode::Stopping || self.hold.shared().ending().is_some()
-    }
-
     /// The datagram that the intake is at.
     fn current(&self) -> Result<Datagram, Dropped> {
         let (side, payload) = self.intake.current();
@@ -169,7 +165,7 @@ impl Datagrams {
         if required && side.proxied.is_none() {
             return Err(Dropped::Proxy);
         }
-        if !matches!(*self.mode.borrow(), Mode::Running | Mode::Left) {
+        if *self.mode.borrow() == Mode::Suspended {
             return Err(Dropped::Suspended);
         }
         one_more(&self.listener.owner.counters.datagrams_delivered);

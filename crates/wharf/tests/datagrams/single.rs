@@ -223,6 +223,36 @@ async fn suspended_datagrams_are_dropped_and_counted() {
 }
 
 #[tokio::test]
+async fn what_was_taken_is_handed_on_when_the_listener_drains() {
+    let (told, mut tells) = tokio::sync::mpsc::unbounded_channel();
+    let handler = move |mut datagrams: Datagrams| {
+        let told = told.clone();
+        async move {
+            let mut count = 0;
+            while datagrams.recv().await.is_some() {
+                count += 1;
+                datagrams.connection().draining().await;
+            }
+            let _ = told.send(count);
+        }
+    };
+    let server = Server::builder()
+        .listen_datagrams("it", Udp::bind("127.0.0.1:0"), handler)
+        .build()
+        .unwrap();
+    // They wait in the socket, and are taken from it at once.
+    let to = address(&server.handle(), "it");
+    let client = client(to, b"1").await;
+    for _ in 0..4 {
+        client.send_to(b"more", to).await.unwrap();
+    }
+    let handle = run(server);
+    until(&handle, "it", |stats| stats.datagrams_delivered == 1).await;
+    handle.drain(Duration::from_secs(30)).await;
+    assert_eq!(tells.recv().await, Some(5));
+}
+
+#[tokio::test]
 async fn a_handler_of_bytes_is_no_handler_of_datagrams() {
     let refused = Server::builder()
         .listen("it", Udp::bind("127.0.0.1:0"), |_: wharf::Stream| async {})
