@@ -113,7 +113,9 @@ impl Server {
         self.process.wait_for_line(SOON, |said| said.contains(line));
         let mut input = OpenOptions::new().write(true).open(&self.input);
         let input = input.as_mut().expect("the pipe");
-        writeln!(input, "{answer}").expect("written");
+        // At once: what is read in two pieces is sent in two records.
+        let line = format!("{answer}\n");
+        input.write_all(line.as_bytes()).expect("written");
     }
 }
 

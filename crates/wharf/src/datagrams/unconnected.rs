@@ -72,6 +72,10 @@ pub enum DatagramError {
     /// The sender of a Unix datagram has bound no name: there is nowhere to send to.
     #[error("the peer's Unix socket has no name: it cannot be answered")]
     Unnamed,
+    /// So much waits at a Unix peer that it takes no more: it does not read. Nothing waits for it, since
+    /// the answers of all others would wait too.
+    #[error("the peer's socket is full: it does not read")]
+    Full,
     /// The peer is of a kind that the socket cannot send to.
     #[error("a {socket} socket cannot send to {peer}")]
     Family {
@@ -280,7 +284,15 @@ impl DatagramSender {
         }
         let tos = 0;
         let how = Manner { from, tos, segment };
-        self.socket.send(to, how, payload).await?;
+        match to {
+            Source::Ip(_) => self.socket.send(to, how, payload).await?,
+            Source::Unix(_) => match self.socket.try_send(to, how, payload) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(DatagramError::Full);
+                }
+                sent => sent?,
+            },
+        }
         // Many may send at once.
         let bytes = payload.len() as u64;
         self.shared.sent.fetch_add(bytes, Ordering::Relaxed);

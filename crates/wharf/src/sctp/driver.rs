@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::task::Waker;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::Interest;
@@ -28,11 +29,15 @@ const SLOTS: usize = 16;
 /// Packets that wait for one association. More are lost, as on the way: the peer sends them again.
 const WAITING: usize = 128;
 
+/// How long a socket rests that has failed to receive.
+const REST: Duration = Duration::from_millis(100);
+
 pub(super) struct Setup {
     pub(super) socket: wharf_udp::Socket,
     /// The same socket, for the runtime.
     pub(super) readiness: std::net::UdpSocket,
-    pub(super) options: SctpOptions,
+    /// Those in force.
+    pub(super) options: watch::Receiver<SctpOptions>,
     pub(super) cookies: Cookies,
     pub(super) commands: mpsc::Receiver<Command>,
     /// Whether packets are this process's to read.
@@ -44,7 +49,7 @@ pub(super) struct Driver {
     socket: Rc<wharf_udp::Socket>,
     /// Tells when there is something to receive.
     readiness: UdpSocket,
-    options: SctpOptions,
+    options: watch::Receiver<SctpOptions>,
     cookies: Cookies,
     commands: mpsc::Receiver<Command>,
     reads: watch::Receiver<bool>,
@@ -105,15 +110,21 @@ impl Flows {
     }
 }
 
+/// What answers those who belong to no association.
+fn front(port: u16, options: &SctpOptions, cookies: &Cookies) -> wharf_sctp::Front {
+    wharf_sctp::Front::new(port, options.engine(), cookies.clone())
+}
+
 impl Driver {
     /// On its thread.
     pub(super) fn new(setup: Setup) -> io::Result<Self> {
         let port = setup.socket.local_addr().port();
         let cookies = setup.cookies;
+        let front = front(port, &setup.options.borrow(), &cookies);
         Ok(Self {
             socket: Rc::new(setup.socket),
             readiness: UdpSocket::from_std(setup.readiness)?,
-            front: wharf_sctp::Front::new(port, setup.options.engine(), cookies.clone()),
+            front,
             options: setup.options,
             cookies,
             commands: setup.commands,
@@ -136,13 +147,21 @@ impl Driver {
                     None => open = false,
                 },
                 () = flows.changed.notified(), if !open => {}
-                // Whoever could change it further has let go.
+                // Whoever could change them further has let go.
                 Ok(()) = self.reads.changed() => {}
+                Ok(()) = self.options.changed() => {
+                    let port = self.socket.local_addr().port();
+                    self.front = front(port, &self.options.borrow(), &self.cookies);
+                }
                 received = receive(&self.readiness, &self.socket, &mut batch), if reads => {
-                    if received.is_ok() {
-                        self.take(&batch, open);
+                    match received {
+                        Ok(()) => self.take(&batch, open),
+                        // It may be for want of memory.
+                        Err(error) => {
+                            tracing::warn!(%error, "cannot receive SCTP over UDP");
+                            tokio::time::sleep(REST).await;
+                        }
                     }
-                    // An error is an earlier packet's, and that one is lost.
                     batch.clear();
                     tokio::task::yield_now().await;
                 }
@@ -152,11 +171,6 @@ impl Driver {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Options(options) => {
-                let port = self.socket.local_addr().port();
-                self.front = wharf_sctp::Front::new(port, options.engine(), self.cookies.clone());
-                self.options = options;
-            }
             Command::Refuse(opening, local) => {
                 let abort = self.front.refuse(&opening);
                 // What does not leave at once is asked for again.
@@ -192,7 +206,7 @@ impl Driver {
             flows.insert(key, flow.clone());
         }
         let carrier = SctpFlow::new(flow, self.flows.clone(), self.socket.clone(), hold);
-        let (now, options) = (Instant::now().into_std(), self.options.engine());
+        let (now, options) = (Instant::now().into_std(), self.options.borrow().engine());
         let longest = options.max_message;
         let association = Association::accept(now, opening, options, self.cookies.clone());
         let exchange = Exchange::new();

@@ -41,6 +41,7 @@ pub(crate) struct Front {
     socket: UdpSocket,
     commands: mpsc::Sender<Command>,
     reads: watch::Sender<bool>,
+    options: watch::Sender<SctpOptions>,
     arrivals: Mutex<mpsc::Receiver<Arrival>>,
 }
 
@@ -63,8 +64,6 @@ pub(super) enum Command {
     ),
     /// Tell a peer that was not let in.
     Refuse(Opening, Option<IpAddr>),
-    /// Answer new peers by other options.
-    Options(SctpOptions),
 }
 
 /// The handler's end of a new association.
@@ -86,10 +85,11 @@ impl Front {
         let (commands, asked) = mpsc::channel(COMMANDS);
         let (arrived, arrivals) = mpsc::channel(BACKLOG);
         let (reads, may_read) = watch::channel(false);
+        let (options, in_force) = watch::channel(options);
         let setup = Setup {
             socket: adopted,
             readiness,
-            options,
+            options: in_force,
             cookies: cookies()?,
             commands: asked,
             reads: may_read,
@@ -114,6 +114,7 @@ impl Front {
             socket,
             commands,
             reads,
+            options,
             arrivals: Mutex::new(arrivals),
         })
     }
@@ -139,8 +140,7 @@ impl Front {
         sctp: &SctpOptions,
     ) -> Result<(), BindError> {
         sockets::apply_to_datagrams(&self.socket, socket)?;
-        // A thread that is that far behind is told by the next change.
-        let _ = self.commands.try_send(Command::Options(sctp.clone()));
+        self.options.send_replace(sctp.clone());
         Ok(())
     }
 

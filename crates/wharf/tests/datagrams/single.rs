@@ -114,6 +114,53 @@ async fn unix_peers_are_answered_by_their_name() {
     assert_eq!(named.recv(&mut buffer).await.unwrap(), 3);
 }
 
+#[tokio::test]
+async fn a_unix_peer_that_does_not_read_holds_up_nobody() {
+    let name = format!("wharf-deaf-{}", std::process::id());
+    let (told, mut tells) = tokio::sync::mpsc::unbounded_channel();
+    let handler = move |mut datagrams: Datagrams| {
+        let told = told.clone();
+        async move {
+            while let Some(datagram) = datagrams.recv().await {
+                if let Err(error) = datagrams.reply(&datagram, b"yes").await {
+                    let _ = told.send(error);
+                }
+            }
+        }
+    };
+    let server = Server::builder()
+        .listen_datagrams("it", Unixgram::bind(format!("@{name}")), handler)
+        .build()
+        .unwrap();
+    let _handle = run(server);
+    let to = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+    let client = |own: &str| {
+        let own = std::os::unix::net::SocketAddr::from_abstract_name(format!("{name}-{own}"));
+        let client = std::os::unix::net::UnixDatagram::bind_addr(&own.unwrap()).unwrap();
+        client.set_nonblocking(true).unwrap();
+        client
+    };
+    let deaf = client("deaf");
+    // Until its queue is full, whatever the system's bound is.
+    let full = loop {
+        // One that the server has no room for is sent later.
+        let _ = deaf.send_to_addr(b"?", &to);
+        tokio::task::yield_now().await;
+        if let Ok(error) = tells.try_recv() {
+            break error;
+        }
+    };
+    assert!(matches!(full, DatagramError::Full), "{full}");
+    let other = client("other");
+    while other.send_to_addr(b"?", &to).is_err() {
+        tokio::task::yield_now().await;
+    }
+    let other = UnixDatagram::from_std(other).unwrap();
+    let mut buffer = [0; 8];
+    assert_eq!(other.recv(&mut buffer).await.unwrap(), 3);
+    drop(deaf);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_panics_is_called_again() {
     let turns = Arc::new(AtomicU32::new(0));

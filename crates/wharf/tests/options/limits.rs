@@ -330,10 +330,11 @@ async fn a_change_leaves_who_waits_in_the_backlog() {
         it.limits.max_connections = 1;
         it.limits.on_full = OnFull::Wait;
     });
-    handle.set_limits(ServerLimits {
+    let one = ServerLimits {
         max_connections: 1,
         ..ServerLimits::default()
-    });
+    };
+    handle.set_limits(one).unwrap();
     let (_, there) = arrive(&connector, "192.0.2.1").await;
     set_limits(&handle, |limits| limits.max_connections = 0);
     // There is room in the listener, but not in the server.
