@@ -115,7 +115,7 @@ impl SctpOptions {
                 .map(|size| u32::try_from(size).unwrap_or(u32::MAX)),
             streams_out: self.streams_out,
             streams_in: self.streams_in,
-            // A listener connects to nobody.
+            // `timeouts.connect` of a client ends an attempt before these do.
             init_attempts: 8,
             init_timeout: Duration::from_mins(1),
         }
