@@ -105,6 +105,12 @@ impl Verified {
         self.proven
     }
 
+    /// The client's random, which no other hello has: what tells a copy of this one from the hello of
+    /// a client that begins anew ([`hello_random`](crate::hello_random)).
+    pub fn random(&self) -> &[u8; 32] {
+        self.hello().random()
+    }
+
     /// The server name that the client asks for (RFC 6066 §3).
     pub fn server_name(&self) -> Option<&str> {
         self.hello().server_name()

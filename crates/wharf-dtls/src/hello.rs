@@ -10,6 +10,8 @@ use crate::record::{RECORD_HEADER, length, sequence};
 pub(crate) const MESSAGE_HEADER: usize = 12;
 /// ContentType handshake (RFC 5246 §6.2.1).
 pub(crate) const HANDSHAKE: u8 = 22;
+/// Bytes of a Random (RFC 5246 §7.4.1.2).
+const RANDOM: usize = 32;
 /// HandshakeType client_hello (RFC 5246 §7.4).
 const CLIENT_HELLO: u8 = 1;
 /// ExtensionType server_name, and its NameType host_name (RFC 6066 §1.1, §3).
@@ -55,10 +57,14 @@ impl Ignored {
     }
 }
 
-/// Whether a datagram begins like a client's first flight: who has a session and sends this, with a
-/// good cookie, begins anew (RFC 6347 §4.2.8).
-pub fn is_hello(datagram: &[u8]) -> bool {
-    Hello::parse(datagram).is_ok()
+/// The client's random of a datagram that begins like a client's first flight; `None`: it does not.
+///
+/// Who has a session and sends a hello with another random, and then a good cookie, begins anew
+/// (RFC 6347 §4.2.8). One with the random of the session that is there
+/// ([`Verified::random`](crate::Verified::random)) is a copy of the hello that it began with: the network
+/// has doubled it, or somebody has, as it is good for as long as its cookie.
+pub fn hello_random(datagram: &[u8]) -> Option<&[u8; RANDOM]> {
+    Some(Hello::parse(datagram).ok()?.random())
 }
 
 /// A view of a ClientHello that is one whole message in one whole record.
@@ -117,6 +123,15 @@ impl<'a> Hello<'a> {
             cookie,
             parameters_end,
         })
+    }
+
+    /// The random that the client made for this handshake (RFC 5246 §7.4.1.2): behind its version, and
+    /// the same with the cookie as without (RFC 6347 §4.2.1).
+    pub(crate) fn random(&self) -> &'a [u8; RANDOM] {
+        let body = &self.record[RECORD_HEADER + MESSAGE_HEADER..];
+        body[2..]
+            .first_chunk()
+            .expect("a hello that was parsed holds it")
     }
 
     /// The cookie that it carries; empty in a client's first one.
@@ -208,7 +223,7 @@ impl<'a> Hello<'a> {
 /// Reads a ClientHello's body (RFC 5246 §7.4.1.2 with RFC 6347 §4.2.1): where its cookie lies, and
 /// where its parameters end.
 fn parameters(input: &mut Reader<'_>) -> Option<(Range<usize>, usize)> {
-    let _version_and_random = input.take(2 + 32)?;
+    let _version_and_random = input.take(2 + RANDOM)?;
     let session_id = input.vector8()?;
     let cookie = input.vector8()?;
     let ciphers = input.vector16()?;

@@ -50,7 +50,7 @@ mod timer;
 pub use client::{ClientContext, ServerName};
 pub use error::{ConfigError, Failure};
 pub use front::{Front, Outcome, Verified, refusal};
-pub use hello::{Ignored, is_hello};
+pub use hello::{Ignored, hello_random};
 pub use options::{
     ClientAuth, ClientOptions, DEFAULT_MTU, Identity, MTU_RANGE, Psk, ServerOptions,
 };

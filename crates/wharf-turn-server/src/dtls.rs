@@ -30,6 +30,13 @@ pub struct DtlsOptions {
     pub max_sessions: usize,
     /// Sessions whose handshakes are not complete, shared out likewise. Default 4,096.
     pub max_handshakes: usize,
+    /// Sessions of one source, an IPv4 address or an IPv6 /64, those included whose handshakes are not
+    /// complete; 0: as many as there may be at all. Shared out likewise: as the kernel spreads the
+    /// sessions of a source over the workers by its ports, one of them may be full a little before its
+    /// source has so many. Default 1,024. What comes beyond is not answered.
+    pub max_sessions_per_prefix: u32,
+    /// Those of them whose handshakes are not complete, likewise. Default 256.
+    pub max_handshakes_per_prefix: u32,
     /// How long a handshake may take from the good cookie on. Default 10 s.
     pub handshake_timeout: Duration,
     /// How long a client has to come back with its cookie, at least; at most twice as long. Default 30 s.
@@ -46,6 +53,8 @@ impl DtlsOptions {
             context,
             max_sessions: 100_000,
             max_handshakes: 4_096,
+            max_sessions_per_prefix: 1_024,
+            max_handshakes_per_prefix: 256,
             handshake_timeout: Duration::from_secs(10),
             cookie_lifetime: Duration::from_secs(30),
             idle: Duration::from_mins(1),

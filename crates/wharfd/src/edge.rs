@@ -35,6 +35,8 @@ pub(crate) fn config(
         dtls: context.map(|context| DtlsOptions {
             max_sessions: dtls.max_sessions as usize,
             max_handshakes: dtls.max_handshakes as usize,
+            max_sessions_per_prefix: dtls.max_sessions_per_prefix,
+            max_handshakes_per_prefix: dtls.max_handshakes_per_prefix,
             handshake_timeout: dtls.handshake_timeout,
             ..DtlsOptions::new(listen.dtls.clone(), context)
         }),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::net::{LIFETIME, Pair, client_address, clock, next, options};
-use crate::{Front, Ignored, Outcome};
+use crate::{Front, Ignored, Outcome, hello_random};
 
 /// A first hello, and the same one with the cookie of `front`.
 fn hellos(front: &mut Front, pair: &mut Pair) -> (Bytes, Bytes) {
@@ -236,4 +236,23 @@ fn a_flood_is_answered_from_one_buffer() {
 fn resident() -> usize {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
     pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+#[test]
+fn a_random_tells_a_copy_from_another_hello() {
+    let (mut front, mut pair) = setup();
+    let (first, second) = hellos(&mut front, &mut pair);
+    let Outcome::Verified(verified) = front.handle(pair.now, client_address(), &second) else {
+        panic!("its cookie is good");
+    };
+    assert_eq!(hello_random(&first), Some(verified.random()));
+    assert_eq!(hello_random(&second), Some(verified.random()));
+    // RFC 5246 §7.4.1.2: behind the headers and the version.
+    assert_eq!(first[13 + 12 + 2..][..32], *verified.random());
+    let (_, mut other) = setup();
+    let other = next(&mut other.client).unwrap();
+    assert!(hello_random(&other).is_some_and(|random| random != verified.random()));
+    for garbage in [&first[..first.len() - 1], &first[..40], b"GET /", b""] {
+        assert_eq!(hello_random(garbage), None);
+    }
 }

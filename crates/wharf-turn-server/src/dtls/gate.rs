@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use wharf_dtls::{Front, Outcome, ServerContext};
-use wharf_policy::{PrefixLimiter, PrefixLimits};
+use wharf_policy::{Entered, PrefixLimiter, PrefixLimits, PrefixSlots, PrefixSlotsLimits};
 
 use crate::DtlsOptions;
 
@@ -19,6 +19,19 @@ pub(super) struct Gate {
     seed: u64,
     max_sessions: usize,
     max_handshakes: usize,
+    /// The sessions of each prefix, those included whose handshakes are not complete.
+    sessions: PrefixSlots,
+    /// Those of them whose handshakes are not complete.
+    handshakes: PrefixSlots,
+}
+
+/// What a session holds of its prefix's share: to be handed back to the [`Gate`] that gave it, once.
+#[derive(Clone, Copy)]
+#[must_use]
+pub(super) struct Place {
+    session: Entered,
+    /// `None` once its handshake is complete.
+    handshake: Option<Entered>,
 }
 
 impl Gate {
@@ -34,6 +47,20 @@ impl Gate {
         let share = |limit: usize| limit.div_ceil(workers).max(1);
         // The front's secret is a MAC's key, which one table of hashes tells nothing about.
         let seed = u64::from_ne_bytes(*secret.first_chunk().expect("32 bytes hold 8"));
+        let max_sessions = share(options.max_sessions);
+        let max_handshakes = share(options.max_handshakes);
+        let slots = |all: usize, per_prefix: u32| {
+            let limits = PrefixSlotsLimits {
+                per_prefix: match per_prefix {
+                    0 => 0,
+                    some => share(some as usize) as u32,
+                },
+                // Room for as many prefixes, and half of it free.
+                slots: all.saturating_mul(2),
+                ..PrefixSlotsLimits::default()
+            };
+            PrefixSlots::new(limits, seed)
+        };
         Self {
             context,
             front: Front::new(secret, options.cookie_lifetime, now),
@@ -41,8 +68,10 @@ impl Gate {
             rotated: now,
             limiter: PrefixLimiter::new(limits, seed),
             seed,
-            max_sessions: share(options.max_sessions),
-            max_handshakes: share(options.max_handshakes),
+            max_sessions,
+            max_handshakes,
+            sessions: slots(max_sessions, options.max_sessions_per_prefix),
+            handshakes: slots(max_handshakes, options.max_handshakes_per_prefix),
         }
     }
 
@@ -61,17 +90,53 @@ impl Gate {
     }
 
     /// Whether a client whose cookie is good may begin a handshake, beside so many sessions, of which
-    /// so many are in their handshakes.
-    pub(super) fn admits(
+    /// so many are in their handshakes. What a session of the same client holds that it takes the place
+    /// of is part of its own place; a refusal leaves it as it is.
+    pub(super) fn admit(
         &mut self,
         now: Instant,
         from: SocketAddr,
-        sessions: usize,
-        handshakes: usize,
-    ) -> bool {
-        sessions < self.max_sessions
+        (sessions, handshakes): (usize, usize),
+        held: Option<Place>,
+    ) -> Option<Place> {
+        let ip = from.ip();
+        let admits = sessions < self.max_sessions
             && handshakes < self.max_handshakes
-            && self.limiter.allow(now, from.ip())
+            && self.limiter.allow(now, ip);
+        if !admits {
+            return None;
+        }
+        let handshake = match held.and_then(|held| held.handshake) {
+            Some(handshake) => handshake,
+            None => self.handshakes.try_enter(ip).ok()?,
+        };
+        let session = match held {
+            Some(held) => held.session,
+            None => match self.sessions.try_enter(ip) {
+                Ok(session) => session,
+                Err(_) => {
+                    self.handshakes.leave(handshake);
+                    return None;
+                }
+            },
+        };
+        Some(Place {
+            session,
+            handshake: Some(handshake),
+        })
+    }
+
+    /// A handshake is complete.
+    pub(super) fn opened(&mut self, place: &mut Place) {
+        if let Some(handshake) = place.handshake.take() {
+            self.handshakes.leave(handshake);
+        }
+    }
+
+    /// A session is over.
+    pub(super) fn leave(&mut self, mut place: Place) {
+        self.opened(&mut place);
+        self.sessions.leave(place.session);
     }
 
     /// Another limit on how often a prefix may begin a handshake, counted afresh.

@@ -1,7 +1,7 @@
 //! The life of a session: how it begins, what it brings, and how it ends.
 
 use bytes::Bytes;
-use wharf_dtls::{Outcome, Received, Session, Verified, is_hello};
+use wharf_dtls::{Outcome, Received, Session, Verified, hello_random};
 use wharf_turn::{ClientPath, DropReason, Output};
 use wharf_udp::{Datagram, Outgoing, Turn, Via};
 
@@ -30,25 +30,30 @@ impl Worker {
         }
         let Some(index) = dtls.index(path.client, path.server) else {
             // What begins no session may be of one that the process before this one has.
-            if !is_hello(datagram.payload) && self.hand_over(turn, path, datagram) {
+            if hello_random(datagram.payload).is_none() && self.hand_over(turn, path, datagram) {
                 return;
             }
             if let Some(verified) = self.ask_gate(turn, path, datagram) {
-                self.begin_session(turn, path, &verified);
+                self.begin_session(turn, path, &verified, None);
             }
             return;
         };
         let Some(slot) = dtls.slots.get_mut(index as usize) else {
             return;
         };
-        // RFC 6347 §4.2.8: a client that has lost its session, or anybody who has guessed its address.
-        // A good cookie tells which.
-        if slot.is_open() && is_hello(datagram.payload) {
-            if let Some(verified) = self.ask_gate(turn, path, datagram) {
-                self.end_session(turn, index, Counter::DtlsReplaced);
-                self.begin_session(turn, path, &verified);
+        match hello_random(datagram.payload) {
+            // RFC 6347 §4.2.8: a client that has lost its session, or its handshake, or anybody who has
+            // guessed its address. A good cookie tells which.
+            Some(random) if *random != slot.random => {
+                if let Some(verified) = self.ask_gate(turn, path, datagram) {
+                    self.begin_session(turn, path, &verified, Some(index));
+                }
+                return;
             }
-            return;
+            // A copy of the hello that this session began with, which begins no other.
+            Some(_) if slot.is_open() => return self.counters.add(Counter::DtlsBadRecords, 1),
+            // In a handshake it asks for the flight that answers it once more (RFC 6347 §4.2.4).
+            Some(_) | None => {}
         }
         let bytes = Bytes::copy_from_slice(datagram.payload);
         slot.session.handle_datagram(turn.now(), bytes);
@@ -82,22 +87,32 @@ impl Worker {
         }
     }
 
-    /// The client has proven its address.
-    fn begin_session(&mut self, turn: &mut Turn<'_>, path: &ClientPath, verified: &Verified) {
+    /// The client has proven its address. The session `old` that it has lost, if it has one, stays
+    /// when another one is not admitted.
+    fn begin_session(
+        &mut self,
+        turn: &mut Turn<'_>,
+        path: &ClientPath,
+        verified: &Verified,
+        old: Option<u32>,
+    ) {
         let now = turn.now();
-        let Some(dtls) = &mut self.outbound.dtls else {
-            return;
-        };
-        let (sessions, handshakes) = (dtls.slots.len(), dtls.handshakes);
-        if !dtls.gate.admits(now, path.client, sessions, handshakes) {
+        let Some(place) = self.dtls().and_then(|dtls| dtls.admit(now, path, old)) else {
             return self.counters.add(Counter::DtlsRefused, 1);
+        };
+        if let Some(old) = old {
+            self.end_session(turn, old, Counter::DtlsReplaced);
         }
+        let Some(dtls) = self.dtls() else { return };
         match Session::accept(&dtls.gate.context, verified, now) {
             Ok(session) => {
-                let index = dtls.insert(path, session, now);
+                let index = dtls.insert(path, session, *verified.random(), place, now);
                 self.read_session(turn, index, 0);
             }
-            Err(_) => self.counters.add(Counter::DtlsFailed, 1),
+            Err(_) => {
+                dtls.gate.leave(place);
+                self.counters.add(Counter::DtlsFailed, 1);
+            }
         }
     }
 
@@ -105,11 +120,11 @@ impl Worker {
     fn read_session(&mut self, turn: &mut Turn<'_>, index: u32, tos: u8) {
         let now = turn.now();
         let Some(dtls) = self.dtls() else { return };
-        let mut message = std::mem::take(&mut dtls.message);
-        let Some(slot) = dtls.slots.get_mut(index as usize) else {
+        let Some(slot) = dtls.slots.get(index as usize) else {
             return;
         };
         let was_open = slot.is_open();
+        let mut message = std::mem::take(&mut dtls.message);
         if !was_open && slot.session.is_open() {
             dtls.opened(index, now);
             self.counters.add(Counter::DtlsEstablished, 1);

@@ -11,7 +11,7 @@ use wharf_policy::PrefixLimits;
 use wharf_turn::{ClientPath, DropReason, Transport};
 use wharf_udp::{Outgoing, Turn, Via};
 
-use super::gate::Gate;
+use super::gate::{Gate, Place};
 use crate::DtlsOptions;
 use crate::counters::{Counter, Counters};
 
@@ -20,6 +20,10 @@ pub(super) struct Slot {
     pub(super) path: ClientPath,
     /// The listening socket that it has come through.
     socket: u32,
+    /// The random of the hello that it began with: a hello with the same one is a copy of that.
+    pub(super) random: [u8; 32],
+    /// What it holds of its prefix's share, until another session of its client has taken it over.
+    place: Option<Place>,
     pub(super) session: Session,
     pub(super) phase: Phase,
     pub(super) allocated: bool,
@@ -116,8 +120,37 @@ impl Sessions {
         (slot.path == *path).then_some(slot)
     }
 
-    /// Takes in a session of a client that came by `socket`, and says its number.
-    pub(super) fn insert(&mut self, socket: &ClientPath, session: Session, now: Instant) -> u32 {
+    /// Admits a client to a handshake, instead of its session `old` if it has one: what that one holds
+    /// is the new one's then. `None` is a refusal, and changes nothing of `old`.
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        path: &ClientPath,
+        old: Option<u32>,
+    ) -> Option<Place> {
+        let mut others = (self.slots.len(), self.handshakes);
+        let old = old.and_then(|old| self.slots.get_mut(old as usize));
+        if let Some(old) = &old {
+            others.0 -= 1;
+            others.1 -= usize::from(!old.is_open());
+        }
+        let held = old.as_ref().and_then(|old| old.place);
+        let place = self.gate.admit(now, path.client, others, held)?;
+        if let Some(old) = old {
+            old.place = None;
+        }
+        Some(place)
+    }
+
+    /// Takes in an admitted session of a client that came by `socket`, and says its number.
+    pub(super) fn insert(
+        &mut self,
+        socket: &ClientPath,
+        session: Session,
+        random: [u8; 32],
+        place: Place,
+        now: Instant,
+    ) -> u32 {
         let until = now + self.handshake_timeout;
         let entry = self.slots.vacant_entry();
         let index = entry.key() as u32;
@@ -129,6 +162,8 @@ impl Sessions {
         entry.insert(Slot {
             path,
             socket: socket.listener,
+            random,
+            place: Some(place),
             session,
             phase: Phase::Handshake { until },
             allocated: false,
@@ -148,6 +183,9 @@ impl Sessions {
         self.by_path.remove(&(slot.path.client, slot.path.server));
         self.timers.remove(&(slot.timer, index));
         self.handshakes -= usize::from(!slot.is_open());
+        if let Some(place) = slot.place {
+            self.gate.leave(place);
+        }
     }
 
     /// Notes that a handshake is complete.
@@ -156,6 +194,9 @@ impl Sessions {
             slot.phase = Phase::Open { active: now };
             // A relayed datagram is as large as its sender has made it.
             slot.session.exceed_mtu();
+            if let Some(place) = &mut slot.place {
+                self.gate.opened(place);
+            }
             self.handshakes -= 1;
         }
     }

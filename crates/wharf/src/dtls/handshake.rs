@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wharf_dtls::{Failure, ServerContext, Session, Verified};
 
 use super::front::Cookies;
-use super::link::DtlsLink;
+use super::link::{Begun, DtlsLink};
 use crate::admission::{Ready, Refused, tell_handshake};
 use crate::connection::Connection;
 use crate::hooks::{Hello, HelloChoice};
@@ -42,7 +42,11 @@ pub(super) async fn accept(
     let result = match Session::accept(&context, &verified, now) {
         Err(failure) => Err(refused(&failure)),
         Ok(session) => {
-            let mut link = DtlsLink::new(packets, session, Some(cookies));
+            let begun = Begun {
+                cookies,
+                random: *verified.random(),
+            };
+            let mut link = DtlsLink::new(packets, session, Some(begun));
             poll_fn(|cx| link.poll_open(cx)).await.map(|()| link)
         }
     };

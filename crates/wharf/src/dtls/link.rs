@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
-use wharf_dtls::{Failure, Info, Outcome, Received, SendError, Session, is_hello};
+use wharf_dtls::{Failure, Info, Outcome, Received, SendError, Session, hello_random};
 
 use super::front::Cookies;
 use super::handshake::refused;
@@ -23,8 +23,8 @@ use crate::wire::Packets;
 pub(super) struct DtlsLink {
     packets: Packets,
     session: Session,
-    /// Of a server: whoever begins anew is asked for one.
-    cookies: Option<Arc<Cookies>>,
+    /// Of a server.
+    begun: Option<Begun>,
     timer: Timer,
     /// This side has said goodbye: what is there is still received.
     closing: bool,
@@ -32,16 +32,24 @@ pub(super) struct DtlsLink {
     replaced: bool,
 }
 
+/// How a server's session has begun, which tells who begins anew.
+pub(super) struct Begun {
+    /// Whoever begins anew is asked for one.
+    pub(super) cookies: Arc<Cookies>,
+    /// The random of the client's hello.
+    pub(super) random: [u8; 32],
+}
+
 fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
 
 impl DtlsLink {
-    pub(super) fn new(packets: Packets, session: Session, cookies: Option<Arc<Cookies>>) -> Self {
+    pub(super) fn new(packets: Packets, session: Session, begun: Option<Begun>) -> Self {
         Self {
             packets,
             session,
-            cookies,
+            begun,
             timer: Timer::default(),
             closing: false,
             replaced: false,
@@ -73,6 +81,12 @@ impl DtlsLink {
             if ready!(self.poll_input(cx)).is_err() {
                 return Poll::Ready(Err(Refusal::Io.into()));
             }
+            if self.replaced {
+                return Poll::Ready(Err(Refused {
+                    reason: Refusal::Tls,
+                    detail: "replaced",
+                }));
+            }
         }
     }
 
@@ -94,15 +108,20 @@ impl DtlsLink {
     }
 
     fn take(&mut self, datagram: Bytes) {
-        match self.cookies.clone() {
-            Some(cookies) if self.session.is_open() && is_hello(&datagram) => {
+        let hello = self.begun.as_ref().zip(hello_random(&datagram));
+        match hello {
+            Some((begun, random)) if *random != begun.random => {
+                let cookies = begun.cookies.clone();
                 self.challenge(&cookies, &datagram);
             }
+            // A copy of the hello that this session began with, which begins no other.
+            Some(_) if self.session.is_open() => {}
+            // In a handshake it asks for the flight that answers it once more (RFC 6347 §4.2.4).
             _ => self.session.handle_datagram(now(), datagram),
         }
     }
 
-    /// A hello in a session that is open: of a client that has lost it, or of anybody who has
+    /// Another hello than that of this session: of a client that has lost it, or of anybody who has
     /// guessed its address (RFC 6347 §4.2.8). It is asked for a cookie; a good one ends this session,
     /// and the client, which sends its hello again, finds none in its way.
     fn challenge(&mut self, cookies: &Cookies, datagram: &[u8]) {

@@ -172,7 +172,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    async fn open(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn open(&mut self) -> Result<(), Failure> {
         while !self.session.is_open() {
             self.session.recv(&mut BytesMut::new())?;
             self.step().await;

@@ -9,7 +9,7 @@ use wharf::testkit::Leaf;
 use wharf::{BoxError, Closed, Handler, Handlers, Messages, Refusal, Server};
 use wharf_dtls::{Failure, Psk};
 
-use super::dtls_site::{IT, NAME, Site, echo, identity};
+use super::dtls_site::{IT, NAME, Peer, Site, echo, identity};
 
 fn site() -> Site {
     Site::new(Handler::messages(echo), |_| {})
@@ -100,6 +100,58 @@ async fn a_client_that_has_lost_its_session_begins_another_on_the_same_port() {
     assert_eq!((stats.accepted, stats.closed(Closed::Finished)), (2, 1));
 }
 
+/// A client that has sent its cookie, and nothing since; and its second hello.
+async fn half(site: &Site) -> (Peer, Vec<u8>) {
+    let context = wharf_dtls::ClientContext::new(&site.options()).unwrap();
+    let now = tokio::time::Instant::now().into_std();
+    let mut session = wharf_dtls::Session::connect(&context, &NAME.into(), now).unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(site.address()).await.unwrap();
+    socket.send(session.transmit().unwrap()).await.unwrap();
+    session.sent();
+    let mut buffer = [0; 2048];
+    let length = socket.recv(&mut buffer).await.unwrap();
+    session.handle_datagram(now, buffer[..length].to_vec().into());
+    let hello = session.transmit().unwrap().to_vec();
+    socket.send(&hello).await.unwrap();
+    session.sent();
+    let peer = Peer {
+        socket,
+        session,
+        longest: 0,
+    };
+    (peer, hello)
+}
+
+#[tokio::test]
+async fn a_copy_of_a_hello_ends_no_session() {
+    let site = site();
+    let (mut peer, hello) = half(&site).await;
+    peer.open().await.unwrap();
+    peer.ask().await;
+    for _ in 0..2 {
+        peer.socket.send(&hello).await.unwrap();
+        peer.ask().await;
+    }
+    let stats = site.stats();
+    assert_eq!((stats.arrived, stats.accepted, stats.live), (1, 1, 1));
+}
+
+#[tokio::test]
+async fn a_client_begins_anew_in_its_handshake() {
+    let site = site();
+    let (peer, _) = half(&site).await;
+    site.until(|stats| stats.pending == 1).await;
+    let socket = peer.socket;
+    // The flight that is for the client that is no more.
+    socket.recv(&mut [0; 2048]).await.unwrap();
+    let mut second = site.dial_on(socket, NAME, &site.options()).await.unwrap();
+    second.ask().await;
+    let stats = site.stats();
+    assert_eq!((stats.refused(Refusal::Tls), stats.accepted), (1, 1));
+    assert_eq!((stats.pending, stats.live), (0, 1));
+}
+
 #[tokio::test]
 async fn limits_hold_for_sessions() {
     let site = Site::new(Handler::messages(echo), |config| {
@@ -122,18 +174,7 @@ async fn pending_handshakes_are_capped_and_end() {
         config.limits.max_handshakes = 1;
         config.timeouts.handshake = Some(Duration::from_millis(300));
     });
-    // A client that comes with its cookie and then is silent.
-    let context = wharf_dtls::ClientContext::new(&site.options()).unwrap();
-    let now = tokio::time::Instant::now().into_std();
-    let mut session = wharf_dtls::Session::connect(&context, &NAME.into(), now).unwrap();
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    socket.connect(site.address()).await.unwrap();
-    socket.send(session.transmit().unwrap()).await.unwrap();
-    session.sent();
-    let mut buffer = [0; 2048];
-    let length = socket.recv(&mut buffer).await.unwrap();
-    session.handle_datagram(now, buffer[..length].to_vec().into());
-    socket.send(session.transmit().unwrap()).await.unwrap();
+    let _silent = half(&site).await;
     site.until(|stats| stats.pending == 1).await;
     let mut second = site.dial().await.unwrap();
     second.ask().await;

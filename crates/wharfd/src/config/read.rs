@@ -103,6 +103,16 @@ fn dtls(section: &mut Section<'_, '_>) -> Dtls {
             default.max_handshakes,
             leaf::integer(1..=1_000_000),
         ),
+        max_sessions_per_prefix: section.or(
+            "max-sessions-per-prefix",
+            default.max_sessions_per_prefix,
+            leaf::integer(0..=10_000_000),
+        ),
+        max_handshakes_per_prefix: section.or(
+            "max-handshakes-per-prefix",
+            default.max_handshakes_per_prefix,
+            leaf::integer(0..=1_000_000),
+        ),
         handshake_timeout: section.or("handshake-timeout", default.handshake_timeout, timeout),
         mtu: section.or("mtu", default.mtu, leaf::integer(256..=16_384)),
     }

@@ -123,6 +123,10 @@ pub struct Dtls {
     pub max_sessions: u32,
     /// Sessions whose handshakes are not complete. Default 4,096.
     pub max_handshakes: u32,
+    /// Sessions of one source; 0: no limit. Default 1,024.
+    pub max_sessions_per_prefix: u32,
+    /// Sessions of one source whose handshakes are not complete; 0: no limit. Default 256.
+    pub max_handshakes_per_prefix: u32,
     /// How long a handshake may take. Default 10 seconds.
     pub handshake_timeout: Duration,
     /// The largest datagram of a handshake, in bytes without IP and UDP headers. Default 1,200.
@@ -134,6 +138,8 @@ impl Default for Dtls {
         Self {
             max_sessions: 100_000,
             max_handshakes: 4_096,
+            max_sessions_per_prefix: 1_024,
+            max_handshakes_per_prefix: 256,
             handshake_timeout: Duration::from_secs(10),
             mtu: 1_200,
         }

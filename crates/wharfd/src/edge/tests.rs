@@ -32,6 +32,12 @@ const ROWS: &[Row] = &[
     ("dtls", "max-handshakes = 7", |c| {
         c.dtls.as_ref().unwrap().max_handshakes == 7
     }),
+    ("dtls", "max-sessions-per-prefix = 7", |c| {
+        c.dtls.as_ref().unwrap().max_sessions_per_prefix == 7
+    }),
+    ("dtls", "max-handshakes-per-prefix = 0", |c| {
+        c.dtls.as_ref().unwrap().max_handshakes_per_prefix == 0
+    }),
     ("dtls", "handshake-timeout = 7", |c| {
         c.dtls.as_ref().unwrap().handshake_timeout == Duration::from_secs(7)
     }),

@@ -53,7 +53,8 @@ fn d1_hellos_without_a_cookie_take_no_memory() {
     wait_until("each is challenged, or the kernel has dropped it", || {
         count(Counter::DtlsChallenged) + count(Counter::KernelDrops) == u64::from(HELLOS)
     });
-    assert!(count(Counter::DtlsChallenged) > 0);
+    // A server that does not keep up would leave the most of them to the kernel.
+    assert!(count(Counter::DtlsChallenged) >= u64::from(HELLOS / 2));
     let grown = resident().saturating_sub(resident_before);
     assert!(grown < GROWTH, "{grown} bytes more for {HELLOS} hellos");
     assert_eq!(handle.counters().get(Counter::DtlsHandshakes), 0);

@@ -1,5 +1,6 @@
 //! Clients over DTLS (RFC 7350), by the first byte on the sockets of plain UDP.
 
+mod anew;
 mod client;
 mod ends;
 mod flood;

@@ -108,6 +108,12 @@ fn rows() -> Vec<Row> {
         ("tls.watch", "'1m'", |s| s.tls.watch = Some(seconds(60))),
         ("dtls.max-sessions", "7", |s| s.dtls.max_sessions = 7),
         ("dtls.max-handshakes", "9", |s| s.dtls.max_handshakes = 9),
+        ("dtls.max-sessions-per-prefix", "5", |s| {
+            s.dtls.max_sessions_per_prefix = 5;
+        }),
+        ("dtls.max-handshakes-per-prefix", "0", |s| {
+            s.dtls.max_handshakes_per_prefix = 0;
+        }),
         ("dtls.handshake-timeout", "'3s'", |s| {
             s.dtls.handshake_timeout = seconds(3);
         }),
