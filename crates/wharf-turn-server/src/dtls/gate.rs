@@ -111,14 +111,12 @@ impl Gate {
             None => self.handshakes.try_enter(ip).ok()?,
         };
         let session = match held {
-            Some(held) => held.session,
-            None => match self.sessions.try_enter(ip) {
-                Ok(session) => session,
-                Err(_) => {
-                    self.handshakes.leave(handshake);
-                    return None;
-                }
-            },
+            Some(held) => Ok(held.session),
+            None => self.sessions.try_enter(ip),
+        };
+        let Ok(session) = session else {
+            self.handshakes.leave(handshake);
+            return None;
         };
         Some(Place {
             session,

@@ -104,15 +104,12 @@ impl Worker {
             self.end_session(turn, old, Counter::DtlsReplaced);
         }
         let Some(dtls) = self.dtls() else { return };
-        match Session::accept(&dtls.gate.context, verified, now) {
-            Ok(session) => {
-                let index = dtls.insert(path, session, *verified.random(), place, now);
-                self.read_session(turn, index, 0);
-            }
-            Err(_) => {
-                dtls.gate.leave(place);
-                self.counters.add(Counter::DtlsFailed, 1);
-            }
+        if let Ok(session) = Session::accept(&dtls.gate.context, verified, now) {
+            let index = dtls.insert(path, session, *verified.random(), place, now);
+            self.read_session(turn, index, 0);
+        } else {
+            dtls.gate.leave(place);
+            self.counters.add(Counter::DtlsFailed, 1);
         }
     }
 
