@@ -179,12 +179,12 @@ pub enum Event {
     },
     /// A successor accepts from now on, and the server drains.
     HandedOver {
-        /// How many sockets it has.
+        /// How many descriptors it has: sockets, the one on which handovers are asked for, and what is carried.
         sockets: usize,
     },
     /// The server accepts in the place of its predecessor, which drains.
     TookOver {
-        /// How many sockets it was given.
+        /// How many descriptors it was given.
         sockets: usize,
     },
     /// A handover failed. The server that had the sockets goes on as before.

@@ -15,7 +15,7 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use wharf::Handle;
 use wharf::events::Event;
 use wharf_turn_server::{StartError, TurnServer};
@@ -136,14 +136,16 @@ impl<'a> Life<'a> {
         if let Some(path) = &settings.server.handover {
             succession::offer(path, &clients, &own, &turn)?;
         }
-        // From here on the predecessor takes no new clients, and what may still fail is no reason to end.
+        // From here on the predecessor takes no new clients. What still ends this process, a thread that the system
+        // refuses, ends the service: it is said, and a service manager starts anew.
         let taken = clients.take_over().await;
         taken.map_err(|error| succession::failed(&error))?;
         let begun = turn.begin();
         begun.map_err(|error| not_started(error, settings))?;
         if let Err(error) = own.take_over().await {
-            // The clients are this process's already. Both answer the tools, until the other has ended.
-            warn!(target: "wharfd", %error, "the sockets of the tools are not taken over alone");
+            // The clients are this process's already, which must not end for its tools.
+            error!(target: "wharfd", %error, "the sockets of the tools are not taken over: metrics and tools may not \
+                answer, and no successor can ask, before the next restart");
         }
         tokio::spawn(clients.run());
         tokio::spawn(own.run());
@@ -185,14 +187,15 @@ impl<'a> Life<'a> {
         } else {
             notify("READY=1");
         }
-        match self.serve().await {
+        let reason = self.serve().await;
+        match reason {
             Reason::Asked => notify("STOPPING=1"),
             Reason::Succeeded => {
                 info!(target: "wharfd", "a successor has taken over");
                 self.turn.handle().leave();
             }
         }
-        self.drain().await
+        self.drain(reason).await
     }
 
     /// Does what signals and tools ask for until the end is asked for, or has come with a successor.
@@ -223,7 +226,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    async fn drain(mut self) -> Result<Ending, Problems> {
+    async fn drain(mut self, reason: Reason) -> Result<Ending, Problems> {
         let handle = self.turn.handle();
         let deadline = self.settings.server.drain_deadline;
         // No new connection; those that are there end with their allocations.
@@ -238,19 +241,32 @@ impl<'a> Life<'a> {
             turn.stop();
             done
         });
+        let ended = async {
+            let done = drained
+                .await
+                .map_err(|error| system("drain", &error.into()))?;
+            // Their last answers are written, or the deadline has come.
+            let report = streams
+                .await
+                .map_err(|error| system("drain", &error.into()))?;
+            let message = if done {
+                "drained"
+            } else {
+                "the drain's deadline has come"
+            };
+            let (finished, forced) = (report.finished(), report.forced());
+            let allocations = handle.allocations();
+            info!(target: "wharfd", allocations, connections_finished = finished,
+                connections_forced = forced, "{message}");
+            // Where there was nothing to drain, these may still be on their way to the successor.
+            if reason == Reason::Succeeded && !succession::given(&self.operations).await {
+                warn!(target: "wharfd", "the successor has not taken the sockets of the tools");
+            }
+            Ok::<_, Problems>(Ending::Drained)
+        };
         let requests = &mut self.requests;
         let ending = tokio::select! {
-            done = drained => {
-                let done = done.map_err(|error| system("drain", &error.into()))?;
-                // Their last answers are written, or the deadline has come.
-                let report = streams.await.map_err(|error| system("drain", &error.into()))?;
-                let message = if done { "drained" } else { "the drain's deadline has come" };
-                let (finished, forced) = (report.finished(), report.forced());
-                let allocations = handle.allocations();
-                info!(target: "wharfd", allocations, connections_finished = finished,
-                    connections_forced = forced, "{message}");
-                Ending::Drained
-            }
+            ended = ended => ended?,
             () = self.signals.end() => {
                 warn!(target: "wharfd", allocations = handle.allocations(), "ended by a second signal");
                 return Ok(Ending::Forced);

@@ -7,12 +7,18 @@
 use crate::problem::Problem;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use wharf::Server;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::timeout;
 use wharf::handover::{Handover, HandoverError};
+use wharf::{Handle, Server};
 use wharf_turn_server::{Legacy, TurnServer};
 
 /// The key of the place where successors ask.
 const KEY: &str = "server.handover";
+
+/// How long a successor may take from the clients' sockets to those of the tools. It starts threads between them.
+const TAKEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a daemon that runs offers; nothing where there is none.
 #[derive(Default)]
@@ -57,8 +63,23 @@ pub(crate) fn offer(
     offered.map_err(|error| Problem::new(KEY, error.to_string()))
 }
 
+/// Waits until the successor, which has the clients' sockets, has those of the tools too. False if it has not taken
+/// them within 5 s: then it has died.
+pub(crate) async fn given(operations: &Handle) -> bool {
+    // Before the look, so that nothing falls between.
+    let mut events = operations.events();
+    let taken = async {
+        while !operations.is_draining() {
+            if let Err(RecvError::Closed) = events.recv().await {
+                return;
+            }
+        }
+    };
+    timeout(TAKEN_WITHIN, taken).await.is_ok()
+}
+
 /// The place for the tools' sockets.
-fn beside(path: &Path) -> PathBuf {
+pub(crate) fn beside(path: &Path) -> PathBuf {
     let mut path = OsString::from(path);
     path.push(".tools");
     path.into()

@@ -118,7 +118,7 @@ async fn give(
         () = inner.draining.cancelled() => Err(HandoverError::Overtaken("the server stops")),
         given = prepare(inner, offer, &channel) => given,
     };
-    let given = match given {
+    let (given, sockets) = match given {
         Ok(given) => given,
         Err(error) => {
             // Who has hung up does not hear it.
@@ -152,16 +152,15 @@ async fn give(
     inner
         .runtime
         .spawn(async move { handle.drain(deadline).await });
-    let sockets = given.iter().map(|bound| bound.sockets().len());
-    Ok(sockets.sum::<usize>() + 1)
+    Ok(sockets)
 }
 
-/// Shows the sockets and waits until the successor is ready to accept on them.
+/// Shows the sockets and waits until the successor is ready to accept on them. Says how many descriptors it has.
 async fn prepare(
     inner: &Inner,
     offer: &Offer,
     channel: &Channel,
-) -> Result<Vec<Bound>, HandoverError> {
+) -> Result<(Vec<Bound>, usize), HandoverError> {
     channel.judge()?;
     match channel.recv(ANSWER_WITHIN, "request").await?.0 {
         Said::Take { version: VERSION } => {}
@@ -171,7 +170,7 @@ async fn prepare(
         }
         other => return Err(HandoverError::Garbage(format!("{other:?} is not due"))),
     }
-    let shown = show(inner, offer, channel).await?;
+    let (shown, sockets) = show(inner, offer, channel).await?;
     match channel.recv(READY_WITHIN, "readiness").await?.0 {
         Said::Ready => {}
         other => return Err(HandoverError::Garbage(format!("{other:?} is not due"))),
@@ -183,15 +182,16 @@ async fn prepare(
         let why = "the listeners changed meanwhile";
         return Err(HandoverError::Overtaken(why));
     }
-    Ok(now)
+    Ok((now, sockets))
 }
 
-/// Sends the sockets. They are not held: one that is closed meanwhile is closed.
+/// Sends the sockets, and says how many descriptors there were. They are not held: one that is closed meanwhile is
+/// closed.
 async fn show(
     inner: &Inner,
     offer: &Offer,
     channel: &Channel,
-) -> Result<Vec<Token>, HandoverError> {
+) -> Result<(Vec<Token>, usize), HandoverError> {
     let listening = listening(inner);
     let mut all: Vec<(Item, BorrowedFd<'_>)> = vec![(
         Item {
@@ -235,7 +235,8 @@ async fn show(
         };
         channel.send(&said, &descriptors).await?;
     }
-    Ok(listening.iter().map(|(_, one)| one.token()).collect())
+    let tokens = listening.iter().map(|(_, one)| one.token());
+    Ok((tokens.collect(), all.len()))
 }
 
 /// Leaves all sockets of a listener to the successor. Says whether its connections must end for that.

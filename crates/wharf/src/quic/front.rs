@@ -180,7 +180,9 @@ fn retry(listener: &Listener, incoming: Incoming) {
 /// for clients. Those that nobody accepts wait in the endpoint, at most `accept.backlog`; more are
 /// not heard.
 pub(crate) async fn run(listener: Arc<Listener>, front: Arc<Front>) {
-    if front.open(&listener).is_err() {
+    if let Err(refusal) = front.open(&listener) {
+        let error = io::Error::other(format!("no configuration for QUIC: {}", refusal.label()));
+        tell_broken(&listener, &error);
         return;
     }
     loop {

@@ -156,7 +156,15 @@ async fn descriptors_of_the_program_go_with_the_sockets() {
     assert_eq!(handover.sockets().count(), 1);
     let carried = handover.carried();
     assert!(handover.carried().is_empty());
+    let mut events = first.handle.events();
     let second = Running::start(on_tcp("two").inherit(handover).build().unwrap());
+    let given = loop {
+        if let Event::HandedOver { sockets } = events.recv().await.unwrap() {
+            break sockets;
+        }
+    };
+    // With the listener's, and the one on which handovers are asked for.
+    assert_eq!(given, 72);
     first.ended().await;
     assert_eq!(ask(&second.url("it")).await.1, "two");
     assert_eq!(carried.len(), 70);

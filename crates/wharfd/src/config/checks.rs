@@ -5,13 +5,15 @@ use super::section::Reader;
 use super::settings::{Algorithm, Auth, Dtls, Proof, Settings, Stream};
 use super::{listeners, problem_in_file};
 use crate::problem::Problem;
+use crate::succession;
 use ipnet::IpNet;
 use std::net::SocketAddr;
-use wharf::config::UnixOptions;
+use wharf::config::{Address, UnixOptions};
 use wharf_policy::address::{AddressClass, Tier, classify};
 
 pub(super) fn all(settings: &Settings, reader: &mut Reader) {
     listen(settings, reader);
+    handover(settings, reader);
     streams(settings, reader);
     relay(settings, reader);
     auth(&settings.auth, reader);
@@ -43,18 +45,46 @@ fn listen(settings: &Settings, reader: &mut Reader) {
         );
     }
     let dtls = &settings.listen.dtls;
-    for (key, addresses) in [("listen.udp", udp), ("listen.dtls", dtls)] {
-        for (index, address) in addresses.iter().enumerate() {
-            if addresses[..index].contains(address) {
-                let reason = format!("{address} is listed twice; remove one");
-                reader.problem(key, reason);
-            }
-            let mut all = udp.iter().chain(dtls);
-            if let Some(wildcard) = all.find(|other| covers(other, address)) {
-                let reason = format!("{address} is part of {wildcard}; remove one");
-                reader.problem(key, reason);
-            }
+    for (index, address) in udp.iter().enumerate() {
+        if udp[..index].contains(address) {
+            let reason = format!("{address} is listed twice; remove one");
+            reader.problem("listen.udp", reason);
         }
+        covered(address, "listen.udp", udp.iter().chain(dtls), reader);
+    }
+    // The library finds what is wrong within `listen.dtls`.
+    for address in dtls {
+        covered(address, "listen.dtls", udp.iter(), reader);
+    }
+}
+
+/// Says so when one of `others` is a wildcard that stands for this address of `key` too.
+fn covered<'a>(
+    address: &SocketAddr,
+    key: &str,
+    mut others: impl Iterator<Item = &'a SocketAddr>,
+    reader: &mut Reader,
+) {
+    if let Some(wildcard) = others.find(|other| covers(other, address)) {
+        let reason = format!("{address} is part of {wildcard}; remove one");
+        reader.problem(key, reason);
+    }
+}
+
+/// The tools' socket is neither of the two on which successors ask.
+fn handover(settings: &Settings, reader: &mut Reader) {
+    let (Some(path), Some(Address::Path(admin))) =
+        (&settings.server.handover, &settings.admin.listen)
+    else {
+        return;
+    };
+    let beside = succession::beside(path);
+    if admin == path || *admin == beside {
+        let taken = admin.display();
+        reader.problem(
+            "server.handover",
+            format!("admin.listen has \"{taken}\", where successors would ask; name another path"),
+        );
     }
 }
 

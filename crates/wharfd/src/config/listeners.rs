@@ -110,20 +110,22 @@ fn listener(
 
 /// A problem of the listeners at the key of the file that it comes from.
 pub fn problem_in_file(mut problem: wharf::config::Problem) -> Problem {
-    let listed = |name: &str| format!("listeners.{name}.");
     let binds = [
         (TCP, "listen.tcp"),
         (TLS, "listen.tls"),
         (DTLS, "listen.dtls"),
     ];
     for (name, bind) in binds {
-        if let Some(key) = problem.key.strip_prefix(&listed(name)) {
+        let listed = format!("listeners.{name}.");
+        // What is allowed may name another address.
+        let other = format!("{listed}bind");
+        problem.allowed = problem.allowed.replace(&other, bind);
+        if let Some(key) = problem.key.strip_prefix(&listed) {
             problem.key = match key.strip_prefix("bind") {
                 Some(index) => format!("{bind}{index}"),
                 None if ["tls", "dtls"].contains(&section(key)) => key.to_owned(),
                 None => format!("stream.{key}"),
             };
-            break;
         }
     }
     problem.into()

@@ -2,8 +2,10 @@
 
 use crate::client::Client;
 use crate::harness::{DEADLINE, Daemon, File, ask, config, free_port};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
+use wharf::handover::Handover;
+use wharf::{BoxError, Server, Stream, Tcp, Unix};
 
 /// A directory of one test, removed at its end.
 struct Directory(PathBuf);
@@ -91,6 +93,54 @@ fn allocations_live_on_and_new_clients_are_the_successors() {
     assert_eq!(second.end().code(), Some(0), "{}", second.output());
     // The last one leaves nothing behind.
     assert_eq!(std::fs::read_dir(&directory.0).unwrap().count(), 0);
+}
+
+#[test]
+fn without_allocations_one_follows_the_other() {
+    let (port, metrics, directory) = (free_port(), free_port(), Directory::new());
+    let file = File::new(&text(port, metrics, &directory));
+    let mut running = Daemon::ready(&file);
+    for _ in 0..2 {
+        let successor = Daemon::ready(&file);
+        assert_eq!(running.end().code(), Some(0), "{}", running.output());
+        running = successor;
+        assert_eq!(ask(&directory.file("admin"), "sessions").0, Some(0));
+        running.counts("wharf_allocations 0");
+    }
+    assert_eq!(allocate(|| Client::new(port)).release(), 0);
+    running.signal("TERM");
+    assert_eq!(running.end().code(), Some(0), "{}", running.output());
+    assert_eq!(std::fs::read_dir(&directory.0).unwrap().count(), 0);
+}
+
+#[test]
+fn the_tools_wait_for_a_successor_when_all_else_has_ended() {
+    let (port, metrics, directory) = (free_port(), free_port(), Directory::new());
+    let file = File::new(&text(port, metrics, &directory));
+    let mut first = Daemon::ready(&file);
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().unwrap().block_on(async {
+        let nobody = |_: Stream| async { Ok::<(), BoxError>(()) };
+        let place = directory.file("handover");
+        let clients = Server::builder()
+            .inherit(Handover::take(&place).await.unwrap())
+            .listen("turn-tcp", Tcp::bind(format!("127.0.0.1:{port}")), nobody);
+        let clients = clients.build().unwrap();
+        let admin = directory.file("admin");
+        let beside = Handover::take(format!("{place}.tools")).await.unwrap();
+        assert!(beside.is_some());
+        let tools = Server::builder()
+            .inherit(beside)
+            .listen("admin", Unix::bind(&admin), nobody);
+        let tools = tools.build().unwrap();
+
+        clients.take_over().await.unwrap();
+        first.line("\"drained\"");
+        assert_eq!(ask(&admin, "sessions").0, Some(0));
+        tools.take_over().await.unwrap();
+        assert_eq!(first.end().code(), Some(0), "{}", first.output());
+        assert!(Path::new(&admin).exists(), "it is the successor's");
+    });
 }
 
 #[test]

@@ -343,6 +343,16 @@ fn the_tools_listen_on_a_unix_socket() {
 }
 
 #[test]
+fn the_tools_do_not_listen_where_successors_ask() {
+    for admin in ["/run/wharf/h", "/run/wharf/./h", "/run/wharf/h.tools"] {
+        one(
+            &format!("[server]\nhandover = '/run/wharf/h'\n[admin]\nlisten = '{admin}'"),
+            "server.handover: admin.listen has",
+        );
+    }
+}
+
+#[test]
 fn dtls_needs_what_tls_needs_and_speaks_one_version() {
     let with = |listen: &str, more: &str| {
         complete(&format!(
@@ -375,10 +385,13 @@ fn dtls_needs_what_tls_needs_and_speaks_one_version() {
         (
             "dtls = ['[::]:1', '[::]:1']",
             tls,
-            "listen.dtls: [::]:1 is listed twice",
+            "listen.dtls[1] = [::]:1: is taken by listen.dtls[0] = \"[::]:1\"",
         ),
     ] {
         let found = with(listen, more);
-        assert!(found[0].contains(expected), "{found:#?}");
+        assert!(
+            found.len() == 1 && found[0].contains(expected),
+            "{found:#?}"
+        );
     }
 }
