@@ -88,7 +88,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 pub use error::HandoverError;
 use offer::Offer;
@@ -108,7 +108,7 @@ struct State {
     from: Option<Handover>,
     /// Made, and not in force before the server runs.
     offer: Option<Offer>,
-    task: Option<AbortHandle>,
+    task: Option<JoinHandle<()>>,
     /// Descriptors of the program's own, by the names that it gave them.
     carried: Vec<(String, Arc<OwnedFd>)>,
 }
@@ -146,8 +146,7 @@ impl Handovers {
     pub(crate) fn start(&self, inner: &Arc<Inner>) {
         let mut state = self.state();
         if let Some(offer) = state.offer.take() {
-            let task = inner.runtime.spawn(offer::run(inner.clone(), offer));
-            state.task = Some(task.abort_handle());
+            state.task = Some(inner.runtime.spawn(offer::run(inner.clone(), offer)));
         }
     }
 
@@ -158,6 +157,20 @@ impl Handovers {
 
     fn carried(&self) -> Vec<(String, Arc<OwnedFd>)> {
         self.state().carried.clone()
+    }
+
+    /// Waits, once the server drains, until nothing is offered any more and the socket's file is gone, if it is this
+    /// process's. A successor that is being told so delays it by 5 s at most.
+    pub(crate) async fn released(&self) {
+        let task = {
+            let mut state = self.state();
+            state.offer = None;
+            state.task.take()
+        };
+        if let Some(task) = task {
+            // Aborted is ended, too.
+            let _ = task.await;
+        }
     }
 
     /// Offers nothing any more.

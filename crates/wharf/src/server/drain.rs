@@ -93,6 +93,7 @@ pub(crate) async fn all(inner: &Inner, deadline: Duration) -> DrainReport {
     tracing::info!("draining");
     let listeners = inner.listeners();
     let report = these(listeners, deadline, Closed::Drained).await;
+    inner.handovers.released().await;
     inner.events.emit(|| Event::Drained {
         finished: report.finished(),
         forced: report.forced(),
