@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -71,9 +71,18 @@ fn until(what: &str, done: impl Fn() -> bool) {
     }
 }
 
+/// By the kernel's list: who tries to bind the port takes it from the server.
 fn until_taken(port: u16) {
+    let local = format!(":{port:04X}");
+    let is_bound = |list: &str| {
+        let list = std::fs::read_to_string(list).unwrap_or_default();
+        let mut locals = list
+            .lines()
+            .filter_map(|line| line.split_whitespace().nth(1));
+        locals.any(|address| address.ends_with(&local))
+    };
     until("the server's port", || {
-        UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_err()
+        is_bound("/proc/net/udp") || is_bound("/proc/net/udp6")
     });
 }
 

@@ -95,6 +95,8 @@ fn d1_dtls_and_plain_udp_share_a_port() {
     daemon.counts("wharf_dtls_sessions 1");
     daemon.counts("wharf_allocations 1");
     daemon.signal("TERM");
+    // Two signals at once are one.
+    daemon.line("draining");
     daemon.signal("TERM");
     daemon.end();
 }
