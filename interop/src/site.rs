@@ -1,6 +1,8 @@
 //! A daemon and the peer behind it.
 
-use crate::{Config, Daemon, PASSWORD, Peer, PortBlock, USER, Uclient};
+use std::time::Duration;
+
+use crate::{Config, Daemon, Finished, PASSWORD, Peer, PortBlock, Process, USER, Uclient, tool};
 
 /// One daemon and one echo peer, on ports that nobody else uses.
 #[derive(Debug)]
@@ -66,5 +68,15 @@ impl Site {
     pub fn tls(&self) -> Uclient {
         let port = self.daemon.tls_port();
         self.uclient().flags(&format!("-t -S -p {port}"))
+    }
+
+    /// A handshake of OpenSSL's client at the port of TLS and DTLS, which hangs up when it is done.
+    #[must_use]
+    pub fn openssl(&self, flags: &str) -> Finished {
+        let mut command = tool("openssl");
+        let address = format!("127.0.0.1:{}", self.daemon.tls_port());
+        command.args(["s_client", "-connect", &address]);
+        command.args(flags.split_whitespace());
+        Process::spawn(&command).finish(Duration::from_secs(20))
     }
 }

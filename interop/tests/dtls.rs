@@ -1,8 +1,6 @@
 //! coturn's client over DTLS, and OpenSSL's for what the handshake settles.
 
-use std::time::Duration;
-
-use wharf_interop::{Authority, Finished, Process, Site, tool};
+use wharf_interop::{Authority, Finished, Site};
 
 /// ChannelData and Send indications, of lengths that over a stream would be padded; none lost.
 #[test]
@@ -70,16 +68,13 @@ fn a_reload_brings_new_certificates_under_traffic() {
     assert!(!finished.status.success(), "{}", finished.output);
 }
 
-/// A handshake of OpenSSL's client, which hangs up when it is done.
+/// A handshake of OpenSSL's client, with DTLS 1.2 where the flags name no version.
 fn handshake(site: &Site, flags: &str) -> Finished {
-    let mut command = tool("openssl");
-    let address = format!("127.0.0.1:{}", site.daemon.tls_port());
-    command.args(["s_client", "-connect", &address]);
-    if !flags.contains("-dtls1") {
-        command.arg("-dtls1_2");
+    if flags.contains("-dtls1") {
+        site.openssl(flags)
+    } else {
+        site.openssl(&format!("-dtls1_2 {flags}"))
     }
-    command.args(flags.split_whitespace());
-    Process::spawn(&command).finish(Duration::from_secs(20))
 }
 
 /// RFC 7443 section 3: the protocol is selected where it is offered, its absence is no matter, and

@@ -1,8 +1,6 @@
 //! coturn's client over TCP and TLS, and OpenSSL's for what the handshake settles.
 
-use std::time::Duration;
-
-use wharf_interop::{Authority, Counters, Finished, Process, Site, tool};
+use wharf_interop::{Authority, Counters, Site};
 
 /// ChannelData, padded on a stream (RFC 8656 section 12.5), and Send indications.
 #[test]
@@ -72,7 +70,7 @@ fn a_reload_brings_new_certificates_under_traffic() {
     let other = Authority::new();
     let check = |authority: &Authority| {
         let file = authority.file().display();
-        handshake(&site, &format!("-verify_return_error -CAfile {file}"))
+        site.openssl(&format!("-verify_return_error -CAfile {file}"))
     };
     let assert_only = |good: &Authority, bad: &Authority| {
         let finished = check(good);
@@ -92,15 +90,6 @@ fn a_reload_brings_new_certificates_under_traffic() {
     assert_only(&other, Authority::of_tests());
 }
 
-/// A handshake of OpenSSL's client, which hangs up when it is done.
-fn handshake(site: &Site, flags: &str) -> Finished {
-    let mut command = tool("openssl");
-    let address = format!("127.0.0.1:{}", site.daemon.tls_port());
-    command.args(["s_client", "-connect", &address]);
-    command.args(flags.split_whitespace());
-    Process::spawn(&command).finish(Duration::from_secs(20))
-}
-
 /// RFC 7443 section 3: the protocol is selected where it is offered, its absence is no matter, and
 /// an offer of others alone is refused (RFC 7301 section 3.2).
 #[test]
@@ -115,7 +104,7 @@ fn application_protocols() {
         ("-alpn http/1.1,stun.turn", "ALPN protocol: stun.turn"),
         ("", "No ALPN negotiated"),
     ] {
-        let finished = handshake(&site, flags);
+        let finished = site.openssl(flags);
         assert!(finished.status.success(), "{flags} {}", finished.output);
         assert!(
             finished.output.contains(line),
@@ -123,7 +112,7 @@ fn application_protocols() {
             finished.output
         );
     }
-    let finished = handshake(&site, "-alpn http/1.1");
+    let finished = site.openssl("-alpn http/1.1");
     assert!(!finished.status.success(), "{}", finished.output);
     let alert = "no application protocol";
     assert!(finished.output.contains(alert), "{}", finished.output);
@@ -134,10 +123,10 @@ fn application_protocols() {
 fn versions() {
     let site = Site::start();
     for version in ["-tls1_2", "-tls1_3"] {
-        let finished = handshake(&site, version);
+        let finished = site.openssl(version);
         assert!(finished.status.success(), "{version} {}", finished.output);
     }
-    let finished = handshake(&site, "-tls1_1 -cipher DEFAULT@SECLEVEL=0");
+    let finished = site.openssl("-tls1_1 -cipher DEFAULT@SECLEVEL=0");
     assert!(!finished.status.success(), "{}", finished.output);
     assert!(finished.output.contains(" alert "), "{}", finished.output);
 }

@@ -13,7 +13,7 @@ use wharf::{
 use wharf_udp::{Events, Poller, ReceiveBatch, SendBatch, Socket, SocketOptions};
 
 use super::options::{DatagramRole, DatagramSide};
-use super::serve::{announce, work};
+use super::serve::{announce, until_the_end, work};
 use crate::Failure;
 use crate::client::BUFFER;
 
@@ -91,17 +91,7 @@ async fn wharf() -> Result<(), Failure> {
         it.datagrams.workers = 1;
         it.socket.receive_buffer = Some(BUFFER as u64);
     });
-    let server = Server::builder()
-        .listen_batch("bench", listen, |_| Echo)
-        .build()
-        .map_err(|error| Failure::refused("server", &error))?;
-    let address = server
-        .handle()
-        .address("bench")
-        .map_err(|error| Failure::refused("server", &error))?;
-    announce(&address.to_string())?;
-    server.run().await;
-    Ok(())
+    until_the_end(Server::builder().listen_batch("bench", listen, |_| Echo)).await
 }
 
 /// Works on each message of each flow; few of a flow wait, so that none is answered too late to be of use.
@@ -115,17 +105,7 @@ async fn flows(listen: Listen) -> Result<(), Failure> {
         Ok::<_, MessageError>(())
     };
     let listen = listen.with(|it| it.datagrams.queue = QUEUE);
-    let server = Server::builder()
-        .listen_messages("bench", listen, handler)
-        .build()
-        .map_err(|error| Failure::refused("server", &error))?;
-    let address = server
-        .handle()
-        .address("bench")
-        .map_err(|error| Failure::refused("server", &error))?;
-    announce(&address.to_string())?;
-    server.run().await;
-    Ok(())
+    until_the_end(Server::builder().listen_messages("bench", listen, handler)).await
 }
 
 /// Answers each datagram by itself.

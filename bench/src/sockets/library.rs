@@ -4,7 +4,7 @@ use wharf::config::{Limits, Rate, Rates};
 use wharf::{Admit, Listen, Quic, Server, Stream, Tcp, Tls, Unix, Ws};
 
 use super::options::{ServerRole, Transport, Work};
-use super::serve::{Job, announce, bytes, messages};
+use super::serve::{Job, bytes, messages, until_the_end};
 use crate::Failure;
 
 /// Connections that an overloaded server works for at once.
@@ -59,16 +59,7 @@ pub(super) async fn run(role: &ServerRole, job: Job) -> Result<(), Failure> {
         Transport::Ws => builder.listen_messages("bench", listen, messages),
         _ => builder.listen("bench", listen, move |stream: Stream| bytes(stream, job)),
     };
-    let server = builder
-        .build()
-        .map_err(|error| Failure::refused("server", &error))?;
-    let address = server
-        .handle()
-        .address("bench")
-        .map_err(|error| Failure::refused("server", &error))?;
-    announce(&address.to_string())?;
-    server.run().await;
-    Ok(())
+    until_the_end(builder).await
 }
 
 /// Access rules, rates, and limits for the server, the listener and each prefix; none turns anybody

@@ -52,6 +52,20 @@ pub(crate) fn run(role: &ServerRole) -> Result<(), Failure> {
     })
 }
 
+/// Serves the listener `bench` of a server of Wharf, and tells the parent where.
+pub(super) async fn until_the_end(builder: wharf::Builder) -> Result<(), Failure> {
+    let server = builder
+        .build()
+        .map_err(|error| Failure::refused("server", &error))?;
+    let address = server
+        .handle()
+        .address("bench")
+        .map_err(|error| Failure::refused("server", &error))?;
+    announce(&address.to_string())?;
+    server.run().await;
+    Ok(())
+}
+
 /// Tells the parent where to connect.
 pub(super) fn announce(address: &str) -> Result<(), Failure> {
     let mut output = io::stdout().lock();
