@@ -1,0 +1,105 @@
+//! The connections that are open, and how to send on one from anywhere.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use wharf::Connection;
+use wharf_sip::Transport;
+use wharf_sip::flow::{Flow, FlowId, FlowTable};
+
+use crate::outbox::Outbox;
+use crate::{Priority, SendError};
+
+/// A flow, and which of the connections between its two addresses it is.
+///
+/// Good to be kept as long as one likes: a flow whose connection has ended is never that of another, and
+/// sending on it says [`SendError::FlowGone`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FlowRef {
+    /// The connection. Of no meaning on UDP.
+    pub id: FlowId,
+    /// The transport and both ends.
+    pub flow: Flow,
+}
+
+/// What others may do with a connection while its task runs.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) flow: FlowRef,
+    pub(crate) outbox: Outbox,
+    pub(crate) connection: Connection,
+    /// The peer; with a PROXY header, the client behind the proxy.
+    pub(crate) source: SocketAddr,
+}
+
+#[derive(Debug)]
+pub(crate) struct Flows(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    table: FlowTable,
+    entries: HashMap<FlowId, Arc<Entry>>,
+}
+
+impl Flows {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self(Mutex::new(State {
+            table: FlowTable::new(capacity),
+            entries: HashMap::new(),
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection has opened; `None` when there are as many as there may be.
+    pub(crate) fn open(&self, flow: Flow, connection: Connection) -> Option<Arc<Entry>> {
+        let mut state = self.state();
+        let id = state.table.insert(flow).ok()?;
+        let source = connection.peer().ip().unwrap_or(flow.remote);
+        let entry = Arc::new(Entry {
+            flow: FlowRef { id, flow },
+            outbox: Outbox::new(),
+            connection,
+            source,
+        });
+        state.entries.insert(id, entry.clone());
+        Some(entry)
+    }
+
+    /// It has closed.
+    pub(crate) fn close(&self, id: FlowId) {
+        let mut state = self.state();
+        state.table.remove(id);
+        state.entries.remove(&id);
+    }
+
+    pub(crate) fn get(&self, id: FlowId) -> Option<Arc<Entry>> {
+        self.state().entries.get(&id).cloned()
+    }
+
+    /// The connections to this address, the one that was opened first leading (RFC 3261 §18.1.1).
+    pub(crate) fn to(&self, transport: Transport, remote: SocketAddr) -> Option<FlowRef> {
+        let state = self.state();
+        let id = state.table.to(transport, remote).next()?;
+        Some(state.entries.get(&id)?.flow)
+    }
+
+    pub(crate) fn send(
+        &self,
+        id: FlowId,
+        message: Bytes,
+        priority: Priority,
+        limit: usize,
+    ) -> Result<(), SendError> {
+        let entry = self.get(id).ok_or(SendError::FlowGone)?;
+        entry.outbox.push(message, priority, limit)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.state().table.len()
+    }
+}

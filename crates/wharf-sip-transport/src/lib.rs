@@ -1,0 +1,23 @@
+//! The transport layer of SIP (RFC 3261 §18) over UDP, TCP, TLS, WS and WSS.
+
+mod counters;
+mod datagram;
+mod error;
+mod flows;
+mod layer;
+mod options;
+mod outbox;
+mod outgoing;
+mod priority;
+mod session;
+mod upper;
+mod websocket;
+
+pub use counters::SipStats;
+pub use error::SendError;
+pub use flows::FlowRef;
+pub use layer::Sip;
+pub use options::SipOptions;
+pub use outgoing::Outgoing;
+pub use priority::Priority;
+pub use upper::{CloseReason, Event, Incoming, Taken, Upper};

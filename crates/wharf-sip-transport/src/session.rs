@@ -1,0 +1,303 @@
+//! One SIP connection over bytes: TCP and TLS.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+use wharf::Stream;
+use wharf_sip::{Frame, FrameError, FrameKind, Framer, PONG};
+
+use crate::counters::Counters;
+use crate::flows::Entry;
+use crate::layer::Inner;
+use crate::outgoing::{Way, hand_over, with_outgoing};
+use crate::upper::{CloseReason, Event, Incoming, Taken};
+
+/// Bytes read at a time, on the stack: what is complete is handled there and never copied.
+const CHUNK: usize = 8 << 10;
+
+/// Bytes to be written from which on nothing more is read or taken from the outbox.
+const ENOUGH: usize = 64 << 10;
+
+/// How long somebody may wait for an answer: 64*T1 (RFC 3261 §17.1.2.2).
+const TRANSACTION: Duration = Duration::from_secs(32);
+
+/// The task of a connection. It holds no buffer while nothing is under way.
+pub(crate) struct Session {
+    stream: Stream,
+    layer: Arc<Inner>,
+    entry: Arc<Entry>,
+    framer: Framer,
+    /// Bytes of a message that is not complete, or not taken yet.
+    carry: Vec<u8>,
+    /// Bytes to be written, and how many of them were.
+    out: Vec<u8>,
+    written: usize,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// The layer above had no room.
+    full: Option<Room>,
+    /// Nothing more is read: what is to be written is, then the connection closes.
+    ending: Option<CloseReason>,
+    /// When the last message was received or sent.
+    active: Instant,
+    /// Why it has closed.
+    reason: CloseReason,
+}
+
+type Room = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What is sent on a connection is put behind what is to be written.
+struct Bytes<'a>(&'a mut Vec<u8>, &'a Counters);
+
+impl Way for Bytes<'_> {
+    fn send(&mut self, message: &[u8]) {
+        self.0.extend_from_slice(message);
+        self.1.sent.add(1);
+    }
+}
+
+impl Session {
+    pub(crate) fn new(stream: Stream, layer: Arc<Inner>, entry: Arc<Entry>) -> Self {
+        let active = now();
+        let framer = Framer::new(layer.options.limits, active);
+        Self {
+            stream,
+            layer,
+            entry,
+            framer,
+            carry: Vec::new(),
+            out: Vec::new(),
+            written: 0,
+            timer: None,
+            full: None,
+            ending: None,
+            active,
+            reason: CloseReason::Failed,
+        }
+    }
+
+    /// Writes what is to be written.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.out.len() {
+            let stream = Pin::new(&mut self.stream);
+            let taken = ready!(stream.poll_write(cx, &self.out[self.written..]))?;
+            if taken == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += taken;
+        }
+        if self.written > 0 {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.out = Vec::new();
+            self.written = 0;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes what others have to send; says whether there was anything.
+    fn take_outbox(&mut self, cx: &mut Context<'_>) -> bool {
+        let before = self.out.len();
+        while self.out.len() < ENOUGH {
+            let Poll::Ready(message) = self.entry.outbox.poll_next(cx) else {
+                break;
+            };
+            self.out.extend_from_slice(&message);
+            self.layer.counters.sent.add(1);
+        }
+        let took = self.out.len() > before;
+        if took {
+            self.active = now();
+        }
+        took
+    }
+
+    /// Handles what is complete of `bytes`; says how many of them are done with.
+    fn handle(&mut self, bytes: &[u8]) -> usize {
+        let now = now();
+        let mut done = 0;
+        while self.full.is_none() && self.ending.is_none() && self.out.len() < ENOUGH {
+            let rest = &bytes[done..];
+            match self.framer.advance(rest, now) {
+                Ok(Some(frame)) => {
+                    let end = frame.end;
+                    if self.frame(&rest[..end], frame, now) {
+                        done += end;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    self.refuse(rest, error);
+                    return bytes.len();
+                }
+            }
+        }
+        done
+    }
+
+    /// Handles a frame; false when it has to come again.
+    fn frame(&mut self, bytes: &[u8], frame: Frame, now: Instant) -> bool {
+        let counters = &self.layer.counters;
+        match frame.kind {
+            FrameKind::Message(scan) => {
+                self.active = now;
+                let incoming = Incoming {
+                    message: bytes,
+                    scan: &scan,
+                    flow: self.entry.flow,
+                    source: self.entry.source,
+                    at: now,
+                    connection: Some(&self.entry.connection),
+                };
+                let mut way = Bytes(&mut self.out, counters);
+                if hand_over(&*self.layer.upper, &incoming, &mut way) == Taken::Full {
+                    let layer = self.layer.clone();
+                    self.full = Some(Box::pin(async move { layer.upper.room().await }));
+                    return false;
+                }
+                counters.received.add(1);
+            }
+            FrameKind::Ping => {
+                counters.pings.add(1);
+                self.out.extend_from_slice(PONG);
+            }
+            FrameKind::Pong => {
+                counters.pongs.add(1);
+                self.layer.upper.event(Event::Pong(self.entry.flow));
+            }
+            FrameKind::Blank => {}
+        }
+        true
+    }
+
+    /// Answers bytes that are no message, where they can be answered, and ends the connection
+    /// (RFC 3261 §18.3).
+    fn refuse(&mut self, bytes: &[u8], error: FrameError) {
+        let layer = &self.layer;
+        layer.counters.refused(&error);
+        layer.upper.event(Event::Refused(self.entry.flow, error));
+        let mut way = Bytes(&mut self.out, &layer.counters);
+        let (limits, source) = (&layer.options.limits, self.entry.source);
+        with_outgoing(&mut way, |outgoing| outgoing.refuse(bytes, error, source, limits));
+        self.ending = Some(CloseReason::Protocol);
+    }
+
+    /// Reads once, and handles what has come. Ready when there may be more.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut chunk = [std::mem::MaybeUninit::uninit(); CHUNK];
+        let mut chunk = ReadBuf::uninit(&mut chunk);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut chunk))?;
+        if chunk.filled().is_empty() {
+            let whole = self.carry.is_empty();
+            self.ending = Some(if whole {
+                CloseReason::Peer
+            } else {
+                CloseReason::Incomplete
+            });
+        } else if self.carry.is_empty() {
+            let done = self.handle(chunk.filled());
+            self.carry.extend_from_slice(&chunk.filled()[done..]);
+        } else {
+            self.carry.extend_from_slice(chunk.filled());
+            self.handle_carry();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn handle_carry(&mut self) {
+        let mut carry = std::mem::take(&mut self.carry);
+        let done = self.handle(&carry);
+        if done < carry.len() {
+            carry.drain(..done);
+            self.carry = carry;
+        }
+    }
+
+    /// When a connection of a listener that drains may close: when nobody can be waiting for an answer
+    /// on it any more (RFC 3261 §18: 64*T1 after the last message).
+    fn farewell(&self) -> Option<Instant> {
+        let draining = self.entry.connection.is_draining();
+        draining.then_some(self.active + TRANSACTION)
+    }
+
+    /// Waits for the deadline of the message that is under way, or for the farewell. Ready when one of
+    /// them has passed.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let due = [self.framer.deadline(), self.farewell()];
+            let Some(deadline) = due.into_iter().flatten().min() else {
+                self.timer = None;
+                return Poll::Pending;
+            };
+            let deadline = tokio::time::Instant::from_std(deadline);
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+            if timer.deadline() != deadline {
+                timer.as_mut().reset(deadline);
+            }
+            ready!(timer.as_mut().poll(cx));
+            self.timer = None;
+            if let Err(error) = self.framer.expire(now()) {
+                self.refuse(&[], error);
+                return Poll::Ready(());
+            }
+            if self.farewell().is_some_and(|due| due <= now()) {
+                self.ending = Some(CloseReason::Drained);
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    fn poll_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<CloseReason>> {
+        loop {
+            ready!(self.poll_write(cx))?;
+            if let Some(reason) = self.ending {
+                return Poll::Ready(Ok(reason));
+            }
+            if self.take_outbox(cx) {
+                continue;
+            }
+            if let Some(room) = &mut self.full {
+                ready!(room.as_mut().poll(cx));
+                self.full = None;
+            }
+            if !self.carry.is_empty() {
+                self.handle_carry();
+                if !self.out.is_empty() || self.full.is_some() || self.ending.is_some() {
+                    continue;
+                }
+            }
+            if self.poll_read(cx)?.is_ready() {
+                continue;
+            }
+            if self.poll_deadline(cx).is_ready() {
+                continue;
+            }
+            return Poll::Pending;
+        }
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl Future for Session {
+    type Output = Result<(), io::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.reason = ready!(self.poll_all(cx))?;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.layer.closed(&self.entry, self.reason);
+    }
+}

@@ -1,0 +1,129 @@
+//! One SIP connection over a WebSocket (RFC 7118): each message is one of SIP.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use wharf::{Message, MessageError, Messages};
+use wharf_sip::{Boundary, FrameKind, PONG, packet};
+
+use crate::flows::Entry;
+use crate::layer::Inner;
+use crate::outgoing::{Way, hand_over, with_outgoing};
+use crate::upper::{CloseReason, Event, Incoming, Taken};
+
+/// Tells that the connection has closed, however its task ends.
+struct Open {
+    layer: Arc<Inner>,
+    entry: Arc<Entry>,
+    reason: CloseReason,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.layer.closed(&self.entry, self.reason);
+    }
+}
+
+/// What is sent while a message is handled.
+struct Answers(Vec<Message>);
+
+impl Way for Answers {
+    fn send(&mut self, message: &[u8]) {
+        self.0.push(message_of(message));
+    }
+}
+
+/// Text where it is UTF-8 (RFC 7118 §5): many a client in a browser reads nothing else.
+fn message_of(bytes: &[u8]) -> Message {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Message::text(text),
+        Err(_) => Message::binary(bytes.to_vec()),
+    }
+}
+
+/// The task of a connection.
+pub(crate) async fn run(
+    mut messages: Messages,
+    layer: Arc<Inner>,
+    entry: Arc<Entry>,
+) -> Result<(), MessageError> {
+    let mut open = Open {
+        layer,
+        entry,
+        reason: CloseReason::Failed,
+    };
+    loop {
+        tokio::select! {
+            biased;
+            message = poll_fn(|cx| open.entry.outbox.poll_next(cx)) => {
+                messages.send(message_of(&message)).await?;
+                open.layer.counters.sent.add(1);
+            }
+            received = messages.recv() => {
+                let Some(received) = received else {
+                    open.reason = CloseReason::Peer;
+                    return Ok(());
+                };
+                let received = received?;
+                if !handle(&mut messages, &open, received.payload()).await? {
+                    open.reason = CloseReason::Protocol;
+                    return messages.close(PROTOCOL_ERROR, "not SIP").await;
+                }
+            }
+        }
+    }
+}
+
+/// RFC 6455 §7.4.1: 1007, data within a message that is not consistent with the type of the message.
+const PROTOCOL_ERROR: u16 = 1007;
+
+/// Handles a message; false when the connection has to close.
+async fn handle(
+    messages: &mut Messages,
+    open: &Open,
+    bytes: &[u8],
+) -> Result<bool, MessageError> {
+    let (layer, entry) = (&open.layer, &open.entry);
+    let mut answers = Answers(Vec::new());
+    let mut fits = true;
+    match packet(bytes, Boundary::WebSocket, &layer.options.limits) {
+        Ok(frame) => match frame.kind {
+            FrameKind::Message(scan) => {
+                let incoming = Incoming {
+                    message: &bytes[frame.start..frame.end],
+                    scan: &scan,
+                    flow: entry.flow,
+                    source: entry.source,
+                    at: tokio::time::Instant::now().into_std(),
+                    connection: Some(&entry.connection),
+                };
+                while hand_over(&*layer.upper, &incoming, &mut answers) == Taken::Full {
+                    layer.upper.room().await;
+                }
+                layer.counters.received.add(1);
+            }
+            FrameKind::Ping => {
+                layer.counters.pings.add(1);
+                answers.send(PONG);
+            }
+            FrameKind::Pong => {
+                layer.counters.pongs.add(1);
+                layer.upper.event(Event::Pong(entry.flow));
+            }
+            FrameKind::Blank => {}
+        },
+        Err(error) => {
+            fits = false;
+            layer.counters.refused(&error);
+            layer.upper.event(Event::Refused(entry.flow, error));
+            with_outgoing(&mut answers, |outgoing| {
+                outgoing.refuse(bytes, error, entry.source, &layer.options.limits);
+            });
+        }
+    }
+    for answer in answers.0 {
+        messages.send(answer).await?;
+        layer.counters.sent.add(1);
+    }
+    Ok(fits)
+}
