@@ -1,0 +1,14 @@
+//! The SIP transport layer before phones, load generators, servers and proxies that others wrote.
+//!
+//! The layer runs in the test's process, on a thread of its own; the peer is a program, and both ends
+//! are asked what they saw.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "real peers are waited for on the real clock"
+)]
+
+mod responder;
+mod served;
+mod sipp;
+mod sipsak;

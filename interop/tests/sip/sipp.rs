@@ -1,0 +1,127 @@
+//! sipp: calls over one socket and over one per call, with and without loss.
+
+use std::fs;
+use std::net::SocketAddr;
+
+use tempfile::TempDir;
+use wharf_interop::{Process, tool};
+use wharf_sip::Transport;
+
+use crate::responder::{Responder, methods};
+use crate::served::{SOON, Served};
+
+/// A sipp that runs one of the scenarios it brings along.
+pub(crate) struct Sipp {
+    process: Process,
+    directory: TempDir,
+}
+
+/// What a sipp that has ended counted, by the names of its statistics: `SuccessfulCall`, `Retransmissions`.
+pub(crate) struct Counted {
+    names: Vec<String>,
+    values: Vec<String>,
+}
+
+impl Sipp {
+    /// A caller of `calls` calls, each INVITE with a body, ACK and BYE. `mode` is sipp's: `u1` and `t1` have
+    /// one socket, `un` and `tn` one for each call.
+    pub(crate) fn caller(to: SocketAddr, mode: &str, calls: u32) -> Self {
+        Self::start(&format!(
+            "{to} -sn uac -t {mode} -m {calls} -r 500 -l 100 -max_socket 200"
+        ))
+    }
+
+    /// Runs sipp with these flags, on loopback.
+    fn start(flags: &str) -> Self {
+        let directory = TempDir::new().expect("a directory");
+        let mut command = tool("sipp");
+        command
+            .args(flags.split(' '))
+            .args("-i 127.0.0.1 -nostdin -timeout 20 -timeout_error -fd 1".split(' '))
+            .args(["-trace_stat", "-stf"])
+            .arg(directory.path().join("counted"))
+            .args(["-trace_err", "-error_file"])
+            .arg(directory.path().join("errors"));
+        Self {
+            process: Process::spawn(&command),
+            directory,
+        }
+    }
+
+    /// Waits for its end, and checks by its status and by its own count that each of `calls` calls was as
+    /// its scenario has it.
+    #[track_caller]
+    pub(crate) fn finish(self, calls: u64) -> Counted {
+        let finished = self.process.finish(SOON);
+        let read = |name| fs::read_to_string(self.directory.path().join(name)).unwrap_or_default();
+        let (errors, table) = (read("errors"), read("counted"));
+        let said = &finished.output;
+        assert!(
+            finished.status.success(),
+            "{}\n{errors}\n{said}",
+            finished.status
+        );
+        let row = |line: &str| line.split(';').map(str::to_owned).collect();
+        let counted = Counted {
+            names: table.lines().next().map(row).unwrap_or_default(),
+            values: table.lines().last().map(row).unwrap_or_default(),
+        };
+        assert_eq!(counted.get("SuccessfulCall"), calls, "{table}");
+        for wrong in [
+            "FailedCall",
+            "FailedUnexpectedMessage",
+            "FailedMaxUDPRetrans",
+            "OutOfCallMsgs",
+            "DeadCallMsgs",
+            "FatalErrors",
+            "Warnings",
+        ] {
+            assert_eq!(counted.get(wrong), 0, "{wrong}: {errors}");
+        }
+        counted
+    }
+}
+
+impl Counted {
+    /// How many there were since the start.
+    #[track_caller]
+    pub(crate) fn get(&self, name: &str) -> u64 {
+        let name = format!("{name}(C)");
+        let at = self.names.iter().position(|one| *one == name);
+        let value = at.and_then(|at| self.values.get(at)?.parse().ok());
+        value.unwrap_or_else(|| panic!("no {name} in {:?}", self.names))
+    }
+}
+
+#[test]
+fn a_thousand_calls_over_each_transport_are_answered() {
+    for (mode, listener, transport) in [
+        ("u1", "udp", Transport::Udp),
+        ("un", "udp", Transport::Udp),
+        ("t1", "tcp", Transport::Tcp),
+        ("tn", "tcp", Transport::Tcp),
+    ] {
+        let (responder, record) = Responder::new();
+        let served = Served::plain(responder);
+        Sipp::caller(served.address(listener), mode, 1_000).finish(1_000);
+        let seen = record.so_far();
+        let methods = methods(&seen);
+        assert!(methods["INVITE"] >= 1_000, "{mode}: {methods:?}");
+        assert_eq!(methods["ACK"], 1_000, "{mode}");
+        for seen in seen {
+            assert_eq!((seen.transport, seen.source), (transport, seen.remote));
+            assert_eq!(seen.body > 0, seen.method == "INVITE", "{seen:?}");
+        }
+    }
+}
+
+/// RFC 3261 §17.1.1.2: over UDP a request goes again until it is answered, and each copy may get the same
+/// answer.
+#[test]
+fn what_is_lost_comes_again() {
+    let (responder, record) = Responder::losing_first();
+    let served = Served::plain(responder);
+    let counted = Sipp::caller(served.address("udp"), "u1", 100).finish(100);
+    assert!(counted.get("Retransmissions") >= 200);
+    assert!(methods(&record.so_far())["BYE"] >= 100);
+}
