@@ -4,6 +4,72 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wharf_sip::FrameError;
 
+/// Declares the counters, what their snapshot says, and how the one is made of the others.
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: Counter,)+
+        }
+
+        impl Counters {
+            pub(crate) fn snapshot(&self) -> SipStats {
+                SipStats { $($name: self.$name.0.load(Ordering::Relaxed),)+ }
+            }
+        }
+
+        /// The counters of a [`Sip`](crate::Sip) layer. Those of connections, bytes and datagrams are the
+        /// listeners'.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        #[non_exhaustive]
+        pub struct SipStats {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+        }
+
+        impl SipStats {
+            /// Each counter by its name.
+            pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)+].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Messages that the layer above has taken.
+    received,
+    /// Messages that were handed to a socket.
+    sent,
+    /// Messages that were taken for a connection or a worker which ended before they were sent.
+    lost,
+    /// Keep-alives that were answered (RFC 5626 §3.5.1).
+    pings,
+    /// Keep-alives of ours that were answered.
+    pongs,
+    /// STUN Binding requests that were answered (RFC 5626 §3.5.2).
+    stun,
+    /// STUN messages that were not: malformed, or not asked for.
+    stun_refused,
+    /// Datagrams dropped because the layer above had no room.
+    full,
+    /// Responses dropped because their topmost Via is not ours (RFC 3261 §18.1.2).
+    strays,
+    /// Connections that have opened.
+    opened,
+    /// Connections that have closed.
+    closed,
+    /// Connections closed at once, because there were `max_connections`.
+    crowded,
+    /// ICMP errors that say that a datagram of ours did not arrive (RFC 3261 §18.4).
+    unreachable,
+    /// What could not be read as the head of a message.
+    refused_head,
+    /// Messages whose length was missing, malformed, too large or not true.
+    refused_length,
+    /// Connections whose message took too long.
+    refused_time,
+}
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -12,77 +78,18 @@ impl Counter {
     pub(crate) fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
-
-    fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) received: Counter,
-    pub(crate) sent: Counter,
-    pub(crate) pings: Counter,
-    pub(crate) pongs: Counter,
-    pub(crate) full: Counter,
-    pub(crate) opened: Counter,
-    pub(crate) crowded: Counter,
-    heads: Counter,
-    lengths: Counter,
-    times: Counter,
 }
 
 impl Counters {
     /// Bytes were no message.
     pub(crate) fn refused(&self, error: &FrameError) {
         let counter = match error {
-            FrameError::Head(_) => &self.heads,
+            FrameError::Head(_) => &self.refused_head,
             FrameError::HeadTime | FrameError::BodyTime | FrameError::FirstMessageTime => {
-                &self.times
+                &self.refused_time
             }
-            _ => &self.lengths,
+            _ => &self.refused_length,
         };
         counter.add(1);
     }
-
-    pub(crate) fn snapshot(&self) -> SipStats {
-        SipStats {
-            received: self.received.get(),
-            sent: self.sent.get(),
-            pings: self.pings.get(),
-            pongs: self.pongs.get(),
-            full: self.full.get(),
-            opened: self.opened.get(),
-            crowded: self.crowded.get(),
-            refused_head: self.heads.get(),
-            refused_length: self.lengths.get(),
-            refused_time: self.times.get(),
-        }
-    }
-}
-
-/// The counters of a [`Sip`](crate::Sip) layer. Those of connections and bytes are the listeners'.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct SipStats {
-    /// Messages that the layer above has taken.
-    pub received: u64,
-    /// Messages that were handed to a socket.
-    pub sent: u64,
-    /// Keep-alives that were answered.
-    pub pings: u64,
-    /// Keep-alives of ours that were answered.
-    pub pongs: u64,
-    /// Datagrams dropped because the layer above had no room.
-    pub full: u64,
-    /// Connections that have opened.
-    pub opened: u64,
-    /// Connections closed at once, because there were `max_connections`.
-    pub crowded: u64,
-    /// What could not be read as the head of a message.
-    pub refused_head: u64,
-    /// Messages whose length was missing, malformed, too large or not true.
-    pub refused_length: u64,
-    /// Connections whose message took too long.
-    pub refused_time: u64,
 }

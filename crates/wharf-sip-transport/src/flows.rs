@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use wharf::Connection;
-use wharf_sip::Transport;
-use wharf_sip::flow::{Flow, FlowId, FlowTable};
+use wharf_sip::flow::{Flow, FlowError, FlowId, FlowTable, SealedFlow};
+use wharf_sip::{Priority, Transport};
 
+use crate::SendError;
 use crate::outbox::Outbox;
-use crate::{Priority, SendError};
 
 /// A flow, and which of the connections between its two addresses it is.
 ///
@@ -28,7 +28,7 @@ pub struct FlowRef {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) flow: FlowRef,
-    pub(crate) outbox: Outbox,
+    pub(crate) outbox: Outbox<Bytes>,
     pub(crate) connection: Connection,
     /// The peer; with a PROXY header, the client behind the proxy.
     pub(crate) source: SocketAddr,
@@ -81,11 +81,18 @@ impl Flows {
         self.state().entries.get(&id).cloned()
     }
 
-    /// The connections to this address, the one that was opened first leading (RFC 3261 §18.1.1).
+    /// A connection to this address (RFC 3261 §18.1.1).
     pub(crate) fn to(&self, transport: Transport, remote: SocketAddr) -> Option<FlowRef> {
         let state = self.state();
         let id = state.table.to(transport, remote).next()?;
         Some(state.entries.get(&id)?.flow)
+    }
+
+    pub(crate) fn find(&self, sealed: &SealedFlow) -> Result<FlowRef, FlowError> {
+        let state = self.state();
+        let id = state.table.find(sealed)?;
+        let flow = *state.table.get(id)?;
+        Ok(FlowRef { id, flow })
     }
 
     pub(crate) fn send(
@@ -96,7 +103,8 @@ impl Flows {
         limit: usize,
     ) -> Result<(), SendError> {
         let entry = self.get(id).ok_or(SendError::FlowGone)?;
-        entry.outbox.push(message, priority, limit)
+        entry.outbox.push(message, priority, limit)?;
+        Ok(())
     }
 
     pub(crate) fn len(&self) -> usize {

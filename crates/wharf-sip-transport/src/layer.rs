@@ -5,21 +5,24 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use wharf::{Connection, Endpoint, Handler, Handlers, Messages, Stream};
-use wharf_sip::Transport;
-use wharf_sip::flow::Flow;
+use wharf_sip::flow::{Flow, FlowError, SealedFlow};
+use wharf_sip::{Limits, Priority, StartLine, Transport, Via};
 
 use crate::counters::Counters;
 use crate::datagram::Worker;
 use crate::flows::{Entry, Flows};
+use crate::outgoing::{Way, with_outgoing};
+use crate::ports::Ports;
 use crate::session::Session;
-use crate::upper::{CloseReason, Event, Upper};
+use crate::upper::{CloseReason, Event, Incoming, Taken, Upper};
 use crate::websocket;
-use crate::{FlowRef, Priority, SendError, SipOptions, SipStats};
+use crate::{AttachError, FlowRef, SendError, SipOptions, SipStats};
 
 pub(crate) struct Inner {
     pub(crate) upper: Arc<dyn Upper>,
     pub(crate) options: SipOptions,
     pub(crate) flows: Flows,
+    pub(crate) ports: Ports,
     pub(crate) counters: Counters,
 }
 
@@ -37,6 +40,7 @@ impl Sip {
         Self(Arc::new(Inner {
             upper: Arc::new(upper),
             flows: Flows::new(options.max_connections),
+            ports: Ports::default(),
             counters: Counters::default(),
             options,
         }))
@@ -49,8 +53,11 @@ impl Sip {
             let layer = layer.clone();
             async move {
                 match layer.open(stream.connection()) {
-                    Some(entry) => Session::new(stream, layer, entry).await,
-                    None => Ok(()),
+                    Ok(entry) => {
+                        let limits = layer.options.limits;
+                        Session::new(stream, layer, entry, limits).await
+                    }
+                    Err(_) => Ok(()),
                 }
             }
         })
@@ -65,8 +72,8 @@ impl Sip {
             let layer = layer.clone();
             async move {
                 match layer.open(messages.connection()) {
-                    Some(entry) => websocket::run(messages, layer, entry).await,
-                    None => Ok(()),
+                    Ok(entry) => websocket::run(messages, layer, entry).await,
+                    Err(_) => Ok(()),
                 }
             }
         })
@@ -76,10 +83,47 @@ impl Sip {
     /// What handles the datagrams of a UDP listener, on its worker threads.
     pub fn datagrams(&self) -> Handlers {
         let layer = self.0.clone();
-        Handler::batch(move |seat| Worker::new(layer.clone(), seat.local)).into()
+        Handler::batch(move |seat| Worker::new(layer.clone(), seat)).into()
     }
 
-    /// Hands a message to a flow: it leaves as soon as the connection takes it.
+    /// Takes a connection over TCP or TLS that was dialled. It is served by a task of its own on this
+    /// runtime, until it ends or is [closed](Self::close).
+    ///
+    /// # Errors
+    /// [`AttachError`]; the connection closes then.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn attach(&self, stream: Stream) -> Result<FlowRef, AttachError> {
+        let layer = self.0.clone();
+        let entry = layer.open(stream.connection())?;
+        let flow = entry.flow;
+        // The other end has nothing to say until it is asked.
+        let limits = Limits {
+            first_message_time: None,
+            ..layer.options.limits
+        };
+        tokio::spawn(Session::new(stream, layer, entry, limits));
+        Ok(flow)
+    }
+
+    /// Takes a WebSocket that was dialled, as [`attach`](Self::attach) does.
+    ///
+    /// # Errors
+    /// [`AttachError`]; the connection closes then.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn attach_messages(&self, messages: Messages) -> Result<FlowRef, AttachError> {
+        let layer = self.0.clone();
+        let entry = layer.open(messages.connection())?;
+        let flow = entry.flow;
+        tokio::spawn(websocket::run(messages, layer, entry));
+        Ok(flow)
+    }
+
+    /// Hands a message to a flow, from any thread: it leaves as soon as the connection takes it, or with the
+    /// next datagrams of the worker that sends to that peer.
     ///
     /// # Errors
     /// [`SendError`]; nothing is sent then.
@@ -89,8 +133,45 @@ impl Sip {
         message: Bytes,
         priority: Priority,
     ) -> Result<(), SendError> {
-        let limit = self.0.options.queue;
-        self.0.flows.send(flow.id, message, priority, limit)
+        self.0.send(flow, message, priority)
+    }
+
+    /// A flow over UDP to this address, from one of the sockets of its family. None where there is no such
+    /// socket.
+    pub fn datagrams_to(&self, remote: SocketAddr) -> Option<FlowRef> {
+        self.0.ports.to(remote)
+    }
+
+    /// A connection to this address that is open, whichever side has opened it (RFC 3261 §18.1.1).
+    pub fn to(&self, transport: Transport, remote: SocketAddr) -> Option<FlowRef> {
+        self.0.flows.to(transport, remote)
+    }
+
+    /// The flow that a token names (RFC 5626 §5.3): one over UDP while there is a socket with its local
+    /// address, any other while its connection is open.
+    ///
+    /// # Errors
+    /// [`FlowError::Gone`].
+    pub fn find(&self, sealed: &SealedFlow) -> Result<FlowRef, FlowError> {
+        let flow = &sealed.flow;
+        if flow.transport != Transport::Udp {
+            return self.0.flows.find(sealed);
+        }
+        let known = self.0.ports.has(flow.local);
+        let datagrams = FlowRef::datagrams(flow.local, flow.remote);
+        known.then_some(datagrams).ok_or(FlowError::Gone)
+    }
+
+    /// The connection of a flow; `None` when it has closed, and for UDP.
+    pub fn connection(&self, flow: &FlowRef) -> Option<Connection> {
+        let entry = self.0.flows.get(flow.id)?;
+        (entry.flow == *flow).then(|| entry.connection.clone())
+    }
+
+    /// Closes the connection of a flow at once. False when it has closed, and for UDP.
+    pub fn close(&self, flow: &FlowRef) -> bool {
+        let connection = self.connection(flow);
+        connection.inspect(Connection::close).is_some()
     }
 
     /// How many connections are open.
@@ -114,9 +195,10 @@ impl std::fmt::Debug for Sip {
 }
 
 impl Inner {
-    /// A connection has opened; `None` when there is no room for it, or it is none of SIP.
-    fn open(&self, connection: &Connection) -> Option<Arc<Entry>> {
+    /// A connection has opened.
+    fn open(&self, connection: &Connection) -> Result<Arc<Entry>, AttachError> {
         let transport = transport(connection)?;
+        let ip = |endpoint: &Endpoint| endpoint.ip().ok_or(AttachError::Transport);
         let flow = Flow {
             transport,
             local: ip(connection.socket_local())?,
@@ -124,32 +206,67 @@ impl Inner {
         };
         let Some(entry) = self.flows.open(flow, connection.clone()) else {
             self.counters.crowded.add(1);
-            return None;
+            return Err(AttachError::Crowded);
         };
         self.counters.opened.add(1);
         self.upper.event(Event::Opened(entry.flow));
-        Some(entry)
+        Ok(entry)
     }
 
     /// It has closed.
     pub(crate) fn closed(&self, entry: &Entry, reason: CloseReason) {
         self.flows.close(entry.flow.id);
-        entry.outbox.close();
+        self.counters.closed.add(1);
+        self.counters.lost.add(entry.outbox.close() as u64);
         self.upper.event(Event::Closed(entry.flow, reason));
     }
-}
 
-fn transport(connection: &Connection) -> Option<Transport> {
-    use wharf::config::Transport as Below;
-    match connection.path().transport {
-        Below::Tcp => Some(Transport::Tcp),
-        Below::Tls => Some(Transport::Tls),
-        Below::Ws => Some(Transport::Ws),
-        Below::Wss => Some(Transport::Wss),
-        _ => None,
+    /// Hands a message to the layer above; what it sends goes this way.
+    pub(crate) fn hand_over(&self, incoming: &Incoming<'_>, way: &mut dyn Way) -> Taken {
+        if self.is_stray(incoming) {
+            self.counters.strays.add(1);
+            return Taken::Yes;
+        }
+        let taken = with_outgoing(self, way, |outgoing| self.upper.message(incoming, outgoing));
+        if taken == Taken::Yes {
+            self.counters.received.add(1);
+        }
+        taken
+    }
+
+    /// Whether it is a response to a request that this element has not sent (RFC 3261 §18.1.2).
+    fn is_stray(&self, incoming: &Incoming<'_>) -> bool {
+        let own = &self.options.sent_by;
+        if own.is_empty() || matches!(incoming.scan.start, StartLine::Request { .. }) {
+            return false;
+        }
+        let via = incoming.scan.via;
+        let via = via.and_then(|via| Via::parse(via.top.of(incoming.message)).ok());
+        !via.is_some_and(|via| own.iter().any(|own| own.wrote(&via)))
+    }
+
+    pub(crate) fn send(
+        &self,
+        flow: &FlowRef,
+        message: Bytes,
+        priority: Priority,
+    ) -> Result<(), SendError> {
+        let limit = self.options.queue;
+        if flow.flow.transport == Transport::Udp {
+            self.ports.send(flow.flow, message, priority, limit)
+        } else {
+            self.flows.send(flow.id, message, priority, limit)
+        }
     }
 }
 
-fn ip(endpoint: &Endpoint) -> Option<SocketAddr> {
-    endpoint.ip()
+fn transport(connection: &Connection) -> Result<Transport, AttachError> {
+    use wharf::config::Transport as Below;
+    match connection.path().transport {
+        Below::Tcp => Ok(Transport::Tcp),
+        Below::Tls => Ok(Transport::Tls),
+        Below::Ws => Ok(Transport::Ws),
+        Below::Wss => Ok(Transport::Wss),
+        _ => Err(AttachError::Transport),
+    }
 }

@@ -1,19 +1,26 @@
 //! What a user may choose.
 
 use wharf_sip::Limits;
+use wharf_sip::route::SentBy;
 
 /// The options of a [`Sip`](crate::Sip) layer. Those of sockets, TLS, access, rates and timeouts are
 /// the options of the listeners that it is served by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SipOptions {
     /// What one message may cost: bytes, lines and time.
     pub limits: Limits,
     /// Connections at a time, over all listeners and those that are dialled. One more is closed and
     /// counted. Default 100,000.
     pub max_connections: usize,
-    /// Bytes that may wait to be sent on one connection, or on one UDP socket, before
+    /// Bytes that may wait to be sent on one connection, or by one worker thread of UDP. Of these the
+    /// whole is for [`Priority::Critical`](crate::Priority), seven eighths for `High`, three quarters for
+    /// `Normal` and half for `Low`; beyond that a message is refused with
     /// [`SendError::Full`](crate::SendError::Full). Default 256 KiB.
     pub queue: usize,
+    /// What this element writes into the topmost Via of its requests. A response whose topmost Via has none
+    /// of these is dropped in silence and counted (RFC 3261 §18.1.2). Default none: no response is looked
+    /// at, and the layer above has to.
+    pub sent_by: Vec<SentBy>,
 }
 
 impl Default for SipOptions {
@@ -22,6 +29,7 @@ impl Default for SipOptions {
             limits: Limits::default(),
             max_connections: 100_000,
             queue: 256 << 10,
+            sent_by: Vec::new(),
         }
     }
 }

@@ -1,52 +1,88 @@
-//! What waits to be sent on a connection: bounded, the most urgent first.
+//! What waits to be sent: bounded, the most urgent first.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use wharf_sip::Priority;
 
-use crate::{Priority, SendError};
+use crate::SendError;
 
-/// Messages that were handed over for one connection and that its task has not yet written.
+/// What is counted in bytes.
+pub(crate) trait Weight {
+    /// Its bytes.
+    fn weight(&self) -> usize;
+}
+
+impl Weight for Bytes {
+    fn weight(&self) -> usize {
+        self.len()
+    }
+}
+
+/// Messages that were handed over for one connection, or one worker thread, which has not sent them yet.
 ///
 /// A message is taken while the bytes that wait, and it, are within the share of its priority; an empty
 /// outbox takes any. So what is least urgent is refused first, and a peer that does not read costs a bounded
 /// number of bytes.
 #[derive(Debug)]
-pub(crate) struct Outbox(Mutex<State>);
+pub(crate) struct Outbox<T>(Mutex<State<T>>);
 
-#[derive(Debug, Default)]
-struct State {
-    lanes: [VecDeque<Bytes>; Priority::COUNT],
+#[derive(Debug)]
+struct State<T> {
+    lanes: [VecDeque<T>; LANES],
     bytes: usize,
     closed: bool,
-    /// Of the task that writes.
+    /// Of the task that sends.
     waker: Option<Waker>,
 }
 
-impl Outbox {
+/// One for each priority.
+const LANES: usize = 4;
+
+/// The bytes of a queue of `limit` up to which a message of this priority is taken.
+fn share(priority: Priority, limit: usize) -> usize {
+    match priority {
+        Priority::Critical => limit,
+        Priority::High => limit / 8 * 7,
+        Priority::Normal => limit / 4 * 3,
+        Priority::Low => limit / 2,
+    }
+}
+
+impl<T: Weight> Outbox<T> {
     pub(crate) fn new() -> Self {
-        Self(Mutex::default())
+        Self(Mutex::new(State {
+            lanes: Default::default(),
+            bytes: 0,
+            closed: false,
+            waker: None,
+        }))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands a message over. Of `limit` bytes, those above the priority's share are for what is more urgent.
+    /// Hands a message over; says whether nothing waited before it. Of `limit` bytes, those above the
+    /// priority's share are for what is more urgent.
     pub(crate) fn push(
         &self,
-        message: Bytes,
+        message: T,
         priority: Priority,
         limit: usize,
-    ) -> Result<(), SendError> {
+    ) -> Result<bool, SendError> {
         let mut state = self.state();
         if state.closed {
             return Err(SendError::FlowGone);
         }
-        let bytes = state.bytes + message.len();
-        if state.bytes > 0 && bytes > priority.share(limit) {
+        let first = state.bytes == 0;
+        let bytes = state.bytes + message.weight();
+        if !first && bytes > share(priority, limit) {
             return Err(SendError::Full);
         }
         state.bytes = bytes;
@@ -56,19 +92,22 @@ impl Outbox {
         if let Some(waker) = waker {
             waker.wake();
         }
-        Ok(())
+        Ok(first)
     }
 
-    /// The next message to write.
-    pub(crate) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Bytes> {
+    /// The next message to send.
+    pub(crate) fn next(&self) -> Option<T> {
+        self.state().next()
+    }
+
+    /// The next message to send, for a task.
+    pub(crate) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<T> {
         let mut state = self.state();
-        let next = state.lanes.iter_mut().find_map(VecDeque::pop_front);
-        let Some(message) = next else {
-            state.waker = Some(cx.waker().clone());
-            return Poll::Pending;
-        };
-        state.bytes -= message.len();
-        Poll::Ready(message)
+        if let Some(message) = state.next() {
+            return Poll::Ready(message);
+        }
+        state.waker = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Takes nothing more, and forgets what waits; says how many messages that were.
@@ -80,84 +119,12 @@ impl Outbox {
         state.lanes = Default::default();
         lost
     }
-
-    /// Whether nothing waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.state().bytes == 0
-    }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-
-    use super::*;
-
-    const LIMIT: usize = 100;
-
-    fn message(length: usize, fill: u8) -> Bytes {
-        vec![fill; length].into()
-    }
-
-    async fn next(outbox: &Outbox) -> Bytes {
-        poll_fn(|cx| outbox.poll_next(cx)).await
-    }
-
-    #[tokio::test]
-    async fn the_most_urgent_leaves_first_and_equals_in_order() {
-        let outbox = Outbox::new();
-        for (fill, priority) in [
-            (1, Priority::Low),
-            (2, Priority::Normal),
-            (3, Priority::High),
-            (4, Priority::Critical),
-            (5, Priority::High),
-        ] {
-            outbox.push(message(5, fill), priority, LIMIT).unwrap();
-        }
-        for fill in [4, 3, 5, 2, 1] {
-            assert_eq!(next(&outbox).await[0], fill);
-        }
-        assert!(outbox.is_empty());
-    }
-
-    #[test]
-    fn the_least_urgent_is_refused_first() {
-        let outbox = Outbox::new();
-        let push = |priority| outbox.push(message(10, 0), priority, LIMIT);
-        for priority in [
-            Priority::Low,
-            Priority::Normal,
-            Priority::High,
-            Priority::Critical,
-        ] {
-            while push(priority).is_ok() {}
-            assert_eq!(outbox.state().bytes, priority.share(LIMIT) / 10 * 10);
-        }
-        assert_eq!(push(Priority::Critical), Err(SendError::Full));
-    }
-
-    #[test]
-    fn an_empty_outbox_takes_any_message() {
-        let outbox = Outbox::new();
-        outbox
-            .push(message(1_000, 0), Priority::Low, LIMIT)
-            .unwrap();
-        assert_eq!(
-            outbox.push(message(1, 0), Priority::Critical, LIMIT),
-            Err(SendError::Full)
-        );
-    }
-
-    #[test]
-    fn a_closed_one_says_so_and_counts_what_is_lost() {
-        let outbox = Outbox::new();
-        outbox.push(message(5, 0), Priority::Low, LIMIT).unwrap();
-        outbox.push(message(5, 0), Priority::High, LIMIT).unwrap();
-        assert_eq!(outbox.close(), 2);
-        assert_eq!(
-            outbox.push(message(5, 0), Priority::High, LIMIT),
-            Err(SendError::FlowGone)
-        );
+impl<T: Weight> State<T> {
+    fn next(&mut self) -> Option<T> {
+        let message = self.lanes.iter_mut().find_map(VecDeque::pop_front)?;
+        self.bytes -= message.weight();
+        Some(message)
     }
 }

@@ -3,9 +3,12 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
 
-use wharf_sip::{EditError, Editor, FrameError, Limits, Reply, Scan};
+use bytes::Bytes;
+use wharf_sip::{Edit, EditError, Editor, FrameError, Priority, Reply, Scan};
 
-use crate::upper::{Incoming, Taken, Upper};
+use crate::layer::Inner;
+use crate::upper::Incoming;
+use crate::{FlowRef, ForwardError, SendError};
 
 thread_local! {
     /// Room for what one message is edited into, kept from message to message.
@@ -18,15 +21,22 @@ struct Scratch {
     text: Vec<u8>,
 }
 
-/// Where what is sent goes to: the flow that a message came on.
+/// Longer texts than this are not kept from message to message.
+const KEPT: usize = 64 << 10;
+
+/// Where what is sent goes to: the flow that a message came on, and those that leave the same way.
 pub(crate) trait Way {
-    /// Sends one message.
+    /// Sends one message back.
     fn send(&mut self, message: &[u8]);
+
+    /// Sends one message to another flow; false where that one has another way.
+    fn direct(&mut self, to: &FlowRef, message: &[u8]) -> bool;
 }
 
-/// What the layer above sends while it handles a message. It leaves when the message is handled, with what
-/// others have led to.
+/// What the layer above sends while it handles a message. What goes back on the same flow, or out of the same
+/// UDP socket, leaves when the message is handled, with what others have led to.
 pub struct Outgoing<'a> {
+    layer: &'a Inner,
     way: &'a mut dyn Way,
     scratch: &'a mut Scratch,
 }
@@ -37,18 +47,31 @@ impl Outgoing<'_> {
         self.way.send(message);
     }
 
+    /// Sends these bytes, one SIP message, over any flow.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub fn send_over(
+        &mut self,
+        flow: &FlowRef,
+        message: &[u8],
+        priority: Priority,
+    ) -> Result<(), SendError> {
+        send_over(self.layer, self.way, flow, message, priority)
+    }
+
     /// Answers the request that came (RFC 3261 §8.2.6). Its source is put into the top Via where it has to
     /// be (§18.2.1, RFC 3581 §4); that of the reply given here is not looked at.
     ///
     /// # Errors
     /// The message is no request, or has no Via, or the reply is none; nothing is sent then.
     pub fn respond(&mut self, incoming: &Incoming<'_>, reply: &Reply<'_>) -> Result<(), EditError> {
-        let Scratch { editor, text } = &mut *self.scratch;
-        text.clear();
         let reply = Reply {
             source: Some(incoming.source),
             ..*reply
         };
+        let Scratch { editor, text } = &mut *self.scratch;
+        text.clear();
         editor
             .edit(incoming.message, incoming.scan)
             .respond(&reply)?
@@ -56,22 +79,34 @@ impl Outgoing<'_> {
         self.way.send(text);
         Ok(())
     }
-}
 
-impl Outgoing<'_> {
+    /// Sends the message that came, with these changes, over any flow.
+    ///
+    /// # Errors
+    /// That of the change or of the flow; nothing is sent then.
+    pub fn forward(
+        &mut self,
+        incoming: &Incoming<'_>,
+        flow: &FlowRef,
+        change: impl FnOnce(&mut Edit<'_>) -> Result<(), EditError>,
+    ) -> Result<(), ForwardError> {
+        let Scratch { editor, text } = &mut *self.scratch;
+        text.clear();
+        let mut edit = editor.edit(incoming.message, incoming.scan);
+        change(&mut edit)?;
+        edit.write(text)?;
+        let priority = Priority::of(incoming.message, incoming.scan);
+        send_over(self.layer, self.way, flow, text, priority)?;
+        Ok(())
+    }
+
     /// Answers bytes that are no message with what [`FrameError::status`] says, where their head is that of
     /// a request (RFC 3261 §18.3).
-    pub(crate) fn refuse(
-        &mut self,
-        bytes: &[u8],
-        error: FrameError,
-        source: SocketAddr,
-        limits: &Limits,
-    ) {
+    pub(crate) fn refuse(&mut self, bytes: &[u8], error: FrameError, source: SocketAddr) {
         let Some((code, reason)) = error.status() else {
             return;
         };
-        let Ok(scan) = Scan::of(bytes, limits) else {
+        let Ok(scan) = Scan::of(bytes, &self.layer.options.limits) else {
             return;
         };
         let Scratch { editor, text } = &mut *self.scratch;
@@ -92,15 +127,37 @@ impl Outgoing<'_> {
     }
 }
 
-/// Hands a message to the layer above; what it sends goes this way.
-pub(crate) fn hand_over(upper: &dyn Upper, incoming: &Incoming<'_>, way: &mut dyn Way) -> Taken {
-    with_outgoing(way, |outgoing| upper.message(incoming, outgoing))
+fn send_over(
+    layer: &Inner,
+    way: &mut dyn Way,
+    flow: &FlowRef,
+    message: &[u8],
+    priority: Priority,
+) -> Result<(), SendError> {
+    if flow.flow.transport == wharf_sip::Transport::Udp {
+        crate::ports::fits(message)?;
+    }
+    if way.direct(flow, message) {
+        return Ok(());
+    }
+    layer.send(flow, Bytes::copy_from_slice(message), priority)
 }
 
 /// Calls `function` with something to send this way by.
 pub(crate) fn with_outgoing<R>(
+    layer: &Inner,
     way: &mut dyn Way,
     function: impl FnOnce(&mut Outgoing<'_>) -> R,
 ) -> R {
-    SCRATCH.with_borrow_mut(|scratch| function(&mut Outgoing { way, scratch }))
+    SCRATCH.with_borrow_mut(|scratch| {
+        let result = function(&mut Outgoing {
+            layer,
+            way,
+            scratch,
+        });
+        if scratch.text.capacity() > KEPT {
+            scratch.text = Vec::new();
+        }
+        result
+    })
 }

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 use wharf::Stream;
-use wharf_sip::{Frame, FrameError, FrameKind, Framer, PONG};
+use wharf_sip::{Frame, FrameError, FrameKind, Framer, Limits, PONG};
 
+use crate::FlowRef;
 use crate::counters::Counters;
 use crate::flows::Entry;
 use crate::layer::Inner;
-use crate::outgoing::{Way, hand_over, with_outgoing};
+use crate::outgoing::{Way, with_outgoing};
 use crate::upper::{CloseReason, Event, Incoming, Taken};
 
 /// Bytes read at a time, on the stack: what is complete is handled there and never copied.
@@ -52,19 +53,37 @@ pub(crate) struct Session {
 type Room = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What is sent on a connection is put behind what is to be written.
-struct Bytes<'a>(&'a mut Vec<u8>, &'a Counters);
+struct Behind<'a> {
+    out: &'a mut Vec<u8>,
+    flow: &'a FlowRef,
+    counters: &'a Counters,
+}
 
-impl Way for Bytes<'_> {
+impl Way for Behind<'_> {
     fn send(&mut self, message: &[u8]) {
-        self.0.extend_from_slice(message);
-        self.1.sent.add(1);
+        self.out.extend_from_slice(message);
+        self.counters.sent.add(1);
+    }
+
+    fn direct(&mut self, to: &FlowRef, message: &[u8]) -> bool {
+        let ours = to == self.flow;
+        if ours {
+            self.send(message);
+        }
+        ours
     }
 }
 
 impl Session {
-    pub(crate) fn new(stream: Stream, layer: Arc<Inner>, entry: Arc<Entry>) -> Self {
+    /// `limits` are those of the layer, or for a connection of ours without a time for the first message.
+    pub(crate) fn new(
+        stream: Stream,
+        layer: Arc<Inner>,
+        entry: Arc<Entry>,
+        limits: Limits,
+    ) -> Self {
         let active = now();
-        let framer = Framer::new(layer.options.limits, active);
+        let framer = Framer::new(limits, active);
         Self {
             stream,
             layer,
@@ -153,13 +172,16 @@ impl Session {
                     at: now,
                     connection: Some(&self.entry.connection),
                 };
-                let mut way = Bytes(&mut self.out, counters);
-                if hand_over(&*self.layer.upper, &incoming, &mut way) == Taken::Full {
+                let mut way = Behind {
+                    out: &mut self.out,
+                    flow: &self.entry.flow,
+                    counters,
+                };
+                if self.layer.hand_over(&incoming, &mut way) == Taken::Full {
                     let layer = self.layer.clone();
                     self.full = Some(Box::pin(async move { layer.upper.room().await }));
                     return false;
                 }
-                counters.received.add(1);
             }
             FrameKind::Ping => {
                 counters.pings.add(1);
@@ -180,9 +202,15 @@ impl Session {
         let layer = &self.layer;
         layer.counters.refused(&error);
         layer.upper.event(Event::Refused(self.entry.flow, error));
-        let mut way = Bytes(&mut self.out, &layer.counters);
-        let (limits, source) = (&layer.options.limits, self.entry.source);
-        with_outgoing(&mut way, |outgoing| outgoing.refuse(bytes, error, source, limits));
+        let source = self.entry.source;
+        let mut way = Behind {
+            out: &mut self.out,
+            flow: &self.entry.flow,
+            counters: &layer.counters,
+        };
+        with_outgoing(layer, &mut way, |outgoing| {
+            outgoing.refuse(bytes, error, source)
+        });
         self.ending = Some(CloseReason::Protocol);
     }
 

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use wharf::Connection;
+use wharf_sip::route::SendFailure;
 use wharf_sip::{FrameError, Scan};
 
 use crate::{FlowRef, Outgoing};
@@ -50,6 +51,16 @@ pub enum Event {
     Pong(FlowRef),
     /// Bytes that are no message, or that break a limit. A connection is closed after it.
     Refused(FlowRef, FrameError),
+    /// ICMP says that a datagram of this flow did not arrive (RFC 3261 §18.4). `flow.flow.local` has the
+    /// address that the socket is bound to.
+    Unreachable {
+        /// The flow.
+        flow: FlowRef,
+        /// Why.
+        failure: SendFailure,
+        /// The path's MTU in bytes, where that is what is said.
+        mtu: Option<u32>,
+    },
 }
 
 /// Why a connection has closed.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use wharf::{Message, MessageError, Messages};
 use wharf_sip::{Boundary, FrameKind, PONG, packet};
 
+use crate::FlowRef;
 use crate::flows::Entry;
 use crate::layer::Inner;
-use crate::outgoing::{Way, hand_over, with_outgoing};
+use crate::outgoing::{Way, with_outgoing};
 use crate::upper::{CloseReason, Event, Incoming, Taken};
 
 /// Tells that the connection has closed, however its task ends.
@@ -25,11 +26,22 @@ impl Drop for Open {
 }
 
 /// What is sent while a message is handled.
-struct Answers(Vec<Message>);
+struct Answers<'a> {
+    messages: Vec<Message>,
+    flow: &'a FlowRef,
+}
 
-impl Way for Answers {
+impl Way for Answers<'_> {
     fn send(&mut self, message: &[u8]) {
-        self.0.push(message_of(message));
+        self.messages.push(message_of(message));
+    }
+
+    fn direct(&mut self, to: &FlowRef, message: &[u8]) -> bool {
+        let ours = to == self.flow;
+        if ours {
+            self.send(message);
+        }
+        ours
     }
 }
 
@@ -78,13 +90,12 @@ pub(crate) async fn run(
 const PROTOCOL_ERROR: u16 = 1007;
 
 /// Handles a message; false when the connection has to close.
-async fn handle(
-    messages: &mut Messages,
-    open: &Open,
-    bytes: &[u8],
-) -> Result<bool, MessageError> {
+async fn handle(messages: &mut Messages, open: &Open, bytes: &[u8]) -> Result<bool, MessageError> {
     let (layer, entry) = (&open.layer, &open.entry);
-    let mut answers = Answers(Vec::new());
+    let mut answers = Answers {
+        messages: Vec::new(),
+        flow: &entry.flow,
+    };
     let mut fits = true;
     match packet(bytes, Boundary::WebSocket, &layer.options.limits) {
         Ok(frame) => match frame.kind {
@@ -97,10 +108,9 @@ async fn handle(
                     at: tokio::time::Instant::now().into_std(),
                     connection: Some(&entry.connection),
                 };
-                while hand_over(&*layer.upper, &incoming, &mut answers) == Taken::Full {
+                while layer.hand_over(&incoming, &mut answers) == Taken::Full {
                     layer.upper.room().await;
                 }
-                layer.counters.received.add(1);
             }
             FrameKind::Ping => {
                 layer.counters.pings.add(1);
@@ -116,12 +126,12 @@ async fn handle(
             fits = false;
             layer.counters.refused(&error);
             layer.upper.event(Event::Refused(entry.flow, error));
-            with_outgoing(&mut answers, |outgoing| {
-                outgoing.refuse(bytes, error, entry.source, &layer.options.limits);
+            with_outgoing(layer, &mut answers, |outgoing| {
+                outgoing.refuse(bytes, error, entry.source);
             });
         }
     }
-    for answer in answers.0 {
+    for answer in answers.messages {
         messages.send(answer).await?;
         layer.counters.sent.add(1);
     }

@@ -1,0 +1,152 @@
+//! The UDP sockets that there are, and how to send through one from anywhere.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use wharf::batch::Waker;
+use wharf_sip::flow::Flow;
+use wharf_sip::{Priority, Transport};
+
+use crate::outbox::{Outbox, Weight};
+use crate::{FlowRef, SendError};
+
+/// The longest payload of a UDP datagram over IPv4: 65,535 bytes less the headers of IP and UDP.
+const MAX_DATAGRAM: usize = 65_507;
+
+/// A datagram on its way to the worker that sends it.
+#[derive(Debug)]
+pub(crate) struct Parcel {
+    pub(crate) flow: Flow,
+    pub(crate) message: Bytes,
+}
+
+impl Weight for Parcel {
+    fn weight(&self) -> usize {
+        self.message.len()
+    }
+}
+
+/// The socket of one worker thread.
+#[derive(Debug)]
+pub(crate) struct Port {
+    /// The address that it is bound to.
+    pub(crate) local: SocketAddr,
+    pub(crate) outbox: Outbox<Parcel>,
+    waker: Waker,
+}
+
+impl Port {
+    pub(crate) fn new(local: SocketAddr, waker: Waker) -> Self {
+        Self {
+            local,
+            outbox: Outbox::new(),
+            waker,
+        }
+    }
+
+    /// Whether it can send from this address.
+    pub(crate) fn has(&self, local: SocketAddr) -> bool {
+        let same = self.local.ip() == local.ip();
+        self.local.port() == local.port() && (same || self.is_wildcard_for(local.ip()))
+    }
+
+    fn is_wildcard_for(&self, ip: IpAddr) -> bool {
+        // A socket of IPv6 may be one of both.
+        let family = self.local.is_ipv6() || ip.is_ipv4();
+        self.local.ip().is_unspecified() && family
+    }
+
+    /// Has the worker look into its outbox.
+    pub(crate) fn wake(&self) {
+        self.waker.wake();
+    }
+
+    fn send(&self, parcel: Parcel, priority: Priority, limit: usize) -> Result<(), SendError> {
+        if self.outbox.push(parcel, priority, limit)? {
+            self.wake();
+        }
+        Ok(())
+    }
+}
+
+/// All UDP sockets of a layer.
+#[derive(Debug, Default)]
+pub(crate) struct Ports {
+    ports: RwLock<Vec<Arc<Port>>>,
+    hasher: RandomState,
+}
+
+impl Ports {
+    pub(crate) fn open(&self, port: Arc<Port>) {
+        let mut ports = self.ports.write().unwrap_or_else(PoisonError::into_inner);
+        ports.push(port);
+    }
+
+    pub(crate) fn close(&self, port: &Arc<Port>) {
+        let mut ports = self.ports.write().unwrap_or_else(PoisonError::into_inner);
+        ports.retain(|one| !Arc::ptr_eq(one, port));
+    }
+
+    fn all(&self) -> Vec<Arc<Port>> {
+        let ports = self.ports.read().unwrap_or_else(PoisonError::into_inner);
+        ports.clone()
+    }
+
+    /// A flow to this address from the first socket that can reach it.
+    pub(crate) fn to(&self, remote: SocketAddr) -> Option<FlowRef> {
+        let reaches = |port: &SocketAddr| {
+            port.is_ipv4() == remote.is_ipv4() || port.ip().is_unspecified() && port.is_ipv6()
+        };
+        let mut locals = self.all().into_iter().map(|port| port.local);
+        let local = locals.find(reaches)?;
+        Some(FlowRef::datagrams(local, remote))
+    }
+
+    /// Whether a socket can send from this address.
+    pub(crate) fn has(&self, local: SocketAddr) -> bool {
+        self.all().iter().any(|port| port.has(local))
+    }
+
+    /// Hands a datagram to the worker that sends to this peer: always the same one, so that they leave in
+    /// order.
+    pub(crate) fn send(
+        &self,
+        flow: Flow,
+        message: Bytes,
+        priority: Priority,
+        limit: usize,
+    ) -> Result<(), SendError> {
+        let mut able = self.all();
+        able.retain(|port| port.has(flow.local));
+        let at = self.hasher.hash_one(flow.remote) as usize % able.len().max(1);
+        let port = able.get(at).ok_or(SendError::NoSocket)?;
+        fits(&message)?;
+        port.send(Parcel { flow, message }, priority, limit)
+    }
+}
+
+/// Whether a message fits into a datagram.
+pub(crate) fn fits(message: &[u8]) -> Result<(), SendError> {
+    if message.len() > MAX_DATAGRAM {
+        return Err(SendError::TooLarge(message.len()));
+    }
+    Ok(())
+}
+
+impl FlowRef {
+    /// The flow of UDP between these two addresses. `local` is that of a socket of ours, or the wildcard
+    /// address that it is bound to: then the system chooses the address to send from.
+    pub fn datagrams(local: SocketAddr, remote: SocketAddr) -> Self {
+        let transport = Transport::Udp;
+        Self {
+            id: wharf_sip::flow::FlowId::default(),
+            flow: Flow {
+                transport,
+                local,
+                remote,
+            },
+        }
+    }
+}
