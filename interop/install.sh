@@ -37,6 +37,7 @@ need qemu-system-x86 qemu-system-x86_64
 need busybox-static busybox
 need cpio cpio
 need lksctp-tools sctp_test
+need kamailio kamailio
 need gcc gcc
 need binutils strip
 need pkg-config pkg-config
@@ -45,6 +46,11 @@ need pkg-config pkg-config
 [ -e /usr/include/openssl/ssl.h ] || packages+=(libssl-dev)
 [ -e /usr/include/usrsctp.h ] || packages+=(libusrsctp-dev)
 [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || packages+=(libnginx-mod-stream)
+for module in outbound tls websocket; do
+    # The directory of libraries has the name of the machine's architecture.
+    compgen -G "/usr/lib/*/kamailio/modules/$module.so" >/dev/null ||
+        packages+=("kamailio-$module-modules")
+done
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
 
 if [ ${#packages[@]} -gt 0 ]; then
