@@ -29,7 +29,7 @@ mod response;
 mod sent_by;
 
 pub use failure::SendFailure;
-pub use onward::{Onward, OnwardError};
+pub use onward::{Onward, OnwardError, OwnRoutes};
 pub use request::{Attempt, Cause, RequestRoute, SizeSwitch, TooLarge};
 pub use response::{ResponseRoute, ResponseRules, ResponseStep};
 pub use sent_by::{SentBy, SentByError};

@@ -284,3 +284,40 @@ fn what_cannot_be_answered_is_told() {
     };
     assert_eq!(answered(REQUEST, &split), Err(EditError::Text));
 }
+
+#[test]
+fn rfc5658_all_routes_of_this_element_are_taken_off_wherever_they_stand() {
+    let message = |routes: &str| format!("BYE b SIP/2.0\r\nTo: <sip:x>\r\n{routes}\r\nbody");
+    let popped = |routes: &str, count| {
+        edited(&message(routes), |edit| {
+            edit.pop_routes(count)?.push_field("X", "y").map(|_| ())
+        })
+    };
+    let cases = [
+        ("Route: <sip:a>\r\n", 0, "Route: <sip:a>\r\n"),
+        ("Route: <sip:a>\r\n", 1, ""),
+        ("Route: <sip:a,b>,\r\n <sip:c>\r\n", 1, "Route: <sip:c>\r\n"),
+        (
+            "Route: \"a,\" <sip:a>, <sip:b> ,<sip:c>\r\n",
+            2,
+            "Route: <sip:c>\r\n",
+        ),
+        ("Route: <sip:a>,<sip:b>\r\n", 2, ""),
+        (
+            "Route: <sip:a>\r\nX: 1\r\nroute: , <sip:b>, <sip:c>\r\nRoute: <sip:d>\r\n",
+            2,
+            "X: 1\r\nroute: <sip:c>\r\nRoute: <sip:d>\r\n",
+        ),
+        (
+            "Route: <sip:a>,\r\nRoute: <sip:b>\r\n",
+            1,
+            "Route: <sip:b>\r\n",
+        ),
+    ];
+    for (routes, count, left) in cases {
+        let expected = message(left).replacen("To:", "X: y\r\nTo:", 1);
+        assert_eq!(popped(routes, count), Ok(expected), "{routes}");
+    }
+    assert_eq!(popped("Route: <sip:a>\r\n", 2), Err(EditError::NoRoute));
+    assert_eq!(popped("", 1), Err(EditError::NoRoute));
+}

@@ -45,6 +45,47 @@ pub enum OnwardError {
     Route(UriError),
 }
 
+/// The values on top of Route that name this element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnRoutes<'a> {
+    /// How many there are; see [`Onward::own`].
+    pub count: usize,
+    /// The user part of the first of these that has one; see [`Onward::token`].
+    pub token: Option<&'a str>,
+    /// The first value below, where there is one.
+    pub next: Option<Uri<'a>>,
+}
+
+impl<'a> OwnRoutes<'a> {
+    /// Those of a request, for an element that has its next hop from elsewhere than the target: that may
+    /// be a URI of any scheme then. `is_own` is that of [`Onward::of`]. Fails where a Route cannot be
+    /// read.
+    pub fn of(
+        message: &'a [u8],
+        scan: &Scan,
+        is_own: impl Fn(&Uri<'a>) -> bool,
+    ) -> Result<Self, UriError> {
+        let (mut count, mut token) = (0, None);
+        for value in routes(message, scan) {
+            let uri = Uri::parse_name_addr(value)?;
+            if !is_own(&uri) {
+                return Ok(Self {
+                    count,
+                    token,
+                    next: Some(uri),
+                });
+            }
+            count += 1;
+            token = token.or(uri.user.and_then(|user| str::from_utf8(user).ok()));
+        }
+        Ok(Self {
+            count,
+            token,
+            next: None,
+        })
+    }
+}
+
 impl<'a> Onward<'a> {
     /// The next hop of a request. `is_own` says whether a URI names this element: what it has written
     /// into Record-Route or Path, or is configured with.
@@ -54,27 +95,13 @@ impl<'a> Onward<'a> {
         is_own: impl Fn(&Uri<'a>) -> bool,
     ) -> Result<Self, OnwardError> {
         let target = scan.target(message).ok_or(OnwardError::Response)?;
-        let (mut own, mut token) = (0, None);
-        for value in routes(message, scan) {
-            let uri = Uri::parse_name_addr(value).map_err(OnwardError::Route)?;
-            if !is_own(&uri) {
-                let strict = !uri.is_loose_route();
-                return Ok(Self {
-                    own,
-                    token,
-                    next: uri,
-                    strict,
-                });
-            }
-            own += 1;
-            token = token.or(uri.user.and_then(|user| str::from_utf8(user).ok()));
-        }
-        let next = Uri::parse(target).map_err(OnwardError::Target)?;
+        let own = OwnRoutes::of(message, scan, is_own).map_err(OnwardError::Route)?;
+        let next = own.next.map_or_else(|| Uri::parse(target), Ok);
         Ok(Self {
-            own,
-            token,
-            next,
-            strict: false,
+            own: own.count,
+            token: own.token,
+            next: next.map_err(OnwardError::Target)?,
+            strict: own.next.is_some_and(|next| !next.is_loose_route()),
         })
     }
 }
