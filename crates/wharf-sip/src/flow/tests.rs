@@ -133,8 +133,25 @@ fn k6_a_token_is_the_same_on_every_host() {
         slot: 3,
         generation: 2,
     };
-    let token = "AAAAAwAAAAICBMAAAgETxQYgAQ24AAAAAAAAAAAAAAAHnEAvPSDKBcNaAQK5m_jRJtg9";
+    let token = "AAAAAwAAAAICBMAAAgETxQYgAQ24AAAAAAAAAAAAAAAHnEB0pX6JC5YuVgeo-pbGOJfs";
     assert_eq!(FlowTokens::new(&[1; 32]).seal(id, &flow), token);
+}
+
+#[test]
+fn k6_a_token_for_one_usage_is_forged_for_another() {
+    let one = flow(Transport::Udp, "198.51.100.7:40000");
+    let usages: [&[u8]; 3] = [b"", b"client", b"upstream"];
+    let tokens = usages.map(|usage| FlowTokens::for_usage(&[1; 32], usage));
+    for (made, maker) in tokens.iter().enumerate() {
+        let token = maker.seal(FlowId::default(), &one);
+        for (read, reader) in tokens.iter().enumerate() {
+            assert_eq!(reader.open(&token).is_ok(), made == read, "{made} {read}");
+        }
+    }
+    let mut rotated = FlowTokens::for_usage(&[2; 32], b"client");
+    rotated.rotate(&[1; 32]);
+    let token = rotated.seal(FlowId::default(), &one);
+    assert_eq!(token, tokens[1].seal(FlowId::default(), &one));
 }
 
 #[test]

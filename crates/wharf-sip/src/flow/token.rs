@@ -36,21 +36,29 @@ pub struct SealedFlow {
 pub struct FlowTokens {
     current: Hmac<Sha256>,
     previous: Option<Hmac<Sha256>>,
+    usage: &'static [u8],
 }
 
 impl FlowTokens {
     /// Tokens under this key: 32 random bytes that nobody else knows.
     pub fn new(key: &[u8; 32]) -> Self {
+        Self::for_usage(key, b"")
+    }
+
+    /// Tokens under this key that are good for one thing only: those of another `usage` do not open here,
+    /// nor do these open there. So an element tells two kinds of flows apart, whoever presents a token.
+    pub fn for_usage(key: &[u8; 32], usage: &'static [u8]) -> Self {
         Self {
-            current: keyed(key),
+            current: keyed(key, usage),
             previous: None,
+            usage,
         }
     }
 
     /// Makes tokens under another key from now on. Those under the key before it are understood until
     /// the next change.
     pub fn rotate(&mut self, key: &[u8; 32]) {
-        self.previous = Some(std::mem::replace(&mut self.current, keyed(key)));
+        self.previous = Some(std::mem::replace(&mut self.current, keyed(key, self.usage)));
     }
 
     /// The token of a flow. For a flow over UDP any id will do, [`FlowId::default`] for one.
@@ -98,9 +106,12 @@ impl std::fmt::Debug for FlowTokens {
     }
 }
 
-fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
+fn keyed(key: &[u8; 32], usage: &[u8]) -> Hmac<Sha256> {
     let hmac: Hmac<Sha256> = Hmac::new_from_slice(key).expect("HMAC takes keys of any length");
+    // What follows begins with an id, so its length tells a usage from the flow behind it.
     hmac.chain_update(PURPOSE)
+        .chain_update([usage.len() as u8])
+        .chain_update(usage)
 }
 
 fn mac(key: &Hmac<Sha256>, bytes: &[u8]) -> [u8; MAC] {
