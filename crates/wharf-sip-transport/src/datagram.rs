@@ -76,7 +76,7 @@ impl Worker {
     }
 
     fn datagram(&self, turn: &mut Turn<'_>, datagram: &Datagram<'_>) {
-        let layer = &*self.layer;
+        let layer = &self.layer;
         let bytes = datagram.payload;
         if stun::is_stun(bytes) {
             return self.stun(turn, datagram);

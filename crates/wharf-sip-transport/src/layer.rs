@@ -46,6 +46,10 @@ impl Sip {
         }))
     }
 
+    pub(crate) fn of(layer: &Arc<Inner>) -> Self {
+        Self(layer.clone())
+    }
+
     /// What handles the connections of a TCP or TLS listener.
     pub fn streams(&self) -> Handlers {
         let layer = self.0.clone();
@@ -222,7 +226,7 @@ impl Inner {
     }
 
     /// Hands a message to the layer above; what it sends goes this way.
-    pub(crate) fn hand_over(&self, incoming: &Incoming<'_>, way: &mut dyn Way) -> Taken {
+    pub(crate) fn hand_over(self: &Arc<Self>, incoming: &Incoming<'_>, way: &mut dyn Way) -> Taken {
         if self.is_stray(incoming) {
             self.counters.strays.add(1);
             return Taken::Yes;

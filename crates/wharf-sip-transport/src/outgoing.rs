@@ -2,13 +2,14 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use wharf_sip::{Edit, EditError, Editor, FrameError, Priority, Reply, Scan};
 
 use crate::layer::Inner;
 use crate::upper::Incoming;
-use crate::{FlowRef, ForwardError, SendError};
+use crate::{FlowRef, ForwardError, SendError, Sip};
 
 thread_local! {
     /// Room for what one message is edited into, kept from message to message.
@@ -36,12 +37,17 @@ pub(crate) trait Way {
 /// What the layer above sends while it handles a message. What goes back on the same flow, or out of the same
 /// UDP socket, leaves when the message is handled, with what others have led to.
 pub struct Outgoing<'a> {
-    layer: &'a Inner,
+    layer: &'a Arc<Inner>,
     way: &'a mut dyn Way,
     scratch: &'a mut Scratch,
 }
 
 impl Outgoing<'_> {
+    /// The layer that the message came to: it finds flows, and sends what is not to be sent at once.
+    pub fn sip(&self) -> Sip {
+        Sip::of(self.layer)
+    }
+
     /// Sends these bytes, one SIP message, back on the flow that the message came on.
     pub fn send(&mut self, message: &[u8]) {
         self.way.send(message);
@@ -145,7 +151,7 @@ fn send_over(
 
 /// Calls `function` with something to send this way by.
 pub(crate) fn with_outgoing<R>(
-    layer: &Inner,
+    layer: &Arc<Inner>,
     way: &mut dyn Way,
     function: impl FnOnce(&mut Outgoing<'_>) -> R,
 ) -> R {
