@@ -19,6 +19,7 @@ mod target;
 mod tries;
 mod ways;
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -127,6 +128,35 @@ impl Client {
     /// [`ConnectError`].
     pub async fn connect_messages(&self, url: &str) -> Result<Messages, ConnectError> {
         self.0.messages(&Target::parse(url)?).await
+    }
+
+    /// As [`connect`](Self::connect), at this address, which somebody else has looked up: the URL
+    /// says what to speak and which names to ask for there.
+    ///
+    /// # Errors
+    /// [`ConnectError`]. A URL of several hosts or of a Unix socket is refused.
+    pub async fn connect_at(
+        &self,
+        address: SocketAddr,
+        url: &str,
+    ) -> Result<Stream, ConnectError> {
+        let target = Target::parse(url)?.at(address)?;
+        target.has_bytes()?;
+        self.0.stream(&target).await
+    }
+
+    /// As [`connect_messages`](Self::connect_messages), at this address, which somebody else has
+    /// looked up.
+    ///
+    /// # Errors
+    /// [`ConnectError`]. A URL of several hosts or of a Unix socket is refused.
+    pub async fn connect_messages_at(
+        &self,
+        address: SocketAddr,
+        url: &str,
+    ) -> Result<Messages, ConnectError> {
+        let target = Target::parse(url)?.at(address)?;
+        self.0.messages(&target).await
     }
 
     /// As [`connect`](Self::connect), over a connection that was made elsewhere. The URL says what

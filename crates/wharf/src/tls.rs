@@ -5,6 +5,7 @@
 //! installed as its default plays no part.
 
 mod alert;
+mod chain;
 mod client;
 #[cfg(feature = "dtls")]
 mod client_dtls;
@@ -26,7 +27,7 @@ pub use alert::AlertReason;
 pub use client::{ClientTls, SYSTEM_CA};
 #[cfg(feature = "dtls")]
 pub(crate) use client_dtls::client_context;
-pub use client_options::ClientTlsOptions;
+pub use client_options::{ClientTlsOptions, ServerNames};
 pub use error::{TlsError, TlsFault, TlsMatter, TlsProblem, TlsWarning};
 pub use failure::{CertificateFault, HandshakeError};
 pub use hello::{Hello, MAX_HELLO};

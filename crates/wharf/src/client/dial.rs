@@ -28,11 +28,14 @@ impl Host<'_> {
     where
         Fut: Future<Output = Result<T, AttemptError>>,
     {
-        let Place::Host { host, port } = self.place else {
-            let problem = Problem::new("url address", "expected a host and a port");
-            return Err(Problems(vec![problem]).into());
+        let found = match self.place {
+            Place::Host { host, port } => resolve(host, *port, self.options, self.ways).await?,
+            Place::Address(address) => vec![*address],
+            Place::Unix(_) | Place::Abstract(_) => {
+                let problem = Problem::new("url address", "expected a host and a port");
+                return Err(Problems(vec![problem]).into());
+            }
         };
-        let found = resolve(host, *port, self.options, self.ways).await?;
         self.among(&found, connect)
             .await
             .map_err(|attempts| unreachable(self.place, attempts))

@@ -71,7 +71,7 @@ impl Inner {
         rules: &Rules,
     ) -> Result<(Reached, Endpoint), ConnectError> {
         match &site.place {
-            Place::Host { .. } => {}
+            Place::Host { .. } | Place::Address(_) => {}
             Place::Unix(path) => return self.reach_unix(target, site, rules, path).await,
             Place::Abstract(name) => {
                 let path = format!("\0{name}");

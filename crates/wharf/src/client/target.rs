@@ -1,6 +1,6 @@
 //! What a URL names.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::config::{Problem, Problems, Transport, decoded};
@@ -40,6 +40,7 @@ pub(super) struct Site {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     Host { host: String, port: u16 },
+    Address(SocketAddr),
     Unix(PathBuf),
     Abstract(String),
 }
@@ -49,6 +50,7 @@ impl std::fmt::Display for Place {
         match self {
             Self::Host { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Host { host, port } => write!(f, "{host}:{port}"),
+            Self::Address(address) => address.fmt(f),
             Self::Unix(path) => path.display().fmt(f),
             Self::Abstract(name) => write!(f, "@{name}"),
         }
@@ -108,6 +110,20 @@ impl Target {
         };
         Problems(problems).into_result()?;
         Ok(target)
+    }
+
+    /// The same at this address, which is not looked up: the names stay those of the URL.
+    pub(super) fn at(mut self, address: SocketAddr) -> Result<Self, Problems> {
+        match &mut self.sites[..] {
+            [site] if matches!(site.place, Place::Host { .. }) => {
+                site.place = Place::Address(address);
+                Ok(self)
+            }
+            _ => {
+                let allowed = "expected one host: the address is given";
+                Err(Problems(vec![Problem::new("url host", allowed)]))
+            }
+        }
     }
 }
 

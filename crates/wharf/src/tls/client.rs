@@ -13,7 +13,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::alert::finish;
-use super::client_options::ClientTlsOptions;
+use super::chain::ChainOnly;
+use super::client_options::{ClientTlsOptions, ServerNames};
 use super::error::{TlsError, TlsFault};
 use super::failure::{HandshakeError, Side};
 use super::load::Loader;
@@ -74,10 +75,16 @@ impl ClientTls {
         let protocols = loader.protocols(&options.alpn);
         loader.finish()?;
 
+        let algorithms = provider.signature_verification_algorithms;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions(options.min_version))
-            .map_err(|error| refused("min-version", &error))?
-            .with_root_certificates(roots);
+            .map_err(|error| refused("min-version", &error))?;
+        let builder = match options.names {
+            ServerNames::Handshake => builder.with_root_certificates(roots),
+            ServerNames::Caller => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(ChainOnly { roots, algorithms })),
+        };
         let mut config = match own {
             Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own))),
             None => builder.with_no_client_auth(),

@@ -51,6 +51,8 @@ pub struct PeerIdentity {
     pub subject: String,
     /// The first common name of the subject.
     pub common_name: Option<String>,
+    /// Whether it has alternative names at all, of whatever kind.
+    pub has_alternative_names: bool,
     /// DNS names among the alternative names, in lower case.
     pub dns_names: Vec<String>,
     /// IP addresses among them.
@@ -81,6 +83,7 @@ impl PeerIdentity {
                 .iter_common_name()
                 .find_map(|name| name.as_str().ok())
                 .map(str::to_owned),
+            has_alternative_names: false,
             dns_names: Vec::new(),
             ip_addresses: Vec::new(),
             uris: Vec::new(),
@@ -94,6 +97,7 @@ impl PeerIdentity {
             .subject_alternative_name()
             .map_err(|error| invalid(&error))?
         {
+            identity.has_alternative_names = true;
             for name in &alternative.value.general_names {
                 identity.add(name);
             }
@@ -144,6 +148,7 @@ mod tests {
         let identity = PeerIdentity::from_der(&leaf.der).unwrap();
         assert_eq!(identity.common_name.as_deref(), Some("Alice"));
         assert_eq!(identity.subject, "CN=Alice");
+        assert!(identity.has_alternative_names);
         assert_eq!(identity.dns_names, ["a.example"]);
         let v4: IpAddr = "192.0.2.1".parse().unwrap();
         let v6: IpAddr = "2001:db8::1".parse().unwrap();

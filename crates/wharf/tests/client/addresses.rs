@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wharf::client::ClientBuilder;
 use wharf::config::Transport;
+use wharf::message::Message;
 use wharf::testkit::{Connector, MemoryStream};
 use wharf::{Client, ConnectError, Endpoint, Refusal, Socket};
 
@@ -188,4 +189,23 @@ async fn an_attempt_that_nobody_waits_for_is_abandoned() {
     let told = client.attempts();
     assert_eq!((told.begun, told.abandoned), (2, 2));
     assert_eq!(client.stats().refused(Refusal::Stopped), 1);
+}
+
+#[tokio::test]
+async fn an_address_that_is_given_is_not_looked_up() {
+    let (_handle, server) = in_memory(Transport::Ws);
+    let client = client(Vec::new(), &server).build().unwrap();
+    let mut messages = client.connect_messages_at(v4(1), "ws://h").await.unwrap();
+    assert_eq!(*messages.connection().socket_peer(), Endpoint::Ip(v4(1)));
+    messages.send(Message::text("hello")).await.unwrap();
+    assert_eq!(messages.recv().await.unwrap().unwrap().payload(), b"hello");
+    let error = client.connect_at(v4(3), "tcp://h:1").await.unwrap_err();
+    let ConnectError::Unreachable { attempts, .. } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(attempts[0].address, Endpoint::Ip(v4(3)));
+    for url in ["tcp://a:1,b:1", "unix:/run/app.sock"] {
+        let error = client.connect_at(v4(1), url).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Url(_)), "{error}");
+    }
 }

@@ -1,8 +1,10 @@
 //! Client certificates.
 
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+
 use super::*;
 use crate::config::ClientAuth;
-use crate::tls::{CertificateFault, Fingerprint};
+use crate::tls::{CertificateFault, Fingerprint, ServerNames};
 
 fn asking(site: &Site, auth: ClientAuth) -> ServerTls {
     site.server(|options| {
@@ -133,6 +135,64 @@ async fn the_client_verifies_the_server() {
         far.unwrap_err(),
         HandshakeError::ServerCertificate(CertificateFault::WrongName)
     ));
+}
+
+#[tokio::test]
+async fn names_are_left_to_the_caller_and_nothing_else() {
+    let site = Site::new();
+    let client = site.client(|options| options.names = ServerNames::Caller);
+    let (mut near, mut far) = join(&site.server(|_| ()), &client, "b.example").await;
+    exchange(&mut near, &mut far).await;
+    let info = TlsInfo::of_client(far.get_ref().1, Some("b.example")).unwrap();
+    assert_eq!(info.peer.unwrap().dns_names, ["a.example"]);
+    assert_eq!(near.get_ref().1.server_name(), Some("b.example"));
+
+    let issue = |leaf: &Leaf| site.ca.issue(leaf).certificate();
+    let expired = issue(&Leaf::named("a", &["a.example"]).until_year(2001));
+    let foreign = Site::new().leaf.certificate();
+    for (certificate, fault) in [
+        (expired, CertificateFault::Expired),
+        (foreign, CertificateFault::UnknownAuthority),
+    ] {
+        let server = site.server(|options| options.certificates = vec![certificate.clone()]);
+        let (_near, far) = meet(&server, &client, "a.example").await;
+        let Err(HandshakeError::ServerCertificate(got)) = far else {
+            panic!("{far:?}");
+        };
+        // Two authorities of the same name differ in their keys only.
+        let got = match got {
+            CertificateFault::BadSignature => CertificateFault::UnknownAuthority,
+            other => other,
+        };
+        assert_eq!(got, fault);
+    }
+}
+
+#[tokio::test]
+async fn the_key_is_verified_where_names_are_left_to_the_caller() {
+    let site = Site::new();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        // A server that shows the certificate of another.
+        let thief = site.ca.issue(&Leaf::named("thief", &["t.example"]));
+        let chain = vec![site.leaf.der.clone().into()];
+        let stolen = CertifiedKey::new(chain, thief.certified().key.clone());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(stolen)));
+        let (near, far) = duplex(PIPE);
+        let serving = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let serving = tokio::spawn(async move { serving.accept(near).await.map(drop) });
+        let client = site.client(|options| options.names = ServerNames::Caller);
+        let error = client.connect(far, "a.example").await.unwrap_err();
+        assert!(
+            matches!(error, HandshakeError::ServerCertificate(CertificateFault::BadSignature)),
+            "{version:?}: {error:?}"
+        );
+        assert!(serving.await.unwrap().is_err());
+    }
 }
 
 #[tokio::test]
