@@ -2,8 +2,10 @@
 
 mod counters;
 mod datagram;
+mod dial;
 mod error;
 mod flows;
+mod identity;
 mod layer;
 mod options;
 mod outbox;
@@ -16,8 +18,10 @@ mod upper;
 mod websocket;
 
 pub use counters::SipStats;
+pub use dial::{DialError, DialOptions, Dialer};
 pub use error::{AttachError, ForwardError, SendError};
 pub use flows::FlowRef;
+pub use identity::identities;
 pub use layer::Sip;
 pub use options::SipOptions;
 pub use outgoing::Outgoing;

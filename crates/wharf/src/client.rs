@@ -135,11 +135,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ConnectError`]. A URL of several hosts or of a Unix socket is refused.
-    pub async fn connect_at(
-        &self,
-        address: SocketAddr,
-        url: &str,
-    ) -> Result<Stream, ConnectError> {
+    pub async fn connect_at(&self, address: SocketAddr, url: &str) -> Result<Stream, ConnectError> {
         let target = Target::parse(url)?.at(address)?;
         target.has_bytes()?;
         self.0.stream(&target).await

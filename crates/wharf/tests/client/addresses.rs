@@ -198,7 +198,10 @@ async fn an_address_that_is_given_is_not_looked_up() {
     let mut messages = client.connect_messages_at(v4(1), "ws://h").await.unwrap();
     assert_eq!(*messages.connection().socket_peer(), Endpoint::Ip(v4(1)));
     messages.send(Message::text("hello")).await.unwrap();
-    assert_eq!(messages.recv().await.unwrap().unwrap().payload(), b"hello");
+    assert_eq!(
+        messages.recv().await.unwrap().unwrap().payload()[..],
+        b"hello"[..]
+    );
     let error = client.connect_at(v4(3), "tcp://h:1").await.unwrap_err();
     let ConnectError::Unreachable { attempts, .. } = &error else {
         panic!("{error}");

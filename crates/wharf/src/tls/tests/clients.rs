@@ -188,7 +188,10 @@ async fn the_key_is_verified_where_names_are_left_to_the_caller() {
         let client = site.client(|options| options.names = ServerNames::Caller);
         let error = client.connect(far, "a.example").await.unwrap_err();
         assert!(
-            matches!(error, HandshakeError::ServerCertificate(CertificateFault::BadSignature)),
+            matches!(
+                error,
+                HandshakeError::ServerCertificate(CertificateFault::BadSignature)
+            ),
             "{version:?}: {error:?}"
         );
         assert!(serving.await.unwrap().is_err());
