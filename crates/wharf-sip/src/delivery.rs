@@ -200,6 +200,17 @@ impl Delivery {
         self.current = None;
     }
 
+    /// The attempt was not made, for a reason of this host's own: a limit that is reached, a socket that is
+    /// missing. It counts against nobody; [`next`](Self::next) goes on with the next candidate.
+    pub fn skipped(&mut self) {
+        self.current = None;
+    }
+
+    /// The questions that come after the one that is asked now: those of [`Locator::ahead`].
+    pub fn ahead(&self) -> impl Iterator<Item = Query> + use<'_> {
+        self.locator.ahead()
+    }
+
     /// The server has answered with a 503, and perhaps said for how long (RFC 3261 §21.5.4).
     pub fn refused(
         &mut self,

@@ -233,3 +233,37 @@ fn what_comes_after_the_end_has_no_effect() {
         .refused(driver.now, &mut driver.destinations, None, 0);
     assert_eq!(driver.destinations.unwell().count(), 0);
 }
+
+#[test]
+fn an_attempt_that_was_not_made_counts_against_nobody() {
+    let mut driver = Driver::new(URI, 500);
+    assert_eq!(driver.attempt().unwrap(), "1 UDP 1");
+    driver.delivery.skipped();
+    assert_eq!(driver.attempt().unwrap(), "2 UDP 2");
+    assert_eq!(driver.destinations.unwell().count(), 0);
+    // Nor is there anything to say of it afterwards.
+    driver.delivery.skipped();
+    driver.fail(SendFailure::TimedOut);
+    assert_eq!(driver.destinations.unwell().count(), 0);
+}
+
+#[test]
+fn candidates_that_are_listed_are_tried_in_their_order() {
+    let candidate = |last: u8| Candidate {
+        transport: Transport::Tcp,
+        address: ([192, 0, 2, last], 5060).into(),
+        domain: None,
+        ttl: None,
+        rank: 0,
+    };
+    let mut driver = Driver::new(URI, 500);
+    let locator = Locator::listed([candidate(9), candidate(4)]);
+    driver.delivery = Delivery::new(locator, 500, SizeSwitch::default());
+    assert_eq!(driver.attempt().unwrap(), "1 TCP 9");
+    driver.fail(SendFailure::Reset);
+    assert_eq!(driver.attempt().unwrap(), "2 TCP 4");
+    driver.fail(SendFailure::TimedOut);
+    assert_eq!(driver.attempt(), Err(SendFailure::TimedOut.into()));
+    driver.delivery = Delivery::new(Locator::listed([]), 500, SizeSwitch::default());
+    assert_eq!(driver.attempt(), Err(LocateError::NoAddress.into()));
+}

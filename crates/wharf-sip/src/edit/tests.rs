@@ -1,5 +1,6 @@
 use super::*;
 use crate::limits::Limits;
+use crate::route::SentBy;
 use crate::transport::Transport;
 
 fn edited(
@@ -101,6 +102,43 @@ fn c1_and_c2_the_transport_of_the_top_via_changes_and_changes_back() {
     };
     assert_eq!(set(udp, Transport::Tcp).as_deref(), Ok(tcp));
     assert_eq!(set(tcp, Transport::Udp).as_deref(), Ok(udp));
+}
+
+#[test]
+fn c3_the_sent_by_of_the_top_via_changes_and_nothing_else() {
+    let sent_by = |host: &str, port| {
+        let host = crate::Host::parse(host.as_bytes()).unwrap();
+        SentBy::new(crate::OwnedHost::new(host).unwrap(), port).unwrap()
+    };
+    let set = |via: &str, sent_by: &SentBy| {
+        edited(&format!("A b SIP/2.0\r\nVia: {via}\r\n\r\n"), |edit| {
+            edit.set_via_sent_by(sent_by)?
+                .set_via_transport(Transport::Tls)?;
+            Ok(())
+        })
+    };
+    let out = |via: &str| Ok(format!("A b SIP/2.0\r\nVia: {via}\r\n\r\n"));
+    let edge = sent_by("edge.example", None);
+    for (via, expected) in [
+        (
+            "SIP/2.0/UDP a:5060;rport;branch=1",
+            "SIP/2.0/TLS edge.example;rport;branch=1",
+        ),
+        ("SIP/2.0/UDP a", "SIP/2.0/TLS edge.example"),
+        (
+            "SIP / 2.0 / UDP \t[::1] : 5070 ;b",
+            "SIP / 2.0 / TLS \tedge.example ;b",
+        ),
+        (
+            "SIP/2.0/UDP a;b, SIP/2.0/UDP c",
+            "SIP/2.0/TLS edge.example;b, SIP/2.0/UDP c",
+        ),
+    ] {
+        assert_eq!(set(via, &edge), out(expected), "{via}");
+    }
+    let v6 = sent_by("[2001:db8::1]", Some(5062));
+    let expected = out("SIP/2.0/TLS [2001:db8::1]:5062;b");
+    assert_eq!(set("SIP/2.0/UDP a;b", &v6), expected);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use super::{Edit, EditError, one_line};
+use crate::route::SentBy;
 use crate::text;
 use crate::transport::Transport;
 use crate::via::{Via, ViaError};
@@ -47,6 +48,27 @@ impl<'a> Edit<'a> {
     /// Names another transport in the top Via, as when a request moves from UDP to TCP or back
     /// (RFC 3261 §18.1.1).
     pub fn set_via_transport(&mut self, transport: Transport) -> Result<&mut Self, EditError> {
+        let at = self.via_transport()?;
+        self.splice(at, &[transport.name().as_bytes()]);
+        Ok(self)
+    }
+
+    /// Names another place for responses in the top Via: the sent-by that is to be there when the request
+    /// goes over another transport (RFC 3261 §18.1.1).
+    pub fn set_via_sent_by(&mut self, sent_by: &SentBy) -> Result<&mut Self, EditError> {
+        let (value, via) = self.top_via()?;
+        let front = self.via_transport()?.end;
+        let end = value.end - via.parameters.as_bytes().len();
+        let bytes = &self.message[front..end];
+        let spaces = |byte: &&u8| text::is_lws(**byte);
+        let start = front + bytes.iter().take_while(spaces).count();
+        let end = end - bytes.iter().rev().take_while(spaces).count();
+        self.splice(start..end, &[sent_by.to_string().as_bytes()]);
+        Ok(self)
+    }
+
+    /// Where the top Via names its transport.
+    fn via_transport(&self) -> Result<Range<usize>, EditError> {
         let (value, via) = self.top_via()?;
         let bytes = &self.message[value.clone()];
         let slash = memchr::memchr_iter(b'/', bytes)
@@ -57,11 +79,7 @@ impl<'a> Edit<'a> {
             .take_while(|&&byte| text::is_lws(byte))
             .count();
         let name = value.start + slash + 1 + space;
-        self.splice(
-            name..name + via.transport_name.len(),
-            &[transport.name().as_bytes()],
-        );
-        Ok(self)
+        Ok(name..name + via.transport_name.len())
     }
 
     /// Adds parameters to the top Via: `alias`, or `maddr=239.255.255.1;ttl=1` (RFC 3261 §18.1.1,

@@ -81,9 +81,26 @@ impl Locator {
             }
             _ => {}
         }
-        let mut locator = Self {
-            domain: target.host.name().cloned(),
-            secure: target.secure,
+        let domain = target.host.name().cloned();
+        let mut locator = Self::empty(domain, target.secure, rules, seed);
+        locator.begin(target, written)?;
+        Ok(locator)
+    }
+
+    /// A locator for candidates that are known: those of a configuration, or those that another locator
+    /// has found and [`Balancer`](crate::balance::Balancer) has arranged. It asks nothing.
+    pub fn listed(candidates: impl IntoIterator<Item = Candidate>) -> Self {
+        let mut locator = Self::empty(None, false, Arc::default(), 0);
+        locator.ready.extend(candidates);
+        let seen = locator.ready.iter();
+        locator.seen = seen.map(|one| (one.transport, one.address)).collect();
+        locator
+    }
+
+    fn empty(domain: Option<Domain>, secure: bool, rules: Arc<LocateRules>, seed: u64) -> Self {
+        Self {
+            domain,
+            secure,
             seed,
             steps: VecDeque::new(),
             asked: None,
@@ -94,9 +111,7 @@ impl Locator {
             serviced: false,
             trouble: None,
             rules,
-        };
-        locator.begin(target, written)?;
-        Ok(locator)
+        }
     }
 
     /// The first step (RFC 3263 §4.1, §4.2).
