@@ -13,10 +13,9 @@ use crate::datagram::Worker;
 use crate::flows::{Entry, Flows};
 use crate::outgoing::{Way, with_outgoing};
 use crate::ports::Ports;
-use crate::session::Session;
 use crate::upper::{CloseReason, Event, Incoming, Taken, Upper};
-use crate::websocket;
 use crate::{AttachError, FlowRef, SendError, SipOptions, SipStats};
+use crate::{session, websocket};
 
 pub(crate) struct Inner {
     pub(crate) upper: Arc<dyn Upper>,
@@ -59,7 +58,7 @@ impl Sip {
                 match layer.open(stream.connection()) {
                     Ok(entry) => {
                         let limits = layer.options.limits;
-                        Session::new(stream, layer, entry, limits).await
+                        session::run(stream, layer, entry, limits).await
                     }
                     Err(_) => Ok(()),
                 }
@@ -107,7 +106,7 @@ impl Sip {
             first_message_time: None,
             ..layer.options.limits
         };
-        tokio::spawn(Session::new(stream, layer, entry, limits));
+        tokio::spawn(session::run(stream, layer, entry, limits));
         Ok(flow)
     }
 
@@ -141,7 +140,7 @@ impl Sip {
     }
 
     /// A flow over UDP to this address, from one of the sockets of its family. None where there is no such
-    /// socket.
+    /// socket: a listener's sockets are there once its server runs.
     pub fn datagrams_to(&self, remote: SocketAddr) -> Option<FlowRef> {
         self.0.ports.to(remote)
     }
@@ -176,6 +175,11 @@ impl Sip {
     pub fn close(&self, flow: &FlowRef) -> bool {
         let connection = self.connection(flow);
         connection.inspect(Connection::close).is_some()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
     }
 
     /// How many connections are open.

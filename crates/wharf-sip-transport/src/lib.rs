@@ -4,6 +4,7 @@ mod counters;
 mod datagram;
 mod dial;
 mod error;
+pub mod events;
 mod flows;
 mod identity;
 mod layer;

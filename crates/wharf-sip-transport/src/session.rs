@@ -26,10 +26,10 @@ const CHUNK: usize = 8 << 10;
 const ENOUGH: usize = 64 << 10;
 
 /// How long somebody may wait for an answer: 64*T1 (RFC 3261 §17.1.2.2).
-const TRANSACTION: Duration = Duration::from_secs(32);
+pub(crate) const TRANSACTION: Duration = Duration::from_secs(32);
 
 /// The task of a connection. It holds no buffer while nothing is under way.
-pub(crate) struct Session {
+struct Session {
     stream: Stream,
     layer: Arc<Inner>,
     entry: Arc<Entry>,
@@ -46,6 +46,8 @@ pub(crate) struct Session {
     ending: Option<CloseReason>,
     /// When the last message was received or sent.
     active: Instant,
+    /// Whether the listener drains.
+    draining: bool,
     /// Why it has closed.
     reason: CloseReason,
 }
@@ -75,13 +77,7 @@ impl Way for Behind<'_> {
 }
 
 impl Session {
-    /// `limits` are those of the layer, or for a connection of ours without a time for the first message.
-    pub(crate) fn new(
-        stream: Stream,
-        layer: Arc<Inner>,
-        entry: Arc<Entry>,
-        limits: Limits,
-    ) -> Self {
+    fn new(stream: Stream, layer: Arc<Inner>, entry: Arc<Entry>, limits: Limits) -> Self {
         let active = now();
         let framer = Framer::new(limits, active);
         Self {
@@ -96,6 +92,7 @@ impl Session {
             full: None,
             ending: None,
             active,
+            draining: false,
             reason: CloseReason::Failed,
         }
     }
@@ -248,8 +245,7 @@ impl Session {
     /// When a connection of a listener that drains may close: when nobody can be waiting for an answer
     /// on it any more (RFC 3261 §18: 64*T1 after the last message).
     fn farewell(&self) -> Option<Instant> {
-        let draining = self.entry.connection.is_draining();
-        draining.then_some(self.active + TRANSACTION)
+        self.draining.then_some(self.active + TRANSACTION)
     }
 
     /// Waits for the deadline of the message that is under way, or for the farewell. Ready when one of
@@ -309,6 +305,25 @@ impl Session {
             return Poll::Pending;
         }
     }
+}
+
+/// Serves a connection until it ends. `limits` are those of the layer, or for a connection of ours without a
+/// time for the first message.
+pub(crate) async fn run(
+    stream: Stream,
+    layer: Arc<Inner>,
+    entry: Arc<Entry>,
+    limits: Limits,
+) -> io::Result<()> {
+    let connection = entry.connection.clone();
+    let mut session = Session::new(stream, layer, entry, limits);
+    tokio::select! {
+        biased;
+        ended = &mut session => return ended,
+        () = connection.draining() => {}
+    }
+    session.draining = true;
+    session.await
 }
 
 fn now() -> Instant {

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use wharf::{Message, MessageError, Messages};
 use wharf_sip::{Boundary, FrameKind, PONG, packet};
 
@@ -10,6 +11,7 @@ use crate::FlowRef;
 use crate::flows::Entry;
 use crate::layer::Inner;
 use crate::outgoing::{Way, with_outgoing};
+use crate::session::TRANSACTION;
 use crate::upper::{CloseReason, Event, Incoming, Taken};
 
 /// Tells that the connection has closed, however its task ends.
@@ -17,6 +19,8 @@ struct Open {
     layer: Arc<Inner>,
     entry: Arc<Entry>,
     reason: CloseReason,
+    /// When the last message was received or sent.
+    active: Instant,
 }
 
 impl Drop for Open {
@@ -63,6 +67,7 @@ pub(crate) async fn run(
         layer,
         entry,
         reason: CloseReason::Failed,
+        active: Instant::now(),
     };
     loop {
         tokio::select! {
@@ -70,6 +75,7 @@ pub(crate) async fn run(
             message = poll_fn(|cx| open.entry.outbox.poll_next(cx)) => {
                 messages.send(message_of(&message)).await?;
                 open.layer.counters.sent.add(1);
+                open.active = Instant::now();
             }
             received = messages.recv() => {
                 let Some(received) = received else {
@@ -77,20 +83,37 @@ pub(crate) async fn run(
                     return Ok(());
                 };
                 let received = received?;
-                if !handle(&mut messages, &open, received.payload()).await? {
+                if !handle(&mut messages, &mut open, received.payload()).await? {
                     open.reason = CloseReason::Protocol;
-                    return messages.close(PROTOCOL_ERROR, "not SIP").await;
+                    return messages.close(NOT_SIP, "not SIP").await;
                 }
+            }
+            () = farewell(&open) => {
+                open.reason = CloseReason::Drained;
+                return messages.close(GOING_AWAY, "").await;
             }
         }
     }
 }
 
-/// RFC 6455 §7.4.1: 1007, data within a message that is not consistent with the type of the message.
-const PROTOCOL_ERROR: u16 = 1007;
+/// Completes when a connection of a listener that drains may close: when nobody can be waiting for an
+/// answer on it any more.
+async fn farewell(open: &Open) {
+    open.entry.connection.draining().await;
+    tokio::time::sleep_until(open.active + TRANSACTION).await;
+}
+
+/// RFC 6455 §7.4.1: data within a message that is not consistent with the type of the message.
+const NOT_SIP: u16 = 1007;
+/// RFC 6455 §7.4.1: the server goes down.
+const GOING_AWAY: u16 = 1001;
 
 /// Handles a message; false when the connection has to close.
-async fn handle(messages: &mut Messages, open: &Open, bytes: &[u8]) -> Result<bool, MessageError> {
+async fn handle(
+    messages: &mut Messages,
+    open: &mut Open,
+    bytes: &[u8],
+) -> Result<bool, MessageError> {
     let (layer, entry) = (&open.layer, &open.entry);
     let mut answers = Answers {
         messages: Vec::new(),
@@ -100,12 +123,13 @@ async fn handle(messages: &mut Messages, open: &Open, bytes: &[u8]) -> Result<bo
     match packet(bytes, Boundary::WebSocket, &layer.options.limits) {
         Ok(frame) => match frame.kind {
             FrameKind::Message(scan) => {
+                open.active = Instant::now();
                 let incoming = Incoming {
                     message: &bytes[frame.start..frame.end],
                     scan: &scan,
                     flow: entry.flow,
                     source: entry.source,
-                    at: tokio::time::Instant::now().into_std(),
+                    at: open.active.into_std(),
                     connection: Some(&entry.connection),
                 };
                 while layer.hand_over(&incoming, &mut answers) == Taken::Full {

@@ -1,0 +1,60 @@
+//! E4: a connection stays as long as somebody may wait for an answer on it.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wharf::Server;
+use wharf::config::Transport;
+use wharf::testkit::memory;
+use wharf_sip_transport::{CloseReason, SipOptions};
+
+use crate::support::{Site, options, run, send};
+
+#[tokio::test(start_paused = true)]
+async fn e4_a_drain_waits_for_the_life_of_a_transaction() {
+    let mut site = Site::new(SipOptions::default());
+    let (listen, connector) = memory(Transport::Tcp);
+    let server = Server::builder()
+        .listen_with("sip", listen, site.sip.streams())
+        .build()
+        .unwrap();
+    let (handle, _) = run(server);
+    let mut client = connector.connect_from("192.0.2.1:1").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let request = options(1, "TCP a.invalid");
+    client.write_all(request.as_bytes()).await.unwrap();
+    let (_, flow) = site.message().await;
+    let began = tokio::time::Instant::now();
+    let drain = tokio::spawn(async move { handle.drain(Duration::from_secs(300)).await });
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    send(&site.sip, &flow, "SIP/2.0 200 OK\r\n\r\n");
+    let report = drain.await.unwrap();
+    assert_eq!((report.finished(), report.forced()), (1, 0));
+    assert_eq!(began.elapsed().as_secs(), 20 + 32);
+    assert_eq!(site.closed().await, CloseReason::Drained);
+    let mut rest = String::new();
+    client.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.ends_with("SIP/2.0 200 OK\r\n\r\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_ends_with_the_drain() {
+    let mut site = Site::new(SipOptions::default());
+    let (listen, connector) = memory(Transport::Tcp);
+    let server = Server::builder()
+        .listen_with("sip", listen, site.sip.streams())
+        .build()
+        .unwrap();
+    let (handle, _) = run(server);
+    let mut client = connector.connect_from("192.0.2.1:1").await.unwrap();
+    client
+        .write_all(options(1, "TCP a.invalid").as_bytes())
+        .await
+        .unwrap();
+    site.message().await;
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    let began = tokio::time::Instant::now();
+    handle.drain(Duration::from_secs(300)).await;
+    assert_eq!(began.elapsed().as_secs(), 0);
+    assert_eq!(site.closed().await, CloseReason::Drained);
+}

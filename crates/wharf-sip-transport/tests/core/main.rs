@@ -1,0 +1,8 @@
+//! The transport layer over sockets, and over connections in memory.
+
+mod drain;
+mod flows;
+mod streams;
+mod support;
+mod udp;
+mod websockets;

@@ -1,0 +1,242 @@
+//! UDP: real sockets on loopback.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use wharf::{Handle, Server, Udp};
+use wharf_sip::Priority;
+use wharf_sip::flow::{FlowError, FlowId, FlowTokens};
+use wharf_sip::route::SentBy;
+use wharf_sip::{Host, OwnedHost};
+use wharf_sip_transport::{FlowRef, SendError, SipOptions};
+
+use crate::support::{Seen, Site, options, run, send};
+
+struct Udps {
+    site: Site,
+    handle: Handle,
+    server: SocketAddr,
+    client: UdpSocket,
+}
+
+async fn start(bind: &str, sip: SipOptions) -> Udps {
+    let site = Site::new(sip);
+    let server = Server::builder()
+        .listen_with("sip", Udp::bind(bind), site.sip.datagrams())
+        .build()
+        .unwrap();
+    let (handle, _) = run(server);
+    let bound: SocketAddr = handle.address("sip").unwrap().to_string().parse().unwrap();
+    let server = SocketAddr::new([127, 0, 0, 1].into(), bound.port());
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    Udps {
+        site,
+        handle,
+        server,
+        client,
+    }
+}
+
+impl Udps {
+    async fn send(&self, bytes: &[u8]) {
+        self.client.send_to(bytes, self.server).await.unwrap();
+    }
+
+    async fn receive(&self) -> String {
+        let mut buffer = vec![0; 70_000];
+        let receive = self.client.recv_from(&mut buffer);
+        let received = tokio::time::timeout(Duration::from_secs(30), receive).await;
+        let (length, from) = received.expect("an answer").unwrap();
+        assert_eq!(from, self.server, "from the address that was asked");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+
+    fn source(&self) -> SocketAddr {
+        self.client.local_addr().unwrap()
+    }
+}
+
+/// The topmost Via of an answer.
+fn via(message: &str) -> &str {
+    let line = message.lines().find(|line| line.starts_with("Via:"));
+    line.unwrap()
+}
+
+#[tokio::test]
+async fn s3_the_source_is_written_where_it_differs_from_sent_by() {
+    let mut udp = start("127.0.0.1:0", SipOptions::default()).await;
+    udp.send(options(1, "UDP phone.invalid").as_bytes()).await;
+    let answer = udp.receive().await;
+    assert!(answer.starts_with("SIP/2.0 200 OK\r\n"), "{answer}");
+    assert!(via(&answer).ends_with(";received=127.0.0.1"), "{answer}");
+    // The same address: nothing is written (S3), but both are where rport asks for it (RFC 3581 §4).
+    udp.send(options(2, "UDP 127.0.0.1:5060").as_bytes()).await;
+    assert!(via(&udp.receive().await).ends_with("z9hG4bK2"));
+    udp.send(options(3, "UDP 127.0.0.1:5060;rport").as_bytes())
+        .await;
+    let answer = udp.receive().await;
+    let expected = format!(";rport={};", udp.source().port());
+    assert!(via(&answer).contains(&expected), "{answer}");
+    assert!(via(&answer).ends_with(";received=127.0.0.1"), "{answer}");
+    let (_, flow) = udp.site.message().await;
+    assert_eq!(flow, FlowRef::datagrams(udp.server, udp.source()));
+}
+
+#[tokio::test]
+async fn a_wildcard_socket_answers_from_the_address_that_was_asked() {
+    for bind in ["0.0.0.0:0", "[::]:0"] {
+        let mut udp = start(bind, SipOptions::default()).await;
+        for host in [1, 2] {
+            udp.server.set_ip([127, 0, 0, host].into());
+            udp.send(options(1, "UDP phone.invalid;rport").as_bytes())
+                .await;
+            let answer = udp.receive().await;
+            assert!(answer.contains(";received=127.0.0.1"), "{bind}: {answer}");
+            let (_, flow) = udp.site.message().await;
+            assert_eq!(flow.flow.local, udp.server, "{bind}");
+            // What is sent later leaves from there, too.
+            send(&udp.site.sip, &flow, "SIP/2.0 180 Ringing\r\n\r\n");
+            assert!(udp.receive().await.starts_with("SIP/2.0 180"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn s2_the_longest_datagram_comes_whole_and_leaves_whole() {
+    let mut udp = start("127.0.0.1:0", SipOptions::default()).await;
+    let head = options(1, "UDP 127.0.0.1").replace("Content-Length: 0\r\n", "");
+    let whole = head.clone() + &"x".repeat(65_507 - head.len());
+    udp.send(whole.as_bytes()).await;
+    let (message, flow) = udp.site.message().await;
+    assert_eq!(message.len(), 65_507);
+    assert!(udp.receive().await.starts_with("SIP/2.0 200"));
+    send(&udp.site.sip, &flow, &whole);
+    assert_eq!(udp.receive().await.len(), 65_507);
+    let long = vec![b'x'; 65_508].into();
+    let refused = udp.site.sip.send(&flow, long, Priority::Critical);
+    assert_eq!(refused, Err(SendError::TooLarge(65_508)));
+}
+
+#[tokio::test]
+async fn f2_f3_f4_a_datagram_is_one_message() {
+    let mut udp = start("127.0.0.1:0", SipOptions::default()).await;
+    let two = options(1, "UDP 127.0.0.1") + &options(2, "UDP 127.0.0.1");
+    udp.send(two.as_bytes()).await;
+    let (message, _) = udp.site.message().await;
+    assert_eq!(message, options(1, "UDP 127.0.0.1"), "F2");
+    udp.receive().await;
+
+    let open = options(3, "UDP 127.0.0.1").replace("Content-Length: 0\r\n", "") + "body";
+    udp.send(open.as_bytes()).await;
+    assert_eq!(udp.site.message().await.0, open, "F4");
+    udp.receive().await;
+
+    let short = options(4, "UDP phone.invalid").replace("Length: 0", "Length: 5");
+    udp.send(short.as_bytes()).await;
+    let answer = udp.receive().await;
+    assert!(answer.starts_with("SIP/2.0 400 "), "F3: {answer}");
+    assert!(answer.contains(";received=127.0.0.1"), "{answer}");
+    udp.send(b"SIP/2.0 200 OK\r\nContent-Length: 5\r\n\r\n")
+        .await;
+    udp.send(options(5, "UDP 127.0.0.1").as_bytes()).await;
+    assert!(udp.receive().await.contains("CSeq: 5"), "F3: no answer");
+    assert_eq!(udp.site.sip.stats().refused_length, 2);
+}
+
+#[tokio::test]
+async fn k1_crlf_on_udp_is_ignored_and_k5_stun_is_answered() {
+    let udp = start("127.0.0.1:0", SipOptions::default()).await;
+    udp.send(b"\r\n\r\n").await;
+    let mut binding = [0; 20];
+    binding[1] = 1;
+    binding[4..8].copy_from_slice(&wharf_stun::MAGIC_COOKIE.to_be_bytes());
+    binding[8..].copy_from_slice(&[5; 12]);
+    udp.send(&binding).await;
+    let mut answer = [0; 128];
+    let (length, _) = udp.client.recv_from(&mut answer).await.unwrap();
+    let answer = wharf_stun::Message::parse(&answer[..length]).unwrap();
+    assert_eq!(answer.class(), wharf_stun::Class::Success);
+    let mapped = answer.get::<wharf_stun::attribute::XorMappedAddress>();
+    assert_eq!(mapped.unwrap().unwrap().0, udp.source());
+    // A response that nobody has asked for is none of ours.
+    binding[..2].copy_from_slice(&[1, 1]);
+    udp.send(&binding).await;
+    udp.send(options(1, "UDP 127.0.0.1").as_bytes()).await;
+    assert!(udp.receive().await.starts_with("SIP/2.0 200"));
+    let stats = udp.site.sip.stats();
+    assert_eq!((stats.stun, stats.stun_refused, stats.pings), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn c8_a_response_to_somebody_else_is_dropped_and_counted() {
+    let own = OwnedHost::new(Host::Name("edge.example")).unwrap();
+    let mut udp = start(
+        "127.0.0.1:0",
+        SipOptions {
+            sent_by: vec![SentBy::new(own, None).unwrap()],
+            ..SipOptions::default()
+        },
+    )
+    .await;
+    let response = |by: &str| format!("SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP {by}\r\n\r\n");
+    for by in ["255.255.255.255", "edge.example:5070"] {
+        udp.send(response(by).as_bytes()).await;
+    }
+    udp.send(b"SIP/2.0 200 OK\r\nTo: <sip:a>\r\n\r\n").await;
+    udp.send(response("EDGE.example:5060").as_bytes()).await;
+    assert_eq!(udp.site.message().await.0, response("EDGE.example:5060"));
+    assert_eq!(udp.site.sip.stats().strays, 3);
+    // Requests have another's Via.
+    udp.send(options(1, "UDP 127.0.0.1").as_bytes()).await;
+    assert!(udp.receive().await.starts_with("SIP/2.0 200"));
+}
+
+#[tokio::test]
+async fn e1_what_icmp_says_is_told() {
+    let mut udp = start("127.0.0.1:0", SipOptions::default()).await;
+    udp.send(options(1, "UDP 127.0.0.1").as_bytes()).await;
+    udp.receive().await;
+    udp.site.message().await;
+    let dead = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let remote = dead.local_addr().unwrap();
+    drop(dead);
+    let flow = udp.site.sip.datagrams_to(remote).unwrap();
+    assert_eq!(flow, FlowRef::datagrams(udp.server, remote));
+    send(&udp.site.sip, &flow, "SIP/2.0 200 OK\r\n\r\n");
+    let Seen::Other(event) = udp.site.next().await else {
+        panic!("an event");
+    };
+    assert!(event.starts_with("Unreachable"), "{event}");
+    assert!(event.contains("PortUnreachable"), "{event}");
+    assert!(event.contains(&remote.to_string()), "{event}");
+    assert_eq!(udp.site.sip.stats().unreachable, 1);
+}
+
+#[tokio::test]
+async fn a_full_layer_drops_datagrams_and_counts_them() {
+    let mut udp = start("127.0.0.1:0", SipOptions::default()).await;
+    udp.site.set_full(true);
+    udp.send(options(1, "UDP 127.0.0.1").as_bytes()).await;
+    while udp.site.sip.stats().full == 0 {
+        tokio::task::yield_now().await;
+    }
+    udp.site.set_full(false);
+    udp.send(options(2, "UDP 127.0.0.1").as_bytes()).await;
+    assert!(udp.site.message().await.0.contains("CSeq: 2"));
+}
+
+#[tokio::test]
+async fn k6_a_flow_of_udp_is_found_as_long_as_its_socket_is_there() {
+    let mut udp = start("127.0.0.1:0", SipOptions::default()).await;
+    udp.send(options(1, "UDP 127.0.0.1").as_bytes()).await;
+    let (_, flow) = udp.site.message().await;
+    let tokens = FlowTokens::new(&[3; 32]);
+    let sealed = tokens.open(&tokens.seal(flow.id, &flow.flow)).unwrap();
+    assert_eq!(udp.site.sip.find(&sealed), Ok(flow));
+    udp.handle.drain(Duration::from_secs(5)).await;
+    assert_eq!(udp.site.sip.find(&sealed), Err(FlowError::Gone));
+    let late = udp.site.sip.send(&flow, "x".into(), Priority::High);
+    assert_eq!(late, Err(SendError::NoSocket));
+    assert_eq!(flow.id, FlowId::default());
+}
