@@ -178,7 +178,7 @@ impl Sip {
     }
 
     #[cfg(test)]
-    pub(crate) fn inner(&self) -> &Inner {
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.0
     }
 
