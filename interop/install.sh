@@ -38,6 +38,9 @@ need busybox-static busybox
 need cpio cpio
 need lksctp-tools sctp_test
 need kamailio kamailio
+need sip-tester sipp
+need sipsak sipsak
+need baresip-core baresip
 need gcc gcc
 need binutils strip
 need pkg-config pkg-config

@@ -8,7 +8,15 @@
     reason = "real peers are waited for on the real clock"
 )]
 
+mod baresip;
+mod forwarder;
+mod haproxy;
+mod kamailio;
+#[allow(dead_code, reason = "it has what the tests of sockets need too")]
+#[path = "../sockets/pki.rs"]
+mod pki;
 mod responder;
 mod served;
 mod sipp;
 mod sipsak;
+mod torture;

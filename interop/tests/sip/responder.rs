@@ -12,7 +12,7 @@ use crate::served::SOON;
 
 /// Answers 200 to each request but an ACK, without keeping anything of it (RFC 3261 §8.2.7). The answer has the
 /// Record-Route of its request, and a Contact: that of a REGISTER is the one to be registered, that of others
-/// this server's.
+/// this server's. Whoever registers a flow is asked for a keep-alive every two seconds (RFC 5626 §6).
 pub(crate) struct Responder {
     seen: Mutex<Sender<Seen>>,
     /// What was dropped once, where the first copy of each request is.
@@ -121,10 +121,14 @@ impl Upper for Responder {
 
 fn answer(seen: &Seen, incoming: &Incoming<'_>, out: &mut Outgoing<'_>) {
     let flow = incoming.flow.flow;
-    let transport = flow.transport.name().to_ascii_lowercase();
+    let transport = in_uri(flow.transport);
     let own = format!("<sip:{};transport={transport}>", flow.local);
     let mut fields = vec![("Server", "responder")];
-    if seen.method != "REGISTER" {
+    if seen.method == "REGISTER" {
+        if seen.text.contains(";reg-id=") {
+            fields.extend([("Require", "outbound"), ("Flow-Timer", "2")]);
+        }
+    } else {
         fields.push(("Contact", own.as_str()));
     }
     for field in incoming.scan.fields(incoming.message) {
@@ -143,4 +147,12 @@ fn answer(seen: &Seen, incoming: &Incoming<'_>, out: &mut Outgoing<'_>) {
         fields: &fields,
     };
     out.respond(incoming, &reply).expect("a request with a Via");
+}
+
+/// How a URI has a transport. RFC 7118 §5: a WebSocket is `ws`, over TLS too.
+pub(crate) fn in_uri(transport: Transport) -> String {
+    match transport {
+        Transport::Wss => "ws".to_owned(),
+        other => other.name().to_ascii_lowercase(),
+    }
 }

@@ -1,12 +1,17 @@
 //! A running server whose listeners are those of a SIP layer.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{self, Runtime};
-use wharf::{Builder, DrainReport, Handle, Server, Tcp, Udp};
-use wharf_sip_transport::{Sip, SipOptions, Upper};
+use wharf::config::Pem;
+use wharf::{Builder, Client, DrainReport, Handle, Server, Tcp, Tls, Udp, Ws, Wss};
+use wharf_sip::Transport;
+use wharf_sip_transport::{FlowRef, Sip, SipOptions, Upper};
+
+use crate::pki::Leaf;
 
 /// How long an event at the server or the end of a peer may take.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -52,6 +57,58 @@ impl Served {
         })
     }
 
+    /// A layer with listeners on loopback for all five transports, which have their names: `udp`, `tcp`,
+    /// `tls`, `ws`, `wss`.
+    pub(crate) fn all(upper: impl Upper, leaf: &Leaf) -> Self {
+        let sip_alone = |config: &mut wharf::ListenerConfig| {
+            config.websocket.subprotocols = vec!["sip".to_owned()];
+        };
+        let pair = || (leaf.cert.clone(), leaf.key.clone());
+        Self::start(upper, |server, sip| {
+            let ((cert, key), (again, again_key)) = (pair(), pair());
+            let ws = Ws::bind(LOOPBACK).with(sip_alone);
+            let wss = Wss::bind(LOOPBACK).cert(again, again_key).with(sip_alone);
+            server
+                .listen_with("udp", Udp::bind(LOOPBACK), sip.datagrams())
+                .listen_with("tcp", Tcp::bind(LOOPBACK), sip.streams())
+                .listen_with("tls", Tls::bind(LOOPBACK).cert(cert, key), sip.streams())
+                .listen_with("ws", ws, sip.websockets())
+                .listen_with("wss", wss, sip.websockets())
+        })
+    }
+
+    /// A flow to `to`: over UDP from the listener's socket, otherwise over a connection dialled for it, which
+    /// believes the certificates of `ca`.
+    #[track_caller]
+    pub(crate) fn dial(&self, transport: Transport, to: SocketAddr, ca: &Path) -> FlowRef {
+        let client = Client::builder().with(|options| {
+            if transport.is_secure() {
+                options.tls.ca = vec![Pem::File(ca.to_owned())];
+            }
+            options.websocket.subprotocols = vec!["sip".to_owned()];
+        });
+        let client = client.build().expect("a client");
+        let url = format!("{}://{to}", transport.name().to_ascii_lowercase());
+        if transport == Transport::Udp {
+            // The worker's thread takes its socket when it starts.
+            until("socket", || self.sip.datagrams_to(to).is_some());
+            return self.sip.datagrams_to(to).expect("a socket");
+        }
+        self.runtime.block_on(async {
+            let attached = match transport {
+                Transport::Ws | Transport::Wss => {
+                    let messages = client.connect_messages(&url).await;
+                    self.sip.attach_messages(messages.expect("a WebSocket"))
+                }
+                _ => {
+                    let stream = client.connect(&url).await;
+                    self.sip.attach(stream.expect("a connection"))
+                }
+            };
+            attached.expect("room")
+        })
+    }
+
     /// Where the listener of this name is.
     #[track_caller]
     pub(crate) fn address(&self, listener: &str) -> SocketAddr {
@@ -67,6 +124,22 @@ impl Drop for Served {
         let thread = self.thread.take().expect("until here");
         let ended = thread.join();
         assert!(ended.is_ok() || thread::panicking(), "the server panicked");
+    }
+}
+
+/// Waits for what nobody tells, such as a counter.
+#[track_caller]
+pub(crate) fn until(what: &str, done: impl Fn() -> bool) {
+    until_within(SOON, what, done);
+}
+
+/// The same for what takes its time.
+#[track_caller]
+pub(crate) fn until_within(deadline: Duration, what: &str, done: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < deadline, "no {what}");
+        thread::park_timeout(Duration::from_millis(5));
     }
 }
 

@@ -1,16 +1,18 @@
 //! sipp: calls over one socket and over one per call, with and without loss.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use tempfile::TempDir;
-use wharf_interop::{Process, tool};
+use wharf_interop::{PortBlock, Process, tool};
 use wharf_sip::Transport;
 
+use crate::forwarder::Forwarder;
 use crate::responder::{Responder, methods};
-use crate::served::{SOON, Served};
+use crate::served::{SOON, Served, until};
 
-/// A sipp that runs one of the scenarios it brings along.
+/// A sipp on loopback.
 pub(crate) struct Sipp {
     process: Process,
     directory: TempDir,
@@ -29,6 +31,19 @@ impl Sipp {
         Self::start(&format!(
             "{to} -sn uac -t {mode} -m {calls} -r 500 -l 100 -max_socket 200"
         ))
+    }
+
+    /// A caller of `user` over UDP and one socket whose requests within a call take the way that its answer has
+    /// recorded: for calls through a proxy at `to`.
+    pub(crate) fn calling(user: &str, to: SocketAddr, calls: u32) -> Self {
+        let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/sipp/caller.xml");
+        let flags = format!("{to} -s {user} -sf {scenario} -m {calls} -r 200 -l 50");
+        Self::start(&flags)
+    }
+
+    /// A callee that answers `calls` calls at `port` of loopback, then ends.
+    fn callee(mode: &str, port: u16, calls: u32) -> Self {
+        Self::start(&format!("-sn uas -t {mode} -p {port} -m {calls}"))
     }
 
     /// Runs sipp with these flags, on loopback.
@@ -93,26 +108,71 @@ impl Counted {
     }
 }
 
-#[test]
-fn a_thousand_calls_over_each_transport_are_answered() {
-    for (mode, listener, transport) in [
-        ("u1", "udp", Transport::Udp),
-        ("un", "udp", Transport::Udp),
-        ("t1", "tcp", Transport::Tcp),
-        ("tn", "tcp", Transport::Tcp),
-    ] {
-        let (responder, record) = Responder::new();
-        let served = Served::plain(responder);
-        Sipp::caller(served.address(listener), mode, 1_000).finish(1_000);
-        let seen = record.so_far();
-        let methods = methods(&seen);
-        assert!(methods["INVITE"] >= 1_000, "{mode}: {methods:?}");
-        assert_eq!(methods["ACK"], 1_000, "{mode}");
-        for seen in seen {
-            assert_eq!((seen.transport, seen.source), (transport, seen.remote));
-            assert_eq!(seen.body > 0, seen.method == "INVITE", "{seen:?}");
-        }
+fn a_thousand_calls(mode: &str, listener: &str, transport: Transport) {
+    let (responder, record) = Responder::new();
+    let served = Served::plain(responder);
+    Sipp::caller(served.address(listener), mode, 1_000).finish(1_000);
+    let seen = record.so_far();
+    let methods = methods(&seen);
+    for (method, at_least) in [("INVITE", 1_000), ("ACK", 1_000), ("BYE", 1_000)] {
+        assert!(methods[method] >= at_least, "{mode}: {methods:?}");
     }
+    for seen in seen {
+        assert_eq!((seen.transport, seen.source), (transport, seen.remote));
+        assert_eq!(seen.body > 0, seen.method == "INVITE", "{seen:?}");
+    }
+}
+
+#[test]
+fn a_thousand_calls_over_one_udp_socket() {
+    a_thousand_calls("u1", "udp", Transport::Udp);
+}
+
+#[test]
+fn a_thousand_calls_over_a_udp_socket_for_each() {
+    a_thousand_calls("un", "udp", Transport::Udp);
+}
+
+#[test]
+fn a_thousand_calls_over_one_connection() {
+    a_thousand_calls("t1", "tcp", Transport::Tcp);
+}
+
+#[test]
+fn a_thousand_calls_over_a_connection_for_each() {
+    a_thousand_calls("tn", "tcp", Transport::Tcp);
+}
+
+/// From one socket to one, and from a connection for each call to one connection.
+#[test]
+fn a_callee_behind_a_forwarder_is_called() {
+    for (caller, listener, callee, transport) in [
+        ("u1", "udp", "u1", Transport::Udp),
+        ("tn", "tcp", "t1", Transport::Tcp),
+        ("tn", "tcp", "u1", Transport::Udp),
+    ] {
+        let mut ports = PortBlock::claim();
+        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.pair()));
+        let forwarder = Forwarder::new();
+        let served = Served::plain(forwarder.clone());
+        let called = Sipp::callee(callee, to.port(), 500);
+        until("callee", || is_bound(transport, to.port()));
+        let flow = served.dial(transport, to, Path::new(""));
+        forwarder.lead(&served, flow);
+        Sipp::caller(served.address(listener), caller, 500).finish(500);
+        called.finish(500);
+    }
+}
+
+/// Whether a program has this port, by the kernel's list: who tries to bind it takes it from the program.
+fn is_bound(transport: Transport, port: u16) -> bool {
+    let name = transport.name().to_ascii_lowercase();
+    let list = fs::read_to_string(format!("/proc/net/{name}")).expect("the list");
+    let local = format!(":{port:04X}");
+    let mut addresses = list
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(1));
+    addresses.any(|address| address.ends_with(&local))
 }
 
 /// RFC 3261 §17.1.1.2: over UDP a request goes again until it is answered, and each copy may get the same
