@@ -20,6 +20,8 @@ use crate::{session, websocket};
 pub(crate) struct Inner {
     pub(crate) upper: Arc<dyn Upper>,
     pub(crate) options: SipOptions,
+    /// The limits of connections that were accepted, and of those that were dialled.
+    limits: [Arc<Limits>; 2],
     pub(crate) flows: Flows,
     pub(crate) ports: Ports,
     pub(crate) counters: Counters,
@@ -36,7 +38,13 @@ pub struct Sip(Arc<Inner>);
 impl Sip {
     /// A layer whose messages go to `upper`.
     pub fn new(options: SipOptions, upper: impl Upper) -> Self {
+        // Where we have dialled, the other end has nothing to say until it is asked.
+        let dialled = Limits {
+            first_message_time: None,
+            ..options.limits
+        };
         Self(Arc::new(Inner {
+            limits: [options.limits, dialled].map(Arc::new),
             upper: Arc::new(upper),
             flows: Flows::new(options.max_connections),
             ports: Ports::default(),
@@ -57,7 +65,7 @@ impl Sip {
             async move {
                 match layer.open(stream.connection()) {
                     Ok(entry) => {
-                        let limits = layer.options.limits;
+                        let limits = layer.limits[0].clone();
                         session::run(stream, layer, entry, limits).await
                     }
                     Err(_) => Ok(()),
@@ -101,11 +109,7 @@ impl Sip {
         let layer = self.0.clone();
         let entry = layer.open(stream.connection())?;
         let flow = entry.flow;
-        // The other end has nothing to say until it is asked.
-        let limits = Limits {
-            first_message_time: None,
-            ..layer.options.limits
-        };
+        let limits = layer.limits[1].clone();
         tokio::spawn(session::run(stream, layer, entry, limits));
         Ok(flow)
     }

@@ -34,7 +34,8 @@ pub(crate) struct Outbox<T>(Mutex<State<T>>);
 
 #[derive(Debug)]
 struct State<T> {
-    lanes: [VecDeque<T>; LANES],
+    /// None while nothing waits: most connections are idle.
+    lanes: Option<Box<[VecDeque<T>; LANES]>>,
     bytes: usize,
     closed: bool,
     /// Of the task that sends.
@@ -57,7 +58,7 @@ fn share(priority: Priority, limit: usize) -> usize {
 impl<T: Weight> Outbox<T> {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(State {
-            lanes: Default::default(),
+            lanes: None,
             bytes: 0,
             closed: false,
             waker: None,
@@ -86,7 +87,8 @@ impl<T: Weight> Outbox<T> {
             return Err(SendError::Full);
         }
         state.bytes = bytes;
-        state.lanes[priority as usize].push_back(message);
+        let lanes = state.lanes.get_or_insert_with(Box::default);
+        lanes[priority as usize].push_back(message);
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {
@@ -115,15 +117,18 @@ impl<T: Weight> Outbox<T> {
         let mut state = self.state();
         state.closed = true;
         state.bytes = 0;
-        let lost = state.lanes.iter().map(VecDeque::len).sum();
-        state.lanes = Default::default();
-        lost
+        let lanes = state.lanes.take();
+        lanes.map_or(0, |lanes| lanes.iter().map(VecDeque::len).sum())
     }
 }
 
 impl<T: Weight> State<T> {
     fn next(&mut self) -> Option<T> {
-        let message = self.lanes.iter_mut().find_map(VecDeque::pop_front)?;
+        let lanes = self.lanes.as_mut()?;
+        let message = lanes.iter_mut().find_map(VecDeque::pop_front)?;
+        if lanes.iter().all(VecDeque::is_empty) {
+            self.lanes = None;
+        }
         self.bytes -= message.weight();
         Some(message)
     }

@@ -77,7 +77,7 @@ impl Way for Behind<'_> {
 }
 
 impl Session {
-    fn new(stream: Stream, layer: Arc<Inner>, entry: Arc<Entry>, limits: Limits) -> Self {
+    fn new(stream: Stream, layer: Arc<Inner>, entry: Arc<Entry>, limits: Arc<Limits>) -> Self {
         let active = now();
         let framer = Framer::new(limits, active);
         Self {
@@ -313,7 +313,7 @@ pub(crate) async fn run(
     stream: Stream,
     layer: Arc<Inner>,
     entry: Arc<Entry>,
-    limits: Limits,
+    limits: Arc<Limits>,
 ) -> io::Result<()> {
     let connection = entry.connection.clone();
     let mut session = Session::new(stream, layer, entry, limits);

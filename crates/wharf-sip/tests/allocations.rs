@@ -28,12 +28,19 @@ fn f7_scanning_framing_and_editing_allocate_nothing() {
     let limits = Limits::default();
     let now = Instant::now();
     let mut framer = Framer::new(limits, now);
+    // What is known of a message that comes bit by bit is kept: of the head, then of the body.
     let region = Region::new(ALLOCATOR);
-    let scan = Scan::of(MESSAGE, &limits).expect("a head");
     for end in 0..=MESSAGE.len() {
         let frame = framer.advance(&MESSAGE[..end], now).expect("no error");
         assert_eq!(frame.is_some(), end == MESSAGE.len());
     }
+    let change = region.change();
+    assert!(change.allocations <= 2 && change.bytes_allocated < 1000);
+    assert_eq!(change.bytes_allocated, change.bytes_deallocated);
+    let region = Region::new(ALLOCATOR);
+    let scan = Scan::of(MESSAGE, &limits).expect("a head");
+    let frame = framer.advance(MESSAGE, now).expect("no error");
+    assert_eq!(frame.expect("a message").end, MESSAGE.len());
     assert!(packet(MESSAGE, Boundary::Datagram, &limits).is_ok());
     let via = Via::parse(scan.via.expect("a Via").top.of(MESSAGE)).expect("a Via");
     assert_eq!(via.branch(), Some(&b"390skdjuw"[..]));
