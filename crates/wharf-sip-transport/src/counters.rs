@@ -6,27 +6,30 @@ use wharf_sip::FrameError;
 
 /// Declares the counters, what their snapshot says, and how the one is made of the others.
 macro_rules! counters {
-    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+    (
+        $counters:ident =>
+        $(#[doc = $about:literal])+
+        $stats:ident {$($(#[doc = $doc:literal])+ $name:ident,)+}
+    ) => {
         #[derive(Debug, Default)]
-        pub(crate) struct Counters {
-            $(pub(crate) $name: Counter,)+
+        pub(crate) struct $counters {
+            $(pub(crate) $name: $crate::counters::Counter,)+
         }
 
-        impl Counters {
-            pub(crate) fn snapshot(&self) -> SipStats {
-                SipStats { $($name: self.$name.0.load(Ordering::Relaxed),)+ }
+        impl $counters {
+            pub(crate) fn snapshot(&self) -> $stats {
+                $stats { $($name: self.$name.get(),)+ }
             }
         }
 
-        /// The counters of a [`Sip`](crate::Sip) layer. Those of connections, bytes and datagrams are the
-        /// listeners'.
+        $(#[doc = $about])+
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
         #[non_exhaustive]
-        pub struct SipStats {
+        pub struct $stats {
             $($(#[doc = $doc])+ pub $name: u64,)+
         }
 
-        impl SipStats {
+        impl $stats {
             /// Each counter by its name.
             pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name),)+].into_iter()
@@ -35,39 +38,46 @@ macro_rules! counters {
     };
 }
 
+pub(crate) use counters;
+
 counters! {
-    /// Messages that the layer above has taken.
-    received,
-    /// Messages that were handed to a socket.
-    sent,
-    /// Messages that were taken for a connection or a worker which ended before they were sent.
-    lost,
-    /// Keep-alives that were answered (RFC 5626 §3.5.1).
-    pings,
-    /// Keep-alives of ours that were answered.
-    pongs,
-    /// STUN Binding requests that were answered (RFC 5626 §3.5.2).
-    stun,
-    /// STUN messages that were not: malformed, or not asked for.
-    stun_refused,
-    /// Datagrams dropped because the layer above had no room.
-    full,
-    /// Responses dropped because their topmost Via is not ours (RFC 3261 §18.1.2).
-    strays,
-    /// Connections that have opened.
-    opened,
-    /// Connections that have closed.
-    closed,
-    /// Connections closed at once, because there were `max_connections`.
-    crowded,
-    /// ICMP errors that say that a datagram of ours did not arrive (RFC 3261 §18.4).
-    unreachable,
-    /// What could not be read as the head of a message.
-    refused_head,
-    /// Messages whose length was missing, malformed, too large or not true.
-    refused_length,
-    /// Connections whose message took too long.
-    refused_time,
+    Counters =>
+    /// The counters of a [`Sip`](crate::Sip) layer. Those of connections, bytes and datagrams are the
+    /// listeners'.
+    SipStats {
+        /// Messages that the layer above has taken.
+        received,
+        /// Messages that were handed to a socket.
+        sent,
+        /// Messages that were taken for a connection or a worker which ended before they were sent.
+        lost,
+        /// Keep-alives that were answered (RFC 5626 §3.5.1).
+        pings,
+        /// Keep-alives of ours that were answered.
+        pongs,
+        /// STUN Binding requests that were answered (RFC 5626 §3.5.2).
+        stun,
+        /// STUN messages that were not: malformed, or not asked for.
+        stun_refused,
+        /// Datagrams dropped because the layer above had no room.
+        full,
+        /// Responses dropped because their topmost Via is not ours (RFC 3261 §18.1.2).
+        strays,
+        /// Connections that have opened.
+        opened,
+        /// Connections that have closed.
+        closed,
+        /// Connections closed at once, because there were `max_connections`.
+        crowded,
+        /// ICMP errors that say that a datagram of ours did not arrive (RFC 3261 §18.4).
+        unreachable,
+        /// What could not be read as the head of a message.
+        refused_head,
+        /// Messages whose length was missing, malformed, too large or not true.
+        refused_length,
+        /// Connections whose message took too long.
+        refused_time,
+    }
 }
 
 /// A number that only grows.
@@ -77,6 +87,10 @@ pub(crate) struct Counter(AtomicU64);
 impl Counter {
     pub(crate) fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 

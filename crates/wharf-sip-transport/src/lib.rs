@@ -3,6 +3,7 @@
 mod counters;
 mod datagram;
 mod dial;
+pub mod edge;
 mod error;
 pub mod events;
 mod flows;

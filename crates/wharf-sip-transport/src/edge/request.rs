@@ -1,0 +1,254 @@
+//! Requests: from clients to the upstream, and from the upstream to one client by a flow token.
+
+use wharf_sip::flow::FlowError;
+use wharf_sip::route::OwnRoutes;
+use wharf_sip::{Edit, EditError, Reply, Scheme, StartLine, Transport, Uri, Via};
+
+use super::Edge;
+use super::names::Hop;
+use super::tokens::Side;
+use crate::{FlowRef, ForwardError, Incoming, Outgoing, SendError};
+
+/// Why a request is refused: the status to answer with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refusal(u16, &'static str);
+
+impl From<FlowError> for Refusal {
+    /// RFC 5626 §5.3.
+    fn from(error: FlowError) -> Self {
+        match error {
+            FlowError::Forged => Self(403, "Bad Flow Token"),
+            FlowError::Gone => Self(430, "Flow Failed"),
+        }
+    }
+}
+
+impl From<SendError> for Refusal {
+    fn from(error: SendError) -> Self {
+        ForwardError::from(error).into()
+    }
+}
+
+impl From<ForwardError> for Refusal {
+    fn from(error: ForwardError) -> Self {
+        match error {
+            ForwardError::Edit(error) => {
+                let (code, reason) = error.status().unwrap_or((400, "Bad Request"));
+                Self(code, reason)
+            }
+            ForwardError::Send(SendError::FlowGone) => FlowError::Gone.into(),
+            // RFC 3261 §21.5.7.
+            ForwardError::Send(SendError::TooLarge(_)) => Self(513, "Message Too Large"),
+            ForwardError::Send(_) => Self(503, "Service Unavailable"),
+        }
+    }
+}
+
+/// What is changed in a request that goes on.
+struct Changes {
+    /// Routes that name the edge.
+    own: usize,
+    via: String,
+    /// Fields to put on top, the last one uppermost.
+    fields: Vec<(&'static str, String)>,
+    stream: bool,
+}
+
+impl Changes {
+    fn make(&self, edit: &mut Edit<'_>, incoming: &Incoming<'_>) -> Result<(), EditError> {
+        edit.decrement_max_forwards()?
+            .pop_routes(self.own)?
+            .stamp_via(incoming.source)?;
+        if self.stream {
+            edit.ensure_content_length()?;
+        }
+        for (name, value) in &self.fields {
+            edit.push_field(name, value)?;
+        }
+        edit.push_via(&self.via)?;
+        Ok(())
+    }
+}
+
+impl Edge {
+    pub(super) fn request(&self, incoming: &Incoming<'_>, out: &mut Outgoing<'_>) {
+        if self.is_our_ack(incoming) {
+            return;
+        }
+        if self.is_for_us(incoming) {
+            self.counters().answered.add(1);
+            return self.respond(incoming, out, Refusal(200, "OK"));
+        }
+        let from = self.side(incoming);
+        let Err(refusal) = self.onward(incoming, from, out) else {
+            let stats = self.counters();
+            return match from {
+                Side::Client => stats.to_upstream.add(1),
+                Side::Upstream => stats.to_clients.add(1),
+            };
+        };
+        self.counters().refused.add(1);
+        self.respond(incoming, out, refusal);
+    }
+
+    fn onward(
+        &self,
+        incoming: &Incoming<'_>,
+        from: Side,
+        out: &mut Outgoing<'_>,
+    ) -> Result<(), Refusal> {
+        if self.is_ours(incoming) {
+            // RFC 3261 §16.3 step 4.
+            return Err(Refusal(482, "Loop Detected"));
+        }
+        let is_own = |uri: &Uri<'_>| self.is_own(uri, incoming);
+        let own = OwnRoutes::of(incoming.message, incoming.scan, is_own);
+        let own = own.map_err(|_| Refusal(400, "Bad Route"))?;
+        let (to, flow) = self.way(incoming, from, own.token, out)?;
+        let hop = Hop::of(to, &flow.flow);
+        if scheme(incoming) == Scheme::Sips && !hop.transport.is_secure() && to == Side::Upstream {
+            // RFC 5630 §3.1.4: each hop is to be secure.
+            return Err(Refusal(480, "SIPS Not Allowed"));
+        }
+        let changes = self.changes(incoming, from, own.count, hop, Some(&flow));
+        out.forward(incoming, &flow, |edit| changes.make(edit, incoming))?;
+        Ok(())
+    }
+
+    /// Where a request goes: to which side, and over which flow.
+    fn way(
+        &self,
+        incoming: &Incoming<'_>,
+        from: Side,
+        token: Option<&str>,
+        out: &Outgoing<'_>,
+    ) -> Result<(Side, FlowRef), Refusal> {
+        let token = token.map(|token| self.tokens().open(token)).transpose()?;
+        let sip = out.sip();
+        match (from, token) {
+            (Side::Upstream, Some(token)) if token.side == Side::Client => {
+                Ok((Side::Client, sip.find(&token.sealed)?))
+            }
+            // To nobody but those who have connected, or sent, to the edge themselves.
+            (Side::Upstream, _) => Err(Refusal(403, "No Flow Token")),
+            // The server that the dialog is with; another one, should the connection be gone.
+            (Side::Client, Some(token)) if token.side == Side::Upstream => {
+                let flow = sip.find(&token.sealed).ok();
+                let flow = flow.map_or_else(|| self.upstream(&sip), Ok)?;
+                Ok((Side::Upstream, flow))
+            }
+            // RFC 5626 §5.3.1: one that comes over the flow of its token goes the other way.
+            (Side::Client, Some(token)) if token.sealed.flow != incoming.flow.flow => {
+                Err(Refusal(403, "Not Your Flow"))
+            }
+            (Side::Client, _) => Ok((Side::Upstream, self.upstream(&sip)?)),
+        }
+    }
+
+    fn changes(
+        &self,
+        incoming: &Incoming<'_>,
+        from: Side,
+        own: usize,
+        hop: Hop,
+        flow: Option<&FlowRef>,
+    ) -> Changes {
+        let (names, tokens) = (self.names(), self.tokens());
+        let back = tokens.seal(from, &incoming.flow);
+        let scheme = scheme(incoming);
+        let mut fields = Vec::new();
+        match incoming.scan.method(incoming.message) {
+            // RFC 3327 §5.2, RFC 5626 §5.1: `ob` from the first that the client's request came to.
+            Some(b"REGISTER") if from == Side::Client => {
+                let first = incoming.scan.via.is_some_and(|via| via.next.is_none());
+                let parameters = if first { ";ob" } else { "" };
+                fields.push(("Path", names.route(hop, scheme, &back, parameters)));
+            }
+            // RFC 3261 §12.1, RFC 6665 §4.4.1, RFC 3515 §2.4.4: what may form a dialog.
+            Some(b"INVITE" | b"SUBSCRIBE" | b"NOTIFY" | b"REFER") => {
+                // RFC 5658 §3.2: one for each side, and in each what leads to the other.
+                let forth = flow.map_or_else(String::new, |flow| tokens.seal(hop.side, flow));
+                let here = Hop::of(from, &incoming.flow.flow);
+                fields.push(("Record-Route", names.route(here, scheme, &forth, "")));
+                fields.push(("Record-Route", names.route(hop, scheme, &back, "")));
+            }
+            _ => {}
+        }
+        let branch = tokens.branch(incoming.message, incoming.scan, &back);
+        Changes {
+            own,
+            via: names.via(hop, &branch),
+            fields,
+            stream: matches!(hop.transport, Transport::Tcp | Transport::Tls),
+        }
+    }
+
+    /// Whether the request has come back to the edge without anybody in between.
+    fn is_ours(&self, incoming: &Incoming<'_>) -> bool {
+        let top = incoming.scan.via.map(|via| via.top.of(incoming.message));
+        let via = top.and_then(|top| Via::parse(top).ok());
+        via.is_some_and(|via| {
+            self.names().is_host(via.host) && self.tokens().in_branch(&via).is_some()
+        })
+    }
+
+    /// Whether a Route names the edge: one of its own, or one that a client has been given.
+    fn is_own(&self, uri: &Uri<'_>, incoming: &Incoming<'_>) -> bool {
+        let names = self.names();
+        let user = || uri.user.and_then(|user| str::from_utf8(user).ok());
+        names.is_in(uri, &incoming.flow.flow)
+            || names.is_host(uri.host)
+                && user().is_some_and(|user| self.tokens().open(user).is_ok())
+    }
+
+    /// Whether it asks the edge itself whether it is there (RFC 3261 §11).
+    fn is_for_us(&self, incoming: &Incoming<'_>) -> bool {
+        let StartLine::Request { method, target } = incoming.scan.start else {
+            return false;
+        };
+        method.of(incoming.message) == b"OPTIONS"
+            && Uri::parse(target.of(incoming.message)).is_ok_and(|uri| {
+                uri.user.is_none() && self.names().is_in(&uri, &incoming.flow.flow)
+            })
+    }
+
+    /// Answers; an ACK has no answer.
+    fn respond(&self, incoming: &Incoming<'_>, out: &mut Outgoing<'_>, refusal: Refusal) {
+        let Refusal(code, reason) = refusal;
+        let reply = Reply {
+            code,
+            reason,
+            tag: &self.tag(incoming),
+            source: None,
+            fields: &[],
+        };
+        // Nothing can be said to what has no Via.
+        let _ = out.respond(incoming, &reply);
+    }
+
+    /// The tag of answers to this request: the same for each retransmission.
+    fn tag(&self, incoming: &Incoming<'_>) -> String {
+        let transaction = self.tokens().transaction(incoming.message, incoming.scan);
+        format!("edge-{transaction:016x}")
+    }
+
+    /// Whether it is the ACK of an answer of the edge's own, which goes nowhere (RFC 3261 §17.1.1.3).
+    fn is_our_ack(&self, incoming: &Incoming<'_>) -> bool {
+        let (message, scan) = (incoming.message, incoming.scan);
+        if scan.method(message) != Some(b"ACK") {
+            return false;
+        }
+        let tag = self.tag(incoming);
+        let to = scan
+            .fields(message)
+            .find(|field| field.is("To", Some(b't')));
+        to.is_some_and(|to| to.value.ends_with(tag.as_bytes()))
+    }
+}
+
+/// The scheme that the way of a request has to have.
+fn scheme(incoming: &Incoming<'_>) -> Scheme {
+    let target = incoming.scan.target(incoming.message);
+    let uri = target.and_then(|target| Uri::parse(target).ok());
+    uri.map_or(Scheme::Sip, |uri| uri.scheme)
+}

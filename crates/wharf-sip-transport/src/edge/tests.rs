@@ -1,0 +1,8 @@
+//! An edge between real sockets: clients on one side, a server of the test's on the other.
+
+mod dialogs;
+mod options;
+mod relay;
+mod requests;
+mod responses;
+mod site;
