@@ -1,9 +1,10 @@
 //! What the fuzz targets run. The bodies stand in `targets` and the driver of the core in the tests of
 //! `wharf-turn`; those for the socket library stand in `sockets`, those for SIP in `sip` and
-//! `sip_ways`. The tests of
-//! `wharf-turn`, `wharf` and `wharf-sip` replay the corpora with the same code on a stable compiler.
+//! `sip_ways`, those for its transport in `sip_transport`. The tests of `wharf-turn`, `wharf`, `wharf-sip`
+//! and `wharf-sip-transport` replay the corpora with the same code on a stable compiler.
 
 mod sip;
+mod sip_transport;
 mod sip_ways;
 mod sockets;
 #[allow(dead_code, reason = "the tests use what the targets do not")]
@@ -17,7 +18,8 @@ pub fn run(name: &str, data: &[u8]) {
         .iter()
         .chain(sockets::ALL)
         .chain(sip::ALL)
-        .chain(sip_ways::ALL);
+        .chain(sip_ways::ALL)
+        .chain(sip_transport::ALL);
     let found = all.find(|(target, _)| *target == name);
     found.expect("a target of this name").1(data);
 }
