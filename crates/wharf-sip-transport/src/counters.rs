@@ -47,7 +47,7 @@ counters! {
     SipStats {
         /// Messages that the layer above has taken.
         received,
-        /// Messages that were handed to a socket.
+        /// Messages, and keep-alives of ours, that were handed to a socket.
         sent,
         /// Messages that were taken for a connection or a worker which ended before they were sent.
         lost,
@@ -55,6 +55,8 @@ counters! {
         pings,
         /// Keep-alives of ours that were answered.
         pongs,
+        /// Flows that have failed, since a keep-alive of ours was not answered as it should be (RFC 5626 §4.4).
+        flows_failed,
         /// STUN Binding requests that were answered (RFC 5626 §3.5.2).
         stun,
         /// STUN messages that were not: malformed, or not asked for.

@@ -118,7 +118,7 @@ impl Worker {
         if stun::answer(datagram.payload, datagram.from, &mut answer) {
             turn.reply(datagram, &answer);
             self.layer.counters.stun.add(1);
-        } else {
+        } else if !self.layer.stun_answered(datagram.from, datagram.payload) {
             self.layer.counters.stun_refused.add(1);
         }
     }

@@ -11,6 +11,7 @@ use wharf_sip::{Limits, Priority, StartLine, Transport, Via};
 use crate::counters::Counters;
 use crate::datagram::Worker;
 use crate::flows::{Entry, Flows};
+use crate::keep_alive::KeepAlives;
 use crate::outgoing::{Way, with_outgoing};
 use crate::ports::Ports;
 use crate::upper::{CloseReason, Event, Incoming, Taken, Upper};
@@ -25,6 +26,7 @@ pub(crate) struct Inner {
     pub(crate) flows: Flows,
     pub(crate) ports: Ports,
     pub(crate) counters: Counters,
+    pub(crate) keep_alives: KeepAlives,
 }
 
 /// The SIP transport layer (RFC 3261 §18). Cheap to clone.
@@ -49,6 +51,7 @@ impl Sip {
             flows: Flows::new(options.max_connections),
             ports: Ports::default(),
             counters: Counters::default(),
+            keep_alives: KeepAlives::new(),
             options,
         }))
     }
@@ -186,6 +189,10 @@ impl Sip {
         &self.0
     }
 
+    pub(crate) fn layer(&self) -> &Arc<Inner> {
+        &self.0
+    }
+
     /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.0.flows.len()
@@ -228,6 +235,7 @@ impl Inner {
     /// It has closed.
     pub(crate) fn closed(&self, entry: &Entry, reason: CloseReason) {
         self.flows.close(entry.flow.id);
+        self.keep_alives.stop(&entry.flow);
         self.counters.closed.add(1);
         self.counters.lost.add(entry.outbox.close() as u64);
         self.upper.event(Event::Closed(entry.flow, reason));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 use wharf::Stream;
-use wharf_sip::{Frame, FrameError, FrameKind, Framer, Limits, PONG};
+use wharf_sip::{Frame, FrameError, FrameKind, Framer, Limits, PING, PONG};
 
 use crate::FlowRef;
 use crate::counters::Counters;
@@ -122,6 +122,9 @@ impl Session {
             let Poll::Ready(message) = self.entry.outbox.poll_next(cx) else {
                 break;
             };
+            if *message == *PING {
+                self.framer.ping_sent();
+            }
             self.out.extend_from_slice(&message);
             self.layer.counters.sent.add(1);
         }
@@ -184,10 +187,7 @@ impl Session {
                 counters.pings.add(1);
                 self.out.extend_from_slice(PONG);
             }
-            FrameKind::Pong => {
-                counters.pongs.add(1);
-                self.layer.upper.event(Event::Pong(self.entry.flow));
-            }
+            FrameKind::Pong => self.layer.pong(&self.entry.flow),
             FrameKind::Blank => {}
         }
         true

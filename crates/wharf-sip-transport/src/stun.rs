@@ -4,9 +4,11 @@
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use wharf_stun::attribute::{ErrorCode, UnknownAttributes, XorMappedAddress};
 use wharf_stun::{
-    AttributeType, Class, Fingerprint, Message, MessageType, Method, WriteError, Writer,
+    AttributeType, Class, Fingerprint, Message, MessageType, Method, TransactionId, WriteError,
+    Writer,
 };
 
 /// Room for an answer.
@@ -31,6 +33,43 @@ pub(crate) fn answer(bytes: &[u8], source: SocketAddr, out: &mut Vec<u8>) -> boo
     }
     let written = write(&message, source, out);
     written.is_ok()
+}
+
+/// A response to a request of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) id: TransactionId,
+    /// Our address as the peer sees it, or the code of an error.
+    pub(crate) result: Result<SocketAddr, u16>,
+}
+
+/// Reads a response to a Binding request.
+pub(crate) fn answer_of(bytes: &[u8]) -> Option<Answer> {
+    let message = Message::parse(bytes).ok()?;
+    let wrong = matches!(message.fingerprint(), Fingerprint::Wrong);
+    if message.method() != Method::BINDING || wrong {
+        return None;
+    }
+    let result = match message.class() {
+        Class::Success => Ok(message.get::<XorMappedAddress>()?.ok()?.0),
+        Class::Error => Err(message.get::<ErrorCode<'_>>()?.ok()?.code),
+        Class::Request | Class::Indication => return None,
+    };
+    let id = message.transaction_id();
+    Some(Answer { id, result })
+}
+
+/// A Binding request: its header alone (RFC 5626 §8).
+pub(crate) fn request(id: TransactionId) -> Bytes {
+    let mut header = [0; wharf_stun::HEADER_LEN];
+    let ty = MessageType {
+        method: Method::BINDING,
+        class: Class::Request,
+    };
+    match Writer::new(&mut header, ty, id) {
+        Ok(writer) => Bytes::copy_from_slice(writer.finish()),
+        Err(_) => unreachable!("a header fits into a header"),
+    }
 }
 
 fn write(message: &Message<'_>, source: SocketAddr, out: &mut Vec<u8>) -> Result<(), WriteError> {

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use wharf::Connection;
+use wharf_sip::keep_alive::FlowFailure;
 use wharf_sip::route::SendFailure;
 use wharf_sip::{FrameError, Scan};
 
@@ -47,8 +48,11 @@ pub enum Event {
     Opened(FlowRef),
     /// It has closed: every later use of the flow says so.
     Closed(FlowRef, CloseReason),
-    /// A ping of ours was answered (RFC 5626 §3.5.1).
+    /// A ping of ours was answered (RFC 5626 §3.5.1), or a STUN request of ours (§3.5.2).
     Pong(FlowRef),
+    /// A flow that is [kept alive](crate::Sip::keep_alive) has failed (RFC 5626 §4.4). A connection is closed
+    /// after it; over UDP nothing more is sent.
+    FlowFailed(FlowRef, FlowFailure),
     /// Bytes that are no message, or that break a limit. A connection is closed after it.
     Refused(FlowRef, FrameError),
     /// ICMP says that a datagram of this flow did not arrive (RFC 3261 §18.4). `flow.flow.local` has the

@@ -140,10 +140,7 @@ async fn handle(
                 layer.counters.pings.add(1);
                 answers.send(PONG);
             }
-            FrameKind::Pong => {
-                layer.counters.pongs.add(1);
-                layer.upper.event(Event::Pong(entry.flow));
-            }
+            FrameKind::Pong => layer.pong(&entry.flow),
             FrameKind::Blank => {}
         },
         Err(error) => {

@@ -99,6 +99,9 @@ pub enum FlowFailure {
     /// No answer came in time (RFC 5626 §4.4.1, §4.4.2).
     #[error("a keep-alive was not answered in time")]
     Unanswered,
+    /// The STUN request was refused with this code (RFC 5626 §4.4.2).
+    #[error("the STUN request was refused with {0}")]
+    Refused(u16),
     /// STUN tells another address than before: a NAT has forgotten the flow (RFC 5626 §4.4.2).
     #[error("the address that STUN tells has changed from {from} to {to}")]
     Moved {
@@ -171,11 +174,26 @@ impl KeepAlive {
         }
     }
 
+    /// Why the flow has failed, if it has.
+    pub fn failure(&self) -> Option<FlowFailure> {
+        match self.state {
+            State::Failed(why) => Some(why),
+            State::Idle { .. } | State::Pinged { .. } => None,
+        }
+    }
+
     /// A pong has come. One that no ping waits for is of no account, and so is one after the flow has
     /// failed.
     pub fn pong(&mut self) {
         if let State::Pinged { next, .. } = self.state {
             self.state = State::Idle { ping_at: next };
+        }
+    }
+
+    /// A STUN Binding error response has come. One after the flow has failed is of no account.
+    pub fn refused(&mut self, code: u16) {
+        if self.failure().is_none() {
+            self.state = State::Failed(FlowFailure::Refused(code));
         }
     }
 

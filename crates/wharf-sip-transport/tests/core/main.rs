@@ -2,6 +2,7 @@
 
 mod drain;
 mod flows;
+mod keep_alive;
 mod streams;
 mod support;
 mod udp;

@@ -102,6 +102,20 @@ fn k5_stun_that_tells_another_address_is_a_failed_flow() {
 }
 
 #[test]
+fn k5_a_stun_request_that_is_refused_is_a_failed_flow() {
+    let now = origin();
+    let mut alive = KeepAlive::new(now, KeepAliveRules::datagrams(), 0);
+    let pinged = now + seconds(24);
+    assert_eq!(alive.poll(pinged, 0), KeepAliveStep::Ping);
+    assert_eq!(alive.failure(), None);
+    alive.refused(420);
+    alive.refused(500);
+    assert_eq!(alive.failure(), Some(FlowFailure::Refused(420)));
+    let failed = KeepAliveStep::Failed(FlowFailure::Refused(420));
+    assert_eq!(alive.poll(pinged, 0), failed);
+}
+
+#[test]
 fn k8_an_interval_that_is_asked_for_counts_at_once() {
     let now = origin();
     let mut alive = KeepAlive::new(now, KeepAliveRules::connection(), 0);
