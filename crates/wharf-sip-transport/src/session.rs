@@ -335,7 +335,11 @@ impl Future for Session {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.reason = ready!(self.poll_all(cx))?;
-        Poll::Ready(Ok(()))
+        Poll::Ready(match self.reason {
+            // By this kind the listener counts it as the peer's fault.
+            CloseReason::Protocol => Err(io::ErrorKind::InvalidData.into()),
+            _ => Ok(()),
+        })
     }
 }
 

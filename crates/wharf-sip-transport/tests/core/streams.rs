@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wharf::config::Transport;
 use wharf::testkit::{MemoryStream, memory};
-use wharf::{Handle, Server};
+use wharf::{Closed, Handle, Server};
 use wharf_sip::{Limits, Priority};
 use wharf_sip_transport::{CloseReason, SendError, SipOptions};
 
@@ -114,6 +114,8 @@ async fn f1_f6_an_error_of_framing_is_answered_and_closes() {
     assert_eq!(tcp.site.closed().await, CloseReason::Protocol);
     let stats = tcp.site.sip.stats();
     assert_eq!((stats.received, stats.refused_length), (0, 1));
+    tokio::task::yield_now().await;
+    assert_eq!(tcp.handle.stats()[0].1.closed(Closed::Protocol), 1);
 }
 
 #[tokio::test(start_paused = true)]
