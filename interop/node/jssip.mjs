@@ -1,0 +1,78 @@
+// A phone on JsSIP, as conversation.mjs takes it. Its calls have no media.
+import { SDP } from "./conversation.mjs";
+
+export function jssip(JsSIP, { server, user, say }) {
+    const phone = {};
+    const agent = new JsSIP.UA({
+        sockets: [new JsSIP.WebSocketInterface(server)],
+        uri: `sip:${user}@sip.test`,
+        // It registers when it is told to.
+        register: false,
+        session_timers: false,
+    });
+    const event = (source, name) => new Promise((resolve) => source.once(name, resolve));
+    agent.on("disconnected", ({ error }) => say(`disconnected, error ${error}`));
+    agent.on("newMessage", ({ originator, message, request }) => {
+        if (originator === "remote") {
+            phone.onMessage(request.body);
+            message.accept();
+        }
+    });
+    agent.on("newRTCSession", async ({ originator, session, request }) => {
+        if (originator === "remote") {
+            const call = follow(session);
+            session.answer({ mediaConstraints: { audio: false, video: false } });
+            await event(session, "confirmed");
+            phone.onCall(request.getHeader("Subject"), call);
+        }
+    });
+
+    const follow = (session) => ({
+        hangUp: () => session.terminate(),
+        ended: event(session, "ended").then(({ originator }) => (originator === "local" ? "here" : "there")),
+    });
+
+    phone.register = async () => {
+        agent.start();
+        await event(agent, "connected");
+        agent.register();
+        await event(agent, "registered");
+    };
+    phone.unregister = async () => {
+        agent.unregister();
+        await event(agent, "unregistered");
+        agent.stop();
+    };
+    phone.ask = (method, uri, text) => new Promise((resolve) => {
+        const done = ({ response }) => resolve(response?.status_code);
+        const send = { OPTIONS: "sendOptions", MESSAGE: "sendMessage" }[method];
+        agent[send](uri, text, { eventHandlers: { succeeded: done, failed: done } });
+    });
+    phone.call = async (uri, subject) => {
+        const session = agent.call(uri, {
+            extraHeaders: [`Subject: ${subject}`],
+            mediaConstraints: { audio: false, video: false },
+        });
+        const call = follow(session);
+        await Promise.race([
+            event(session, "confirmed"),
+            event(session, "failed").then(({ cause }) => Promise.reject(new Error(`INVITE: ${cause}`))),
+        ]);
+        return call;
+    };
+    return phone;
+}
+
+// What a call takes of a peer connection, for a call without media.
+export class SilentConnection extends EventTarget {
+    iceGatheringState = "complete";
+    iceConnectionState = "connected";
+    signalingState = "stable";
+    localDescription = null;
+    createOffer = async () => ({ type: "offer", sdp: SDP });
+    createAnswer = async () => ({ type: "answer", sdp: SDP });
+    setLocalDescription = async (description) => { this.localDescription = description; };
+    setRemoteDescription = async () => {};
+    getSenders = () => [];
+    close() {}
+}

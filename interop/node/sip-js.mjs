@@ -1,0 +1,94 @@
+// A phone on SIP.js, as conversation.mjs takes it. Its calls have no media unless `media` says so.
+import { SDP } from "./conversation.mjs";
+
+// How often it pings: it takes a fraction of it, by chance.
+const PING_SECONDS = 0.2;
+
+export function sipJs(SIP, { server, user, say, media = false }) {
+    const { UserAgent, Registerer, Inviter, SessionState } = SIP;
+    const phone = {};
+    let pongs = 0;
+    let ponged;
+    const pong = new Promise((resolve) => { ponged = resolve; });
+
+    const agent = new UserAgent({
+        uri: UserAgent.makeURI(`sip:${user}@sip.test`),
+        transportOptions: { server, keepAliveInterval: PING_SECONDS, traceSip: true },
+        contactParams: { transport: server.split(":")[0] },
+        ...(media ? {} : { sessionDescriptionHandlerFactory: silent }),
+        logBuiltinEnabled: false,
+        logLevel: "debug",
+        logConnector: (level, category, label, content) => {
+            if (content.includes("CRLF Keep Alive response") && ++pongs === 2) ponged();
+            if (level === "error" || level === "warn") say(`${level} ${content}`);
+        },
+        delegate: {
+            onMessage: async (message) => {
+                phone.onMessage(message.request.body);
+                await message.accept();
+            },
+            onInvite: async (session) => {
+                const call = follow(session);
+                await session.accept();
+                await call.answered;
+                phone.onCall(session.request.getHeader("Subject"), call);
+            },
+        },
+    });
+    const registerer = new Registerer(agent, { regId: 1 });
+
+    function follow(session) {
+        const call = { session };
+        let here = false;
+        call.hangUp = () => { here = true; session.bye(); };
+        const reached = (state) => new Promise((resolve) => {
+            session.stateChange.addListener((now) => { if (now === state) resolve(); });
+        });
+        call.answered = reached(SessionState.Established);
+        call.ended = reached(SessionState.Terminated).then(() => (here ? "here" : "there"));
+        return call;
+    }
+
+    // Resolves to the answer of a request; `send` takes its handlers.
+    const answer = (send) => new Promise((resolve) => {
+        const done = (response) => resolve(response.message);
+        send({ onAccept: done, onReject: done, onRedirect: done });
+    });
+
+    phone.register = async () => {
+        await agent.start();
+        const { statusCode } = await answer((requestDelegate) => registerer.register({ requestDelegate }));
+        if (statusCode !== 200) throw new Error(`REGISTER: ${statusCode}`);
+    };
+    phone.unregister = async () => {
+        // Two answers to pings within what a conversation takes.
+        await pong;
+        await answer((requestDelegate) => registerer.unregister({ requestDelegate }));
+        await agent.stop();
+    };
+    phone.ask = async (method, uri, text) => {
+        const [to, core] = [UserAgent.makeURI(uri), agent.userAgentCore];
+        const from = agent.configuration.uri;
+        const body = { contentDisposition: "render", contentType: "text/plain", content: text };
+        const request = core.makeOutgoingRequestMessage(method, to, from, to, {}, [], body);
+        return (await answer((delegate) => core.request(request, delegate))).statusCode;
+    };
+    phone.call = async (uri, subject) => {
+        const inviter = new Inviter(agent, UserAgent.makeURI(uri), { extraHeaders: [`Subject: ${subject}`] });
+        const call = follow(inviter);
+        const { statusCode } = await answer((requestDelegate) => inviter.invite({ requestDelegate }));
+        if (statusCode !== 200) throw new Error(`INVITE: ${statusCode}`);
+        await call.answered;
+        return call;
+    };
+    return phone;
+}
+
+function silent() {
+    return {
+        close() {},
+        getDescription: async () => ({ body: SDP, contentType: "application/sdp" }),
+        hasDescription: (contentType) => contentType === "application/sdp",
+        setDescription: async () => {},
+    };
+}
