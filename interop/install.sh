@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the interop tests need: Debian's packages of the peers, a Python virtual environment
-# with the packages of requirements.txt, the Autobahn test suite, a kernel for virtual machines, and
-# our peer on usrsctp; these in the target directory. Does nothing when all is there.
+# with the packages of requirements.txt, the Node packages of node/package.json, the Autobahn test
+# suite, a kernel for virtual machines, and our peer on usrsctp; these in the target directory. Does
+# nothing when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -39,6 +40,8 @@ need cpio cpio
 need lksctp-tools sctp_test
 need kamailio kamailio
 need sip-tester sipp
+need nodejs node
+need npm npm
 need sipsak sipsak
 need baresip-core baresip
 need gcc gcc
@@ -78,6 +81,16 @@ if ! cmp -s "$requirements" "$venv/requirements.txt"; then
     retry "$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: \
         --require-hashes -r "$requirements"
     cp "$requirements" "$venv/requirements.txt"
+fi
+
+node="${CARGO_TARGET_DIR:-target}/interop-node"
+# npm writes the second file last: it tells that all is there.
+if ! cmp -s interop/node/package-lock.json "$node/package-lock.json" ||
+    [ ! -e "$node/node_modules/.package-lock.json" ]; then
+    say "making $node"
+    mkdir -p "$node"
+    cp interop/node/package.json interop/node/package-lock.json "$node"
+    retry npm ci --prefix "$node" --ignore-scripts --no-audit --no-fund --loglevel=error
 fi
 
 interop/autobahn.sh

@@ -15,7 +15,9 @@ export function sipJs(SIP, { server, user, say, media = false }) {
         uri: UserAgent.makeURI(`sip:${user}@sip.test`),
         transportOptions: { server, keepAliveInterval: PING_SECONDS, traceSip: true },
         contactParams: { transport: server.split(":")[0] },
-        ...(media ? {} : { sessionDescriptionHandlerFactory: silent }),
+        ...(media
+            ? { sessionDescriptionHandlerFactoryOptions: { peerConnectionConfiguration: { iceServers: [] } } }
+            : { sessionDescriptionHandlerFactory: silent }),
         logBuiltinEnabled: false,
         logLevel: "debug",
         logConnector: (level, category, label, content) => {

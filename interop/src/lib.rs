@@ -41,5 +41,5 @@ pub use peer::Peer;
 pub use ports::PortBlock;
 pub use process::{Finished, Process};
 pub use site::Site;
-pub use tool::{python, target_directory, tool, usrsctp};
+pub use tool::{chromium, node_modules, python, target_directory, tool, usrsctp};
 pub use uclient::{Outcome, Running, Uclient};

@@ -33,15 +33,50 @@ pub fn usrsctp() -> Command {
     installed("interop-usrsctp/peer")
 }
 
+/// The command for a Chromium that shows nothing, asks nobody on the network but 127.0.0.1 and localhost,
+/// believes any certificate, and keeps what it keeps in the directory `profile`.
+#[must_use]
+pub fn chromium(profile: &Path) -> Command {
+    let mut chromium = tool("chromium");
+    chromium.args([
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--ignore-certificate-errors",
+        "--remote-debugging-port=0",
+        "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1",
+    ]);
+    chromium.arg(format!("--user-data-dir={}", profile.display()));
+    chromium
+}
+
+/// The directory with the packages of `interop/node/package.json`, which `interop/install.sh` installs.
+///
+/// Panics when it is absent.
+#[must_use]
+pub fn node_modules() -> PathBuf {
+    installed_path("interop-node/node_modules")
+}
+
 /// A program below the target directory.
 fn installed(path: &str) -> Command {
-    let program = target_directory().join(path);
+    Command::new(installed_path(path))
+}
+
+fn installed_path(path: &str) -> PathBuf {
+    let path = target_directory().join(path);
     assert!(
-        program.exists(),
+        path.exists(),
         "{} is absent: run interop/install.sh",
-        program.display()
+        path.display()
     );
-    Command::new(program)
+    path
 }
 
 /// The command for the daemon: the file named by the environment variable `WHARFD`, or the one that

@@ -9,6 +9,7 @@
 )]
 
 mod baresip;
+mod browsers;
 mod forwarder;
 mod haproxy;
 mod kamailio;

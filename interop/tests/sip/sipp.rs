@@ -46,6 +46,18 @@ impl Sipp {
         Self::start(&format!("-sn uas -t {mode} -p {port} -m {calls}"))
     }
 
+    /// A phone at `port` of loopback that is asked something, or called, `times` times, then ends.
+    pub(crate) fn asked(port: u16, times: u32) -> Self {
+        let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/sipp/asked.xml");
+        Self::start(&format!("-sf {scenario} -p {port} -m {times}"))
+    }
+
+    /// A phone that asks and calls `user` of sip.test, through the proxy at `to`.
+    pub(crate) fn asking(user: &str, to: SocketAddr) -> Self {
+        let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/sipp/asks.xml");
+        Self::start(&format!("{to} -s {user} -sf {scenario} -m 1"))
+    }
+
     /// Runs sipp with these flags, on loopback.
     fn start(flags: &str) -> Self {
         let directory = TempDir::new().expect("a directory");
@@ -165,7 +177,7 @@ fn a_callee_behind_a_forwarder_is_called() {
 }
 
 /// Whether a program has this port, by the kernel's list: who tries to bind it takes it from the program.
-fn is_bound(transport: Transport, port: u16) -> bool {
+pub(crate) fn is_bound(transport: Transport, port: u16) -> bool {
     let name = transport.name().to_ascii_lowercase();
     let list = fs::read_to_string(format!("/proc/net/{name}")).expect("the list");
     let local = format!(":{port:04X}");

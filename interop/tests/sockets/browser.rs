@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::mpsc::Sender;
 
 use wharf::{BoxError, Listen, Messages, Refusal, Wss};
-use wharf_interop::{Process, tool};
+use wharf_interop::{Process, chromium};
 
 use crate::pki::Authority;
 use crate::served::{SOON, Seen, Served};
@@ -101,25 +101,7 @@ fn chromium_speaks_wss() {
         format!("<meta charset=utf-8><script>{script}</script>"),
     )
     .expect("a file");
-    let mut chromium = tool("chromium");
-    chromium.args([
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--ignore-certificate-errors",
-        "--remote-debugging-port=0",
-        "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost",
-    ]);
-    chromium.arg(format!(
-        "--user-data-dir={}",
-        ca.path().join("profile").display()
-    ));
+    let mut chromium = chromium(&ca.path().join("profile"));
     let browser = Process::spawn(chromium.arg(format!("file://{}", page.display())));
     let seen = served.seen_within(3 * SOON);
     let report = seen.unwrap_or_else(|| panic!("no report:\n{}", browser.output()));

@@ -1,0 +1,168 @@
+//! Phones of browsers: `SIP.js` and `JsSIP` reach a UDP phone through an edge, and are reached by it, over
+//! WebSockets. Their registrar and proxy is kamailio; the edge alone knows their connections.
+
+use std::fs;
+use std::net::Ipv4Addr;
+
+use serde_json::{Value, json};
+use wharf_interop::{Kamailio, PortBlock, Process, chromium, node_modules, tool};
+use wharf_sip::locate::Target;
+use wharf_sip::{Host, OwnedHost, Transport, Uri};
+use wharf_sip_transport::edge::{Edge, EdgeOptions};
+
+use crate::pki::Authority;
+use crate::served::{SOON, Served, until};
+use crate::sipp::{Sipp, is_bound};
+
+/// The directory with the scripts.
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/node");
+
+/// An edge before kamailio.
+struct Scene {
+    ca: Authority,
+    kamailio: Kamailio,
+    edge: Edge,
+    served: Served,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let ca = Authority::new();
+        let kamailio = Kamailio::start();
+        let host = OwnedHost::new(Host::Ip(Ipv4Addr::LOCALHOST.into())).expect("a host");
+        let upstream = format!("sip:{};transport=udp", kamailio.address());
+        let upstream = Uri::parse(upstream.as_bytes()).expect("a URI");
+        let upstream = Target::of(&upstream).expect("a target");
+        let edge = Edge::new(EdgeOptions::new(host, upstream)).expect("an edge");
+        let served = Served::all(edge.clone(), &ca.issue("127.0.0.1"));
+        Self {
+            ca,
+            kamailio,
+            edge,
+            served,
+        }
+    }
+
+    /// Where the edge has its WebSockets.
+    fn url(&self, transport: Transport) -> String {
+        let scheme = transport.name().to_ascii_lowercase();
+        format!("{scheme}://{}", self.served.address(&scheme))
+    }
+
+    /// A phone in Node on `library`, which converses with `peer` (`interop/node/phone.mjs`).
+    fn node(&self, library: &str, transport: Transport, peer: &str) -> Process {
+        let mut node = tool("node");
+        node.arg(format!("{SCRIPTS}/phone.mjs"))
+            .arg(node_modules())
+            .args([library, &self.url(transport), "alice", peer])
+            .arg(self.ca.file());
+        Process::spawn(&node)
+    }
+
+    /// A phone in a page of Chromium, which converses with `peer` and then calls another of the page, with
+    /// sound (`interop/node/page.mjs`).
+    fn browser(&self, transport: Transport, peer: &str) -> Process {
+        let page = self.ca.path().join("page.html");
+        let text = format!(
+            "<meta charset=utf-8><script type=module>\
+             import * as SIP from \"file://{}/sip.js/lib/index.js\";\
+             import {{ run }} from \"file://{SCRIPTS}/page.mjs\";\
+             run(SIP, \"{}\", \"{peer}\");</script>",
+            node_modules().display(),
+            self.url(transport)
+        );
+        fs::write(&page, text).expect("a file");
+        let mut chromium = chromium(&self.ca.path().join("profile"));
+        chromium
+            .args([
+                "--use-fake-device-for-media-stream",
+                "--use-fake-ui-for-media-stream",
+                "--allow-file-access-from-files",
+                "--enable-logging=stderr",
+            ])
+            .arg(format!("file://{}", page.display()));
+        Process::spawn(&chromium)
+    }
+
+    /// The conversation of `interop/node/conversation.mjs`, seen from both sides and from the edge.
+    fn converse(&self, start: impl FnOnce(&str) -> Process) -> Process {
+        let mut ports = PortBlock::claim();
+        let port = ports.pair();
+        let asked = Sipp::asked(port, 4);
+        until("phone", || is_bound(Transport::Udp, port));
+        let phone = start(&format!("sip:phone@127.0.0.1:{port}"));
+        phone.wait_for_line(SOON, |line| line.contains("to be called"));
+        Sipp::asking("alice", self.kamailio.address()).finish(1);
+        asked.finish(4);
+        let expected = json!({
+            "asked": { "OPTIONS": 200, "MESSAGE": 200 },
+            "heard": ["grüße"],
+            "calls": [
+                "calling, ended here", "calling, ended there",
+                "called, ended there", "called, ended here",
+            ],
+        });
+        assert_eq!(report(&phone, "seen"), expected);
+        phone
+    }
+
+    /// What came was for the edge, and went where it had to.
+    fn assert_all_went_through(&self) {
+        let stats = self.edge.stats();
+        let astray = [stats.refused, stats.strays, stats.gone, stats.lost];
+        assert_eq!(astray, [0; 4], "{stats:?}");
+        // REGISTER twice, OPTIONS, MESSAGE, and of four calls each INVITE, ACK and BYE.
+        let both = stats.to_upstream + stats.to_clients;
+        assert!(both >= 18, "{stats:?}");
+    }
+}
+
+/// What a phone has to say after `word`: JSON, which Chromium's console puts into quotes and its source
+/// behind.
+#[track_caller]
+fn report(phone: &Process, word: &str) -> Value {
+    let line = phone.wait_for_line(SOON, |line| line.contains(&format!("{word} {{")));
+    let (from, to) = (line.find('{'), line.rfind('}'));
+    let (from, to) = from.zip(to).expect("JSON has braces");
+    serde_json::from_str(&line[from..=to]).expect("JSON")
+}
+
+fn phone_in_node(library: &str, transport: Transport) {
+    let scene = Scene::new();
+    let phone = scene.converse(|peer| scene.node(library, transport, peer));
+    let ended = phone.finish(SOON);
+    assert!(ended.status.success(), "{}", ended.output);
+    scene.assert_all_went_through();
+    // JsSIP sends no pings of its own. SIP.js has waited for two pongs.
+    let pings = scene.served.sip.stats().pings;
+    assert!(library == "jssip" || pings >= 2, "{pings}");
+}
+
+#[test]
+fn sip_js_over_a_websocket() {
+    phone_in_node("sip-js", Transport::Ws);
+}
+
+#[test]
+fn sip_js_over_a_secure_websocket() {
+    phone_in_node("sip-js", Transport::Wss);
+}
+
+#[test]
+fn jssip_over_a_websocket() {
+    phone_in_node("jssip", Transport::Ws);
+}
+
+#[test]
+fn jssip_over_a_secure_websocket() {
+    phone_in_node("jssip", Transport::Wss);
+}
+
+#[test]
+fn sip_js_in_chromium_calls_with_sound() {
+    let scene = Scene::new();
+    let browser = scene.converse(|peer| scene.browser(Transport::Wss, peer));
+    let expected = json!({ "subject": "with sound", "alice": "here", "bob": "there" });
+    assert_eq!(report(&browser, "sound"), expected);
+    scene.assert_all_went_through();
+}
