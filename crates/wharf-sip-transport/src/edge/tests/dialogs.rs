@@ -24,10 +24,7 @@ async fn rfc5658_both_ends_of_a_dialog_come_back_through_the_edge() {
     assert_eq!(fields(&answer, "Record-Route"), routes);
 
     // Who was called hangs up: the routes as they stand (RFC 3261 §12.1.1).
-    let set = routes
-        .iter()
-        .map(|route| format!("Route: {route}\r\n"))
-        .collect::<String>();
+    let set = format!("Route: {}\r\nRoute: {}\r\n", routes[0], routes[1]);
     site.upstream_sends(&datagram("BYE", "sip:alice@x.invalid", &set))
         .await;
     let bye = browser.hears().await;
@@ -60,10 +57,7 @@ async fn a_dialog_that_the_upstream_begins_comes_back_too() {
     .await;
     let routes = fields(&browser.hears().await, "Record-Route");
     assert!(routes[0].contains(";transport=ws"), "{routes:?}");
-    let set = routes
-        .iter()
-        .map(|route| format!("Route: {route}\r\n"))
-        .collect::<String>();
+    let set = format!("Route: {}\r\nRoute: {}\r\n", routes[0], routes[1]);
     browser
         .says(&request("BYE", "sip:bob@192.0.2.7", &set))
         .await;
