@@ -65,6 +65,8 @@ counters! {
         full,
         /// Responses dropped because their topmost Via is not ours (RFC 3261 §18.1.2).
         strays,
+        /// Offers of a connection for requests to its peer (RFC 5923) for which there was no room.
+        aliases_refused,
         /// Connections that have opened.
         opened,
         /// Connections that have closed.

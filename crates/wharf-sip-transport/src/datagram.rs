@@ -106,6 +106,7 @@ impl Worker {
             source: datagram.from,
             at,
             connection: None,
+            identities: None,
         };
         match layer.hand_over(&incoming, &mut here) {
             Taken::Yes => {}

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use wharf::Connection;
 use wharf_sip::flow::{Flow, FlowError, FlowId, FlowTable, SealedFlow};
+use wharf_sip::identity::{Identities, Side};
 use wharf_sip::{Priority, Transport};
 
 use crate::SendError;
+use crate::identity::Peer;
 use crate::outbox::Outbox;
 
 /// A flow, and which of the connections between its two addresses it is.
@@ -32,6 +34,15 @@ pub(crate) struct Entry {
     pub(crate) connection: Connection,
     /// The peer; with a PROXY header, the client behind the proxy.
     pub(crate) source: SocketAddr,
+    /// Who it is, if it has shown a certificate.
+    pub(crate) peer: Option<Box<Peer>>,
+}
+
+impl Entry {
+    /// What the peer has proven to be.
+    pub(crate) fn identities(&self) -> Option<&Identities> {
+        self.peer.as_ref().map(|peer| &peer.identities)
+    }
 }
 
 #[derive(Debug)]
@@ -56,7 +67,13 @@ impl Flows {
     }
 
     /// A connection has opened; `None` when there are as many as there may be.
-    pub(crate) fn open(&self, flow: Flow, connection: Connection) -> Option<Arc<Entry>> {
+    pub(crate) fn open(
+        &self,
+        flow: Flow,
+        connection: Connection,
+        side: Side,
+    ) -> Option<Arc<Entry>> {
+        let peer = Peer::of(&connection, side);
         let mut state = self.state();
         let id = state.table.insert(flow).ok()?;
         let source = connection.peer().ip().unwrap_or(flow.remote);
@@ -65,6 +82,7 @@ impl Flows {
             outbox: Outbox::new(),
             connection,
             source,
+            peer,
         });
         state.entries.insert(id, entry.clone());
         Some(entry)

@@ -1,7 +1,9 @@
 //! Who the peer of a connection is (RFC 5922).
 
+use wharf::Connection;
 use wharf::tls::PeerIdentity;
-use wharf_sip::identity::{CertificateNames, Identities};
+use wharf_sip::Domain;
+use wharf_sip::identity::{CertificateNames, Identities, Side};
 
 /// The SIP domains that a certificate proves its holder to speak for (RFC 5922 §7.1). Its chain is to be
 /// verified before.
@@ -14,4 +16,27 @@ pub fn identities(peer: &PeerIdentity) -> Identities {
         dns: &dns,
         common_name: peer.common_name.as_deref(),
     })
+}
+
+/// A peer that has shown a certificate, read once for its connection.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) identities: Identities,
+    /// Which side of the connection it is on.
+    pub(crate) side: Side,
+    /// The domain of ours that it has asked for by SNI.
+    pub(crate) asked: Option<Domain>,
+}
+
+impl Peer {
+    /// The peer on this side of a connection; `None` where it has shown no certificate.
+    pub(crate) fn of(connection: &Connection, side: Side) -> Option<Box<Self>> {
+        let tls = connection.tls()?;
+        let asked = tls.server_name.as_deref().filter(|_| side == Side::Client);
+        Some(Box::new(Self {
+            identities: identities(tls.peer.as_deref()?),
+            side,
+            asked: asked.and_then(|name| name.parse().ok()),
+        }))
+    }
 }

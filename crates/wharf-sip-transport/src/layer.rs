@@ -1,11 +1,13 @@
 //! The transport layer: what serves the listeners, and sends.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use wharf::{Connection, Endpoint, Handler, Handlers, Messages, Stream};
+use wharf_sip::alias::AliasTable;
 use wharf_sip::flow::{Flow, FlowError, SealedFlow};
+use wharf_sip::identity::{Identities, Side};
 use wharf_sip::{Limits, Priority, StartLine, Transport, Via};
 
 use crate::counters::Counters;
@@ -27,6 +29,7 @@ pub(crate) struct Inner {
     pub(crate) ports: Ports,
     pub(crate) counters: Counters,
     pub(crate) keep_alives: KeepAlives,
+    pub(crate) aliases: Mutex<AliasTable>,
 }
 
 /// The SIP transport layer (RFC 3261 §18). Cheap to clone.
@@ -52,6 +55,7 @@ impl Sip {
             ports: Ports::default(),
             counters: Counters::default(),
             keep_alives: KeepAlives::new(),
+            aliases: Mutex::new(AliasTable::new(options.aliases, options.wildcards)),
             options,
         }))
     }
@@ -66,7 +70,7 @@ impl Sip {
         Handler::stream(move |stream: Stream| {
             let layer = layer.clone();
             async move {
-                match layer.open(stream.connection()) {
+                match layer.open(stream.connection(), Side::Client) {
                     Ok(entry) => {
                         let limits = layer.limits[0].clone();
                         session::run(stream, layer, entry, limits).await
@@ -85,7 +89,7 @@ impl Sip {
         Handler::messages(move |messages: Messages| {
             let layer = layer.clone();
             async move {
-                match layer.open(messages.connection()) {
+                match layer.open(messages.connection(), Side::Client) {
                     Ok(entry) => websocket::run(messages, layer, entry).await,
                     Err(_) => Ok(()),
                 }
@@ -110,7 +114,7 @@ impl Sip {
     /// Outside a tokio runtime.
     pub fn attach(&self, stream: Stream) -> Result<FlowRef, AttachError> {
         let layer = self.0.clone();
-        let entry = layer.open(stream.connection())?;
+        let entry = layer.open(stream.connection(), Side::Server)?;
         let flow = entry.flow;
         let limits = layer.limits[1].clone();
         tokio::spawn(session::run(stream, layer, entry, limits));
@@ -126,7 +130,7 @@ impl Sip {
     /// Outside a tokio runtime.
     pub fn attach_messages(&self, messages: Messages) -> Result<FlowRef, AttachError> {
         let layer = self.0.clone();
-        let entry = layer.open(messages.connection())?;
+        let entry = layer.open(messages.connection(), Side::Server)?;
         let flow = entry.flow;
         tokio::spawn(websocket::run(messages, layer, entry));
         Ok(flow)
@@ -189,6 +193,17 @@ impl Sip {
         &self.0
     }
 
+    /// The domains that the peer of a connection has proven to speak for (RFC 5922); `None` when it has shown no
+    /// certificate or has closed, and for UDP.
+    pub fn identities(&self, flow: &FlowRef) -> Option<Identities> {
+        let entry = self
+            .0
+            .flows
+            .get(flow.id)
+            .filter(|entry| entry.flow == *flow)?;
+        Some(entry.peer.as_ref()?.identities.clone())
+    }
+
     pub(crate) fn layer(&self) -> &Arc<Inner> {
         &self.0
     }
@@ -214,8 +229,8 @@ impl std::fmt::Debug for Sip {
 }
 
 impl Inner {
-    /// A connection has opened.
-    fn open(&self, connection: &Connection) -> Result<Arc<Entry>, AttachError> {
+    /// A connection has opened, with its peer on this side.
+    fn open(&self, connection: &Connection, side: Side) -> Result<Arc<Entry>, AttachError> {
         let transport = transport(connection)?;
         let ip = |endpoint: &Endpoint| endpoint.ip().ok_or(AttachError::Transport);
         let flow = Flow {
@@ -223,7 +238,7 @@ impl Inner {
             local: ip(connection.socket_local())?,
             remote: ip(connection.socket_peer())?,
         };
-        let Some(entry) = self.flows.open(flow, connection.clone()) else {
+        let Some(entry) = self.flows.open(flow, connection.clone(), side) else {
             self.counters.crowded.add(1);
             return Err(AttachError::Crowded);
         };
@@ -236,6 +251,7 @@ impl Inner {
     pub(crate) fn closed(&self, entry: &Entry, reason: CloseReason) {
         self.flows.close(entry.flow.id);
         self.keep_alives.stop(&entry.flow);
+        self.forget_aliases(entry);
         self.counters.closed.add(1);
         self.counters.lost.add(entry.outbox.close() as u64);
         self.upper.event(Event::Closed(entry.flow, reason));

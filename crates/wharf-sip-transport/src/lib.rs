@@ -1,5 +1,6 @@
 //! The transport layer of SIP (RFC 3261 §18) over UDP, TCP, TLS, WS and WSS.
 
+mod alias;
 mod counters;
 mod datagram;
 mod dial;

@@ -1,7 +1,8 @@
 //! What a user may choose.
 
-use wharf_sip::Limits;
+use wharf_sip::identity::Wildcards;
 use wharf_sip::route::SentBy;
+use wharf_sip::{Domain, Limits};
 
 /// The options of a [`Sip`](crate::Sip) layer. Those of sockets, TLS, access, rates and timeouts are
 /// the options of the listeners that it is served by.
@@ -21,6 +22,17 @@ pub struct SipOptions {
     /// of these is dropped in silence and counted (RFC 3261 §18.1.2). Default none: no response is looked
     /// at, and the layer above has to.
     pub sent_by: Vec<SentBy>,
+    /// Aliases at a time: addresses that requests go to over connections which their peers have opened and
+    /// offered, over TLS with a certificate (RFC 5923). One more is refused and counted. Default 10,000; 0
+    /// takes none.
+    pub aliases: usize,
+    /// Whether a peer proves a domain by a name with `*` where its connection is to be used for requests to
+    /// that domain. Default: it does not (RFC 5922 §7.2).
+    pub wildcards: Wildcards,
+    /// The domains of this element that are kept apart, as each has a certificate of its own (RFC 5923 §9.2).
+    /// A connection whose peer has asked for one of them by SNI is an alias only for requests on its behalf.
+    /// Default none.
+    pub virtual_hosts: Vec<Domain>,
 }
 
 impl Default for SipOptions {
@@ -30,6 +42,9 @@ impl Default for SipOptions {
             max_connections: 100_000,
             queue: 256 << 10,
             sent_by: Vec::new(),
+            aliases: 10_000,
+            wildcards: Wildcards::default(),
+            virtual_hosts: Vec::new(),
         }
     }
 }

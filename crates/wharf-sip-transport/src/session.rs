@@ -171,7 +171,9 @@ impl Session {
                     source: self.entry.source,
                     at: now,
                     connection: Some(&self.entry.connection),
+                    identities: self.entry.identities(),
                 };
+                self.layer.take_offer(&self.entry, &incoming);
                 let mut way = Behind {
                     out: &mut self.out,
                     flow: &self.entry.flow,

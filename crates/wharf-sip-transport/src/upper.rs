@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use wharf::Connection;
+use wharf_sip::identity::Identities;
 use wharf_sip::keep_alive::FlowFailure;
 use wharf_sip::route::SendFailure;
 use wharf_sip::{FrameError, Scan};
@@ -27,6 +28,9 @@ pub struct Incoming<'a> {
     pub at: Instant,
     /// Its connection, with what TLS knows of the peer; `None` on UDP.
     pub connection: Option<&'a Connection>,
+    /// The domains that the peer has proven to speak for, by a certificate that was verified (RFC 5922): read
+    /// once for its connection. `None` when it has shown none, and on UDP.
+    pub identities: Option<&'a Identities>,
 }
 
 /// Whether the layer above has taken a message.

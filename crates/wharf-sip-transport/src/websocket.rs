@@ -131,6 +131,7 @@ async fn handle(
                     source: entry.source,
                     at: open.active.into_std(),
                     connection: Some(&entry.connection),
+                    identities: entry.identities(),
                 };
                 while layer.hand_over(&incoming, &mut answers) == Taken::Full {
                     layer.upper.room().await;

@@ -1,5 +1,6 @@
 //! Against listeners of ours on loopback.
 
+mod alias;
 mod tls;
 
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use wharf::testkit::{Authority, Leaf};
 use wharf::tls::Fingerprint;
 use wharf::{ConnectError, Handle, Listen, Messages, Server, Tcp, Tls, Ws, Wss};
 use wharf_sip::Priority;
+use wharf_sip::identity::Identities;
 use wharf_sip::route::SendFailure;
 
 use super::*;
@@ -17,11 +19,21 @@ use crate::{Event, Incoming, Outgoing, SipOptions, Taken, Upper};
 const REQUEST: &[u8] = b"OPTIONS sip:a.example SIP/2.0\r\n\
     Via: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bK1\r\nContent-Length: 0\r\n\r\n";
 
+/// A message that a layer has received, with what is known of its sender.
+#[derive(Debug)]
+struct Heard {
+    flow: FlowRef,
+    bytes: Vec<u8>,
+    /// The name that was asked for by SNI.
+    name: Option<String>,
+    key: Option<Fingerprint>,
+    identities: Option<Identities>,
+}
+
 /// What a layer tells.
 #[derive(Debug)]
 enum Told {
-    /// A message, with what TLS knows: the name that was asked for, and the key of the peer.
-    Message(FlowRef, Option<String>, Option<Fingerprint>),
+    Message(Heard),
     Closed(FlowRef),
 }
 
@@ -32,11 +44,13 @@ impl Upper for Ear {
         let tls = incoming.connection.and_then(Connection::tls);
         let name = tls.and_then(|tls| tls.server_name.as_deref());
         let peer = tls.and_then(|tls| tls.peer.as_ref());
-        let told = Told::Message(
-            incoming.flow,
-            name.map(str::to_owned),
-            peer.map(|peer| peer.fingerprint),
-        );
+        let told = Told::Message(Heard {
+            flow: incoming.flow,
+            bytes: incoming.message.to_vec(),
+            name: name.map(str::to_owned),
+            key: peer.map(|peer| peer.fingerprint),
+            identities: incoming.identities.cloned(),
+        });
         let _ = self.0.send(told);
         if matches!(incoming.scan.start, wharf_sip::StartLine::Request { .. }) {
             out.send(b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n");
@@ -89,24 +103,26 @@ fn secure(ca: &Authority, leaf: &Leaf) -> Listen {
     Tls::bind("127.0.0.1:0").with(|config| config.tls.certificates.push(certificate))
 }
 
-/// Sends a request and awaits its answer; what the server has seen.
+async fn heard(told: &mut mpsc::UnboundedReceiver<Told>) -> Heard {
+    match told.recv().await {
+        Some(Told::Message(heard)) => heard,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Sends a request and awaits its answer; what the server has heard.
 async fn ask(
     near: (&Sip, &mut mpsc::UnboundedReceiver<Told>),
     far: &mut mpsc::UnboundedReceiver<Told>,
     flow: FlowRef,
-) -> (Option<String>, Option<Fingerprint>) {
+    request: &[u8],
+) -> Heard {
     let (sip, told) = near;
-    let request = bytes::Bytes::from_static(REQUEST);
+    let request = bytes::Bytes::copy_from_slice(request);
     sip.send(&flow, request, Priority::Normal).unwrap();
-    let Some(Told::Message(_, name, peer)) = far.recv().await else {
-        panic!("no request");
-    };
-    let answer = told.recv().await;
-    assert!(
-        matches!(&answer, Some(Told::Message(on, ..)) if *on == flow),
-        "{answer:?}"
-    );
-    (name, peer)
+    let request = heard(far).await;
+    assert_eq!(heard(told).await.flow, flow);
+    request
 }
 
 #[tokio::test]
@@ -146,7 +162,7 @@ async fn every_transport_is_dialled_and_brings_its_answers() {
             (transport, address)
         );
         assert_eq!(sip.to(transport, address), Some(flow));
-        let (name, _) = ask((&sip, &mut told), &mut far, flow).await;
+        let name = ask((&sip, &mut told), &mut far, flow, REQUEST).await.name;
         // RFC 5922 §7.3: the domain of before NAPTR and SRV is asked for.
         assert_eq!(name.as_deref(), domain, "{transport}");
         let reports = dialer.drain(Duration::ZERO).await;

@@ -50,6 +50,7 @@ impl Site {
             source: flow().flow.remote,
             at: tokio::time::Instant::now().into_std(),
             connection: None,
+            identities: None,
         };
         with_outgoing(self.sip.inner(), &mut Nowhere, |out| {
             self.lanes.message(&incoming, out)

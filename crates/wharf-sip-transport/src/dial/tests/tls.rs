@@ -48,7 +48,7 @@ async fn rfc5922_a_server_proves_the_domain_of_before_dns() {
         let result = dialer.dial(&key(Transport::Tls, address, domain)).await;
         if expected.is_empty() {
             let flow = result.unwrap_or_else(|error| panic!("{leaf:?}: {error}"));
-            let (name, _) = ask((&sip, &mut told), &mut far, flow).await;
+            let name = ask((&sip, &mut told), &mut far, flow, REQUEST).await.name;
             // No SNI for an address.
             assert_eq!(name.as_deref(), domain);
         } else {
@@ -130,11 +130,11 @@ async fn each_domain_of_ours_shows_its_own_certificate_and_renews_it() {
         ..key_one.clone()
     };
     let first = dialer.dial(&key_one).await.unwrap();
-    let (_, peer) = ask((&sip, &mut told), &mut far, first).await;
-    assert_eq!(peer, Some(Fingerprint::of(&one.der)));
+    let request = ask((&sip, &mut told), &mut far, first, REQUEST).await;
+    assert_eq!(request.key, Some(Fingerprint::of(&one.der)));
     let second = dialer.dial(&key_two).await.unwrap();
-    let (_, peer) = ask((&sip, &mut told), &mut far, second).await;
-    assert_eq!(peer, Some(Fingerprint::of(&two.der)));
+    let request = ask((&sip, &mut told), &mut far, second, REQUEST).await;
+    assert_eq!(request.key, Some(Fingerprint::of(&two.der)));
     let unknown = PoolKey {
         local: Some("three.example".parse().unwrap()),
         ..key_one.clone()
@@ -160,11 +160,11 @@ async fn each_domain_of_ours_shows_its_own_certificate_and_renews_it() {
     };
     dialer.change(change).unwrap();
     let third = dialer.dial(&key_two).await.unwrap();
-    let (_, peer) = ask((&sip, &mut told), &mut far, third).await;
-    assert_eq!(peer, Some(Fingerprint::of(&renewed.der)));
+    let request = ask((&sip, &mut told), &mut far, third, REQUEST).await;
+    assert_eq!(request.key, Some(Fingerprint::of(&renewed.der)));
     // The connections from before go on, and their client counts on.
-    let (_, peer) = ask((&sip, &mut told), &mut far, second).await;
-    assert_eq!(peer, Some(Fingerprint::of(&two.der)));
+    let request = ask((&sip, &mut told), &mut far, second, REQUEST).await;
+    assert_eq!(request.key, Some(Fingerprint::of(&two.der)));
     assert_eq!(sip.connections(), 3);
     assert_eq!(
         dialer.client(Some(&two_example)).unwrap().stats().accepted,
