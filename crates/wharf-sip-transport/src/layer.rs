@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::OptionFuture;
 use wharf::{Connection, Endpoint, Handler, Handlers, Messages, Stream};
 use wharf_sip::alias::AliasTable;
 use wharf_sip::flow::{Flow, FlowError, SealedFlow};
@@ -68,16 +70,9 @@ impl Sip {
     pub fn streams(&self) -> Handlers {
         let layer = self.0.clone();
         Handler::stream(move |stream: Stream| {
-            let layer = layer.clone();
-            async move {
-                match layer.open(stream.connection(), Side::Client) {
-                    Ok(entry) => {
-                        let limits = layer.limits[0].clone();
-                        session::run(stream, layer, entry, limits).await
-                    }
-                    Err(_) => Ok(()),
-                }
-            }
+            let entry = layer.open(stream.connection(), Side::Client);
+            let serve = entry.map(|entry| session::run(stream, &layer, entry, &layer.limits[0]));
+            OptionFuture::from(serve.ok()).map(|ended| ended.unwrap_or(Ok(())))
         })
         .into()
     }
@@ -113,11 +108,10 @@ impl Sip {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn attach(&self, stream: Stream) -> Result<FlowRef, AttachError> {
-        let layer = self.0.clone();
+        let layer = &self.0;
         let entry = layer.open(stream.connection(), Side::Server)?;
         let flow = entry.flow;
-        let limits = layer.limits[1].clone();
-        tokio::spawn(session::run(stream, layer, entry, limits));
+        tokio::spawn(session::run(stream, layer, entry, &layer.limits[1]));
         Ok(flow)
     }
 

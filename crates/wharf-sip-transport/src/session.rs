@@ -144,7 +144,7 @@ impl Session {
             match self.framer.advance(rest, now) {
                 Ok(Some(frame)) => {
                     let end = frame.end;
-                    if self.frame(&rest[..end], frame, now) {
+                    if self.frame(&rest[..end], &frame, now) {
                         done += end;
                     }
                 }
@@ -159,14 +159,14 @@ impl Session {
     }
 
     /// Handles a frame; false when it has to come again.
-    fn frame(&mut self, bytes: &[u8], frame: Frame, now: Instant) -> bool {
+    fn frame(&mut self, bytes: &[u8], frame: &Frame, now: Instant) -> bool {
         let counters = &self.layer.counters;
-        match frame.kind {
+        match &frame.kind {
             FrameKind::Message(scan) => {
                 self.active = now;
                 let incoming = Incoming {
                     message: bytes,
-                    scan: &scan,
+                    scan,
                     flow: self.entry.flow,
                     source: self.entry.source,
                     at: now,
@@ -208,7 +208,7 @@ impl Session {
             counters: &layer.counters,
         };
         with_outgoing(layer, &mut way, |outgoing| {
-            outgoing.refuse(bytes, error, source)
+            outgoing.refuse(bytes, error, source);
         });
         self.ending = Some(CloseReason::Protocol);
     }
@@ -311,21 +311,25 @@ impl Session {
 
 /// Serves a connection until it ends. `limits` are those of the layer, or for a connection of ours without a
 /// time for the first message.
-pub(crate) async fn run(
+///
+/// Not an `async fn`: a connection has room for its session once, where it was captured.
+pub(crate) fn run(
     stream: Stream,
-    layer: Arc<Inner>,
+    layer: &Arc<Inner>,
     entry: Arc<Entry>,
-    limits: Arc<Limits>,
-) -> io::Result<()> {
+    limits: &Arc<Limits>,
+) -> impl Future<Output = io::Result<()>> + Send + use<> {
     let connection = entry.connection.clone();
-    let mut session = Session::new(stream, layer, entry, limits);
-    tokio::select! {
-        biased;
-        ended = &mut session => return ended,
-        () = connection.draining() => {}
+    let mut session = Session::new(stream, layer.clone(), entry, limits.clone());
+    async move {
+        tokio::select! {
+            biased;
+            ended = &mut session => return ended,
+            () = connection.draining() => {}
+        }
+        session.draining = true;
+        (&mut session).await
     }
-    session.draining = true;
-    session.await
 }
 
 fn now() -> Instant {

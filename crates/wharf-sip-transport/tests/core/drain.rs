@@ -25,7 +25,7 @@ async fn e4_a_drain_waits_for_the_life_of_a_transaction() {
     client.write_all(request.as_bytes()).await.unwrap();
     let (_, flow) = site.message().await;
     let began = tokio::time::Instant::now();
-    let drain = tokio::spawn(async move { handle.drain(Duration::from_secs(300)).await });
+    let drain = tokio::spawn(async move { handle.drain(Duration::from_mins(5)).await });
     tokio::time::sleep(Duration::from_secs(20)).await;
     send(&site.sip, &flow, "SIP/2.0 200 OK\r\n\r\n");
     let report = drain.await.unwrap();
@@ -54,7 +54,7 @@ async fn an_idle_connection_ends_with_the_drain() {
     site.message().await;
     tokio::time::sleep(Duration::from_secs(40)).await;
     let began = tokio::time::Instant::now();
-    handle.drain(Duration::from_secs(300)).await;
+    handle.drain(Duration::from_mins(5)).await;
     assert_eq!(began.elapsed().as_secs(), 0);
     assert_eq!(site.closed().await, CloseReason::Drained);
 }
