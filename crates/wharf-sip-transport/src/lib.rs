@@ -11,6 +11,7 @@ mod flows;
 mod identity;
 mod keep_alive;
 mod layer;
+mod manager;
 mod options;
 mod outbox;
 mod outgoing;
@@ -23,11 +24,15 @@ mod websocket;
 
 pub use counters::SipStats;
 pub use dial::{DialError, DialOptions, Dialer};
-pub use error::{AttachError, ForwardError, SendError};
+pub use error::{AttachError, ForwardError, SendError, SipError};
 pub use flows::FlowRef;
 pub use identity::identities;
 pub use keep_alive::KeepAliveError;
 pub use layer::Sip;
+pub use manager::{
+    Answering, Dialling, Manager, ManagerEvent, ManagerOptions, ManagerStats, Request, Sending, Sent,
+    Throttle, Transports, Watched,
+};
 pub use options::SipOptions;
 pub use outgoing::Outgoing;
 pub use resolver::{Answer, DnsError, DnsOptions, DnsResolver, Resolver, TableResolver};

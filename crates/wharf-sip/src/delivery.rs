@@ -206,11 +206,6 @@ impl Delivery {
         self.current = None;
     }
 
-    /// The questions that come after the one that is asked now: those of [`Locator::ahead`].
-    pub fn ahead(&self) -> impl Iterator<Item = Query> + use<'_> {
-        self.locator.ahead()
-    }
-
     /// The server has answered with a 503, and perhaps said for how long (RFC 3261 §21.5.4).
     pub fn refused(
         &mut self,
