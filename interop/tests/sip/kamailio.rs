@@ -1,15 +1,17 @@
 //! kamailio: we dial it and it reaches us over what we have dialled; it dials us.
 
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use wharf_interop::{Kamailio, KamailioTls};
+use wharf_sip::keep_alive::KeepAliveRules;
 use wharf_sip::{Priority, Transport};
 use wharf_sip_transport::FlowRef;
 
 use crate::pki::Authority;
 use crate::responder::{Record, Responder, Seen, in_uri, methods};
-use crate::served::Served;
+use crate::served::{SOON, Served, until};
 use crate::sipp::Sipp;
 
 const TRANSPORTS: [Transport; 5] = [
@@ -22,7 +24,7 @@ const TRANSPORTS: [Transport; 5] = [
 
 /// A kamailio whose certificate `ca` has signed.
 fn kamailio(ca: &Authority) -> Kamailio {
-    let leaf = ca.issue("127.0.0.1");
+    let leaf = ca.issue("sip.test");
     Kamailio::start_with_tls(KamailioTls {
         certificate: &leaf.cert,
         key: &leaf.key,
@@ -36,7 +38,7 @@ fn dial(served: &Served, transport: Transport, kamailio: &Kamailio, ca: &Path) -
         Transport::Tls | Transport::Wss => kamailio.tls_address(),
         _ => kamailio.address(),
     };
-    served.dial(transport, to, ca)
+    served.dial(transport, to, Some("sip.test"), ca)
 }
 
 /// Sends a request that `user`, reachable by this flow, has.
@@ -68,6 +70,21 @@ fn assert_is_ok(record: &Record, method: &str, flow: &FlowRef) -> Seen {
     seen
 }
 
+/// RFC 5626 §3.5: it answers CRLFs, in a WebSocket too, and STUN on its port of SIP.
+#[track_caller]
+fn is_kept_alive(served: &Served, flow: &FlowRef) {
+    let interval = Duration::from_millis(200);
+    let rules = KeepAliveRules {
+        least: interval,
+        most: interval,
+        answer: SOON,
+    };
+    let before = served.sip.stats().pongs;
+    served.sip.keep_alive(flow, rules).expect("an open flow");
+    until("pong", || served.sip.stats().pongs > before);
+    assert!(served.sip.stop_keep_alive(flow));
+}
+
 /// Kamailio cannot dial a WebSocket: a browser's flow is the only way to it, as ours is here.
 #[test]
 fn we_dial_kamailio_and_are_called_over_what_we_have_dialled() {
@@ -79,6 +96,7 @@ fn we_dial_kamailio_and_are_called_over_what_we_have_dialled() {
         let flow = dial(&served, transport, &kamailio, &ca.file());
         send(&served, &flow, "OPTIONS", "sip:sip.test", "options");
         assert_is_ok(&record, "OPTIONS", &flow);
+        is_kept_alive(&served, &flow);
         let user = transport.name().to_ascii_lowercase();
         send(&served, &flow, "REGISTER", "sip:sip.test", &user);
         assert_is_ok(&record, "REGISTER", &flow);
