@@ -1,17 +1,19 @@
 //! kamailio: we dial it and it reaches us over what we have dialled; it dials us.
 
+use std::collections::HashSet;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use wharf_interop::{Kamailio, KamailioTls};
 use wharf_sip::keep_alive::KeepAliveRules;
 use wharf_sip::{Priority, Transport};
-use wharf_sip_transport::FlowRef;
+use wharf_sip_transport::{Event, FlowRef, Incoming, Outgoing, Taken, Upper};
 
 use crate::pki::Authority;
 use crate::responder::{Record, Responder, Seen, in_uri, methods};
-use crate::served::{SOON, Served, until};
+use crate::served::{SOON, Served};
 use crate::sipp::Sipp;
 
 const TRANSPORTS: [Transport; 5] = [
@@ -70,21 +72,6 @@ fn assert_is_ok(record: &Record, method: &str, flow: &FlowRef) -> Seen {
     seen
 }
 
-/// RFC 5626 §3.5: it answers CRLFs, in a WebSocket too, and STUN on its port of SIP.
-#[track_caller]
-fn is_kept_alive(served: &Served, flow: &FlowRef) {
-    let interval = Duration::from_millis(200);
-    let rules = KeepAliveRules {
-        least: interval,
-        most: interval,
-        answer: SOON,
-    };
-    let before = served.sip.stats().pongs;
-    served.sip.keep_alive(flow, rules).expect("an open flow");
-    until("pong", || served.sip.stats().pongs > before);
-    assert!(served.sip.stop_keep_alive(flow));
-}
-
 /// Kamailio cannot dial a WebSocket: a browser's flow is the only way to it, as ours is here.
 #[test]
 fn we_dial_kamailio_and_are_called_over_what_we_have_dialled() {
@@ -96,12 +83,11 @@ fn we_dial_kamailio_and_are_called_over_what_we_have_dialled() {
         let flow = dial(&served, transport, &kamailio, &ca.file());
         send(&served, &flow, "OPTIONS", "sip:sip.test", "options");
         assert_is_ok(&record, "OPTIONS", &flow);
-        is_kept_alive(&served, &flow);
         let user = transport.name().to_ascii_lowercase();
         send(&served, &flow, "REGISTER", "sip:sip.test", &user);
         assert_is_ok(&record, "REGISTER", &flow);
 
-        Sipp::calling(&user, kamailio.address(), 20).finish(20);
+        Sipp::calling(&user, kamailio.address(), "u1", 20).finish(20);
         let seen = record.so_far();
         let methods = methods(&seen);
         assert!(
@@ -124,7 +110,7 @@ fn kamailio_dials_us_over_udp_tcp_and_tls() {
     for transport in &TRANSPORTS[..3] {
         let name = transport.name().to_ascii_lowercase();
         let user = format!("via-{}-{name}", served.address(&name).port());
-        Sipp::calling(&user, kamailio.address(), 100).finish(100);
+        Sipp::calling(&user, kamailio.address(), "u1", 100).finish(100);
         let seen = record.so_far();
         let methods = methods(&seen);
         assert!(
@@ -133,5 +119,45 @@ fn kamailio_dials_us_over_udp_tcp_and_tls() {
         );
         assert_eq!(methods["ACK"], 100);
         assert!(seen.iter().all(|seen| seen.transport == *transport));
+    }
+}
+
+/// Tells the flow of each pong.
+struct Pongs(Mutex<Sender<FlowRef>>);
+
+impl Upper for Pongs {
+    fn message(&self, _: &Incoming<'_>, _: &mut Outgoing<'_>) -> Taken {
+        Taken::Yes
+    }
+
+    fn event(&self, event: Event) {
+        if let Event::Pong(flow) = event {
+            let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            // The test may have seen enough and be over.
+            let _ = sender.send(flow);
+        }
+    }
+}
+
+/// RFC 5626 §3.5: CRLFs on a connection and within a WebSocket, STUN on the port of SIP.
+#[test]
+fn kamailio_answers_the_keep_alives_of_each_transport() {
+    let ca = Authority::new();
+    let kamailio = kamailio(&ca);
+    let (sender, pongs) = mpsc::channel();
+    let served = Served::plain(Pongs(Mutex::new(sender)));
+    let rules = KeepAliveRules {
+        answer: SOON,
+        // The shortest interval there is.
+        ..KeepAliveRules::connection().every(5)
+    };
+    let mut silent = HashSet::new();
+    for transport in TRANSPORTS {
+        let flow = dial(&served, transport, &kamailio, &ca.file());
+        served.sip.keep_alive(&flow, rules).expect("an open flow");
+        silent.insert(flow);
+    }
+    while !silent.is_empty() {
+        silent.remove(&pongs.recv_timeout(SOON).expect("a pong"));
     }
 }

@@ -10,6 +10,7 @@
 
 mod baresip;
 mod browsers;
+mod edge;
 mod forwarder;
 mod haproxy;
 mod kamailio;

@@ -29,21 +29,19 @@ impl Sipp {
     /// A caller of `calls` calls, each INVITE with a body, ACK and BYE. `mode` is sipp's: `u1` and `t1` have
     /// one socket, `un` and `tn` one for each call.
     pub(crate) fn caller(to: SocketAddr, mode: &str, calls: u32) -> Self {
-        Self::start(&format!(
-            "{to} -sn uac -t {mode} -m {calls} -r 500 -l 100 -max_socket 200"
-        ))
+        Self::start(&format!("{to} -sn uac -t {mode} -m {calls} -r 500 -l 100"))
     }
 
-    /// A caller of `user` over UDP and one socket whose requests within a call take the way that its answer has
-    /// recorded: for calls through a proxy at `to`.
-    pub(crate) fn calling(user: &str, to: SocketAddr, calls: u32) -> Self {
+    /// A caller of `user` whose requests within a call take the way that its answer has recorded: for calls
+    /// through a proxy at `to`.
+    pub(crate) fn calling(user: &str, to: SocketAddr, mode: &str, calls: u32) -> Self {
         let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/sipp/caller.xml");
-        let flags = format!("{to} -s {user} -sf {scenario} -m {calls} -r 200 -l 50");
+        let flags = format!("{to} -s {user} -sf {scenario} -t {mode} -m {calls} -r 200 -l 50");
         Self::start(&flags)
     }
 
     /// A callee that answers `calls` calls at `port` of loopback, then ends.
-    fn callee(mode: &str, port: u16, calls: u32) -> Self {
+    pub(crate) fn callee(mode: &str, port: u16, calls: u32) -> Self {
         Self::start(&format!("-sn uas -t {mode} -p {port} -m {calls}"))
     }
 
@@ -65,7 +63,9 @@ impl Sipp {
         let mut command = tool("sipp");
         command
             .args(flags.split(' '))
-            .args("-i 127.0.0.1 -nostdin -timeout 20 -timeout_error -fd 1".split(' '))
+            .args(
+                "-i 127.0.0.1 -max_socket 200 -nostdin -timeout 20 -timeout_error -fd 1".split(' '),
+            )
             .args(["-trace_stat", "-stf"])
             .arg(directory.path().join("counted"))
             .args(["-trace_err", "-error_file"])
