@@ -44,7 +44,6 @@ need nodejs node
 need npm npm
 need sipsak sipsak
 need baresip-core baresip
-need stunnel4 stunnel
 need gcc gcc
 need binutils strip
 need pkg-config pkg-config

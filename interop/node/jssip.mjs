@@ -1,6 +1,9 @@
 // A phone on JsSIP, as conversation.mjs takes it. Its calls have no media.
 import { SDP } from "./conversation.mjs";
 
+const SILENCE = { audio: false, video: false };
+const STATUS = { Canceled: 487 };
+
 export function jssip(JsSIP, { server, user, say }) {
     const phone = {};
     const agent = new JsSIP.UA({
@@ -18,13 +21,19 @@ export function jssip(JsSIP, { server, user, say }) {
             message.accept();
         }
     });
-    agent.on("newRTCSession", async ({ originator, session, request }) => {
-        if (originator === "remote") {
-            const call = follow(session);
-            session.answer({ mediaConstraints: { audio: false, video: false } });
-            await event(session, "confirmed");
-            phone.onCall(request.getHeader("Subject"), call);
-        }
+    agent.on("newRTCSession", ({ originator, session, request }) => {
+        if (originator === "local") return;
+        const call = follow(session);
+        call.cancelled = event(session, "failed").then(({ cause }) => (cause === "Canceled" ? "cancelled" : cause));
+        call.answer = () => {
+            session.answer({ mediaConstraints: SILENCE });
+            return event(session, "confirmed");
+        };
+        call.refuse = () => {
+            session.terminate({ status_code: 486 });
+            return "refused";
+        };
+        phone.onCall(request.getHeader("Subject"), call);
     });
 
     const follow = (session) => ({
@@ -48,15 +57,15 @@ export function jssip(JsSIP, { server, user, say }) {
         const send = { OPTIONS: "sendOptions", MESSAGE: "sendMessage" }[method];
         agent[send](uri, text, { eventHandlers: { succeeded: done, failed: done } });
     });
-    phone.call = async (uri, subject) => {
-        const session = agent.call(uri, {
-            extraHeaders: [`Subject: ${subject}`],
-            mediaConstraints: { audio: false, video: false },
-        });
+    phone.call = (uri, subject) => {
+        const session = agent.call(uri, { extraHeaders: [`Subject: ${subject}`], mediaConstraints: SILENCE });
         const call = follow(session);
-        await Promise.race([
-            event(session, "confirmed"),
-            event(session, "failed").then(({ cause }) => Promise.reject(new Error(`INVITE: ${cause}`))),
+        call.cancel = () => session.terminate();
+        call.ringing = event(session, "progress");
+        call.answer = Promise.race([
+            event(session, "confirmed").then(() => 200),
+            // The library does not wait for the 487 of a call that is cancelled here.
+            event(session, "failed").then(({ cause, message }) => message?.status_code ?? STATUS[cause] ?? cause),
         ]);
         return call;
     };

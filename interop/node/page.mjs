@@ -21,11 +21,13 @@ async function callWithSound(SIP, options) {
     await Promise.all([alice.register(), bob.register()]);
     const heard = new Promise((resolve) => {
         bob.onCall = async (subject, call) => {
+            await call.answer();
             await sound(connectionOf(call));
             resolve({ subject, ended: call.ended });
         };
     });
-    const call = await alice.call("sip:bob@sip.test", "with sound");
+    const call = alice.call("sip:bob@sip.test", "with sound");
+    await call.established;
     await sound(connectionOf(call));
     const { subject, ended } = await heard;
     call.hangUp();

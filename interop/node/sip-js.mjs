@@ -5,7 +5,7 @@ import { SDP } from "./conversation.mjs";
 const PING_SECONDS = 0.2;
 
 export function sipJs(SIP, { server, user, say, media = false }) {
-    const { UserAgent, Registerer, Inviter, SessionState } = SIP;
+    const { UserAgent, UserAgentState, Registerer, Inviter, SessionState } = SIP;
     const phone = {};
     let pongs = 0;
     let ponged;
@@ -29,10 +29,13 @@ export function sipJs(SIP, { server, user, say, media = false }) {
                 phone.onMessage(message.request.body);
                 await message.accept();
             },
-            onInvite: async (session) => {
+            onInvite: (session) => {
                 const call = follow(session);
-                await session.accept();
-                await call.answered;
+                call.cancelled = new Promise((resolve) => {
+                    session.delegate = { onCancel: () => resolve("cancelled") };
+                });
+                call.answer = () => Promise.all([session.accept(), call.established]);
+                call.refuse = () => session.reject({ statusCode: 486 }).then(() => "refused");
                 phone.onCall(session.request.getHeader("Subject"), call);
             },
         },
@@ -46,41 +49,51 @@ export function sipJs(SIP, { server, user, say, media = false }) {
         const reached = (state) => new Promise((resolve) => {
             session.stateChange.addListener((now) => { if (now === state) resolve(); });
         });
-        call.answered = reached(SessionState.Established);
+        call.established = reached(SessionState.Established);
         call.ended = reached(SessionState.Terminated).then(() => (here ? "here" : "there"));
         return call;
     }
 
     // Resolves to the answer of a request; `send` takes its handlers.
     const answer = (send) => new Promise((resolve) => {
-        const done = (response) => resolve(response.message);
+        const done = (response) => resolve(response.message.statusCode);
         send({ onAccept: done, onReject: done, onRedirect: done });
     });
+    const mustBeTaken = (status) => {
+        if (status !== 200) throw new Error(`the answer is ${status}`);
+    };
 
     phone.register = async () => {
-        await agent.start();
-        const { statusCode } = await answer((requestDelegate) => registerer.register({ requestDelegate }));
-        if (statusCode !== 200) throw new Error(`REGISTER: ${statusCode}`);
+        await (agent.state === UserAgentState.Started ? agent.reconnect() : agent.start());
+        mustBeTaken(await answer((requestDelegate) => registerer.register({ requestDelegate })));
     };
+    // Without a word to anybody: the registration stays.
+    phone.lose = () => agent.transport.disconnect();
     phone.unregister = async () => {
         // Two answers to pings within what a conversation takes.
         await pong;
-        await answer((requestDelegate) => registerer.unregister({ requestDelegate }));
+        mustBeTaken(await answer((requestDelegate) => registerer.unregister({ requestDelegate })));
         await agent.stop();
     };
-    phone.ask = async (method, uri, text) => {
+    phone.ask = (method, uri, text) => {
         const [to, core] = [UserAgent.makeURI(uri), agent.userAgentCore];
         const from = agent.configuration.uri;
         const body = { contentDisposition: "render", contentType: "text/plain", content: text };
         const request = core.makeOutgoingRequestMessage(method, to, from, to, {}, [], body);
-        return (await answer((delegate) => core.request(request, delegate))).statusCode;
+        return answer((delegate) => core.request(request, delegate));
     };
-    phone.call = async (uri, subject) => {
+    phone.call = (uri, subject) => {
         const inviter = new Inviter(agent, UserAgent.makeURI(uri), { extraHeaders: [`Subject: ${subject}`] });
         const call = follow(inviter);
-        const { statusCode } = await answer((requestDelegate) => inviter.invite({ requestDelegate }));
-        if (statusCode !== 200) throw new Error(`INVITE: ${statusCode}`);
-        await call.answered;
+        call.cancel = () => inviter.cancel();
+        call.ringing = new Promise((resolve) => {
+            call.answer = answer((handlers) => inviter.invite({
+                requestDelegate: {
+                    ...handlers,
+                    onProgress: ({ message }) => { if (message.statusCode === 180) resolve(); },
+                },
+            }));
+        });
         return call;
     };
     return phone;

@@ -15,14 +15,14 @@ use crate::responder::Responder;
 use crate::served::{SOON, Served, until_within};
 
 /// A running phone, ended when dropped.
-pub(crate) struct Baresip {
+struct Baresip {
     process: Process,
     _directory: TempDir,
 }
 
 impl Baresip {
     /// Registers `alice` at `to` as RFC 5626 has it; over TLS it believes the certificates of `ca`.
-    pub(crate) fn start(to: SocketAddr, transport: &str, ca: &Path) -> Self {
+    fn start(to: SocketAddr, transport: &str, ca: &Path) -> Self {
         let directory = TempDir::new().expect("a directory");
         let write = |name: &str, text: String| {
             fs::write(directory.path().join(name), text).expect("a file");
@@ -53,7 +53,7 @@ impl Baresip {
     }
 
     #[track_caller]
-    pub(crate) fn is_registered(&self) {
+    fn is_registered(&self) {
         self.process
             .wait_for_line(SOON, |line| line.contains("200 OK"));
     }
@@ -111,7 +111,7 @@ fn baresip_registers_at_kamailio_through_a_forwarder() {
     ] {
         let forwarder = Forwarder::new();
         let served = Served::all(forwarder.clone(), &ca.issue("127.0.0.1"));
-        let flow = served.dial(onward, kamailio.address(), None, &ca.file());
+        let flow = served.dial(onward, kamailio.address(), &ca.file());
         forwarder.lead(&served, flow);
         Baresip::start(served.address(name), name, &ca.file()).is_registered();
     }

@@ -2,7 +2,7 @@
 //! WebSockets. Their registrar and proxy is kamailio; the edge alone knows their connections.
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, UdpSocket};
 
 use serde_json::{Value, json};
 use wharf_interop::{Kamailio, PortBlock, Process, chromium, node_modules, tool};
@@ -49,13 +49,14 @@ impl Scene {
         format!("{scheme}://{}", self.served.address(&scheme))
     }
 
-    /// A phone in Node on `library`, which converses with `peer` (`interop/node/phone.mjs`).
-    fn node(&self, library: &str, transport: Transport, peer: &str) -> Process {
+    /// A phone in Node on `library` that does what this script of `interop/node` says.
+    fn node(&self, script: &str, library: &str, transport: Transport, peer: &str) -> Process {
         let mut node = tool("node");
-        node.arg(format!("{SCRIPTS}/phone.mjs"))
+        node.arg(format!("{SCRIPTS}/{script}"))
             .arg(node_modules())
-            .args([library, &self.url(transport), "alice", peer])
-            .arg(self.ca.file());
+            .args([library, &self.url(transport), "alice"])
+            .arg(self.ca.file())
+            .arg(peer);
         Process::spawn(&node)
     }
 
@@ -88,19 +89,22 @@ impl Scene {
     fn converse(&self, start: impl FnOnce(&str) -> Process) -> Process {
         let mut ports = PortBlock::claim();
         let port = ports.pair();
-        let asked = Sipp::asked(port, 4);
+        let asked = Sipp::asked(port, 6);
         until("phone", || is_bound(Transport::Udp, port));
         let phone = start(&format!("sip:phone@127.0.0.1:{port}"));
         phone.wait_for_line(SOON, |line| line.contains("to be called"));
         Sipp::asking("alice", self.kamailio.address()).finish(1);
-        asked.finish(4);
+        asked.finish(6);
         let expected = json!({
             "asked": { "OPTIONS": 200, "MESSAGE": 200 },
             "heard": ["grüße"],
-            "calls": [
-                "calling, ended here", "calling, ended there",
-                "called, ended there", "called, ended here",
-            ],
+            "calling": {
+                "we hang up": "ended here", "you hang up": "ended there", "be busy": 486, "ring": 487,
+            },
+            "called": {
+                "we hang up": "ended there", "you hang up": "ended here", "be busy": "refused",
+                "ring": "cancelled",
+            },
         });
         assert_eq!(report(&phone, "seen"), expected);
         phone
@@ -117,6 +121,29 @@ impl Scene {
     }
 }
 
+/// The status line of kamailio's answer to an OPTIONS for alice.
+fn ask(kamailio: &Kamailio) -> String {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.set_read_timeout(Some(SOON)).expect("a timeout");
+    let local = socket.local_addr().expect("an address");
+    let request = format!(
+        "OPTIONS sip:alice@sip.test SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bK{local}\r\n\
+         From: <sip:{local}>;tag=1\r\nTo: <sip:alice@sip.test>\r\nCall-ID: {local}\r\n\
+         CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+    );
+    let to = kamailio.address();
+    socket.send_to(request.as_bytes(), to).expect("it is sent");
+    let mut answer = [0; 2048];
+    loop {
+        let length = socket.recv(&mut answer).expect("an answer");
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        let status = answer.lines().next().unwrap_or_default();
+        if !status.starts_with("SIP/2.0 1") {
+            return status.to_owned();
+        }
+    }
+}
+
 /// What a phone has to say after `word`: JSON, which Chromium's console puts into quotes and its source
 /// behind.
 #[track_caller]
@@ -129,7 +156,7 @@ fn report(phone: &Process, word: &str) -> Value {
 
 fn phone_in_node(library: &str, transport: Transport) {
     let scene = Scene::new();
-    let phone = scene.converse(|peer| scene.node(library, transport, peer));
+    let phone = scene.converse(|peer| scene.node("phone.mjs", library, transport, peer));
     let ended = phone.finish(SOON);
     assert!(ended.status.success(), "{}", ended.output);
     scene.assert_all_went_through();
@@ -165,4 +192,28 @@ fn sip_js_in_chromium_calls_with_sound() {
     let expected = json!({ "subject": "with sound", "alice": "here", "bob": "there" });
     assert_eq!(report(&browser, "sound"), expected);
     scene.assert_all_went_through();
+}
+
+/// RFC 5626 §4.2, §5.3: the registrar learns at once that the flow it has is gone, and its next registration
+/// takes the place of that which the phone had over the other flow.
+#[test]
+fn a_phone_that_comes_back_is_reached_over_its_new_connection() {
+    let scene = Scene::new();
+    let says = |phone: &Process, word: &str| {
+        phone.wait_for_line(SOON, |line| line.trim_end() == word);
+    };
+    let phone = scene.node("comes-back.mjs", "sip-js", Transport::Ws, "");
+    says(&phone, "here");
+    assert_eq!(ask(&scene.kamailio), "SIP/2.0 200 OK");
+
+    phone.signal("HUP");
+    says(&phone, "away");
+    until("end of it", || scene.served.sip.connections() == 0);
+    assert_eq!(ask(&scene.kamailio), "SIP/2.0 430 Flow Failed");
+    assert_eq!(scene.edge.stats().refused, 1);
+
+    phone.signal("HUP");
+    says(&phone, "back");
+    assert_eq!(ask(&scene.kamailio), "SIP/2.0 200 OK");
+    assert_eq!(scene.edge.stats().refused, 1, "there is one way to it");
 }

@@ -10,7 +10,6 @@
 
 mod baresip;
 mod browsers;
-mod edge;
 mod forwarder;
 mod haproxy;
 mod kamailio;
