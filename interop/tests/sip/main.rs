@@ -12,6 +12,7 @@ mod baresip;
 mod browsers;
 mod forwarder;
 mod haproxy;
+mod identity;
 mod kamailio;
 #[allow(dead_code, reason = "it has what the tests of sockets need too")]
 #[path = "../sockets/pki.rs"]
