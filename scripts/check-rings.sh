@@ -22,3 +22,5 @@ without 'tokio|mio|socket2' wharf-policy wharf-stun wharf-turn wharf-dtls wharf-
 # connection of the one is a byte stream to the other.
 without 'wharf-stun|wharf-turn|wharf-turn-server|wharfd' wharf
 without 'wharf|wharfd' wharf-turn-server
+# The SIP layer needs of TURN only the messages of STUN.
+without 'wharf-turn|wharf-turn-server|wharfd' wharf-sip-transport
