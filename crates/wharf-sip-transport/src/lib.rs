@@ -7,6 +7,7 @@ mod dial;
 pub mod edge;
 mod error;
 pub mod events;
+pub mod factory;
 mod flows;
 mod identity;
 mod keep_alive;

@@ -30,6 +30,10 @@ pub struct ManagerOptions {
     /// What is written into the top Via of a request that goes over this transport: where its responses
     /// come to (RFC 3261 §18.1.1). Default none: the Via stays as the caller has written it.
     pub sent_by: BTreeMap<Transport, SentBy>,
+    /// Whether a request over TLS offers its connection for requests of the other side, by `;alias` in its top
+    /// Via (RFC 5923 §8). Default false: the other side opens connections of its own. It is taken only from one
+    /// who shows a certificate.
+    pub offer_alias: bool,
     /// Requests that one destination gets at most, by its address. Default none: as many as there are. A
     /// destination that has got so many is passed over; where there is no other, the request fails with
     /// [`SipError::Throttled`](crate::SipError::Throttled).
@@ -49,6 +53,7 @@ impl Default for ManagerOptions {
             balance: Balance::default(),
             responses: ResponseRules::default(),
             sent_by: BTreeMap::new(),
+            offer_alias: false,
             throttle: None,
             remembered: 1024,
         }

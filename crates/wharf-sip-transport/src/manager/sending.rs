@@ -215,14 +215,8 @@ impl Shared {
         transport: Transport,
         attempt: Option<&Attempt>,
     ) -> Result<Bytes, SipError> {
-        let sent_by = self.options.sent_by.get(&transport);
-        Ok(dress(
-            message,
-            &scan(message)?,
-            transport,
-            attempt,
-            sent_by,
-        )?)
+        let scan = scan(message)?;
+        Ok(dress(message, &scan, transport, attempt, &self.options)?)
     }
 
     fn tell_switch(&self, attempt: &Attempt, bytes: usize) {

@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use wharf_sip::Priority;
+use wharf_sip::alias::AliasWanted;
 use wharf_sip::pool::PoolKey;
 
 use crate::{DialError, Dialer, FlowRef, SendError, Sip};
@@ -49,9 +50,16 @@ impl Transports for Layer {
     }
 
     fn open(&self, key: &PoolKey) -> Option<FlowRef> {
-        // Over TLS only a peer that has proven its domain will do, and an address proves nothing.
-        let plain = !key.transport.is_secure();
-        plain.then(|| self.sip.to(key.transport, key.address))?
+        if !key.transport.is_secure() {
+            return self.sip.to(key.transport, key.address);
+        }
+        // Over TLS only a peer that has proven the domain will do (RFC 5923).
+        self.sip.alias(&AliasWanted {
+            transport: key.transport,
+            address: key.address,
+            domain: key.domain.as_ref()?,
+            local: key.local.as_ref(),
+        })
     }
 
     fn dial<'a>(&'a self, key: &'a PoolKey) -> Dialling<'a> {

@@ -139,6 +139,27 @@ async fn c4_a_multicast_destination_stands_in_the_via() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rfc5923_8_an_alias_is_offered_over_tls_when_that_is_asked_for() {
+    let desk = Desk::new(|options| options.offer_alias = true);
+    for (uri, expected) in [
+        (
+            "sips:192.0.2.1",
+            "SIP/2.0/TLS host.example;branch=z9hG4bK1;rport;alias",
+        ),
+        (
+            "sip:192.0.2.1;transport=tcp",
+            "SIP/2.0/TCP host.example;branch=z9hG4bK1;rport",
+        ),
+    ] {
+        desk.send(uri).await.unwrap();
+        assert_eq!(via(&desk.net), expected, "{uri}");
+    }
+    let own = "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/TLS h;alias\r\nContent-Length: 0\r\n\r\n";
+    desk.to("sips:192.0.2.1").next(own.into()).await.unwrap();
+    assert_eq!(desk.net.text(), own);
+}
+
+#[tokio::test(start_paused = true)]
 async fn f1_a_stream_gets_the_length_that_a_datagram_has_no_need_of() {
     let desk = Desk::new(|_| {});
     let bare = "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n\r\nbody";
