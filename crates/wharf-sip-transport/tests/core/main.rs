@@ -3,6 +3,7 @@
 mod drain;
 mod flows;
 mod keep_alive;
+mod manager;
 mod streams;
 mod support;
 mod udp;

@@ -79,6 +79,11 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new(options: SipOptions) -> Self {
+        Self::with(|above| Sip::new(options, above))
+    }
+
+    /// The layer is made of what stands above it.
+    pub(crate) fn with(layer: impl FnOnce(Above) -> Sip) -> Self {
         let (sender, seen) = mpsc::unbounded_channel();
         let responder = Arc::new(Responder {
             seen: sender,
@@ -86,7 +91,7 @@ impl Site {
             room: Notify::new(),
         });
         Self {
-            sip: Sip::new(options, Above(responder.clone())),
+            sip: layer(Above(responder.clone())),
             responder,
             seen,
         }
