@@ -103,6 +103,11 @@ impl Dialer {
         Ok(self.sip.attach_messages(messages)?)
     }
 
+    /// The layer that it opens connections for.
+    pub fn sip(&self) -> &Sip {
+        &self.sip
+    }
+
     fn plan(&self, key: &PoolKey) -> Result<Plan, DialError> {
         let scheme = match key.transport {
             Transport::Tcp => "tcp",

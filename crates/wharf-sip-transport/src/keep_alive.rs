@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use wharf_sip::keep_alive::{FlowFailure, KeepAlive, KeepAliveRules, KeepAliveStep};
 use wharf_sip::{PING, Priority, Transport};
 use wharf_stun::TransactionId;
@@ -47,13 +47,22 @@ impl Sip {
     /// # Errors
     /// [`KeepAliveError`].
     pub fn keep_alive(&self, flow: &FlowRef, rules: KeepAliveRules) -> Result<(), KeepAliveError> {
+        self.keep_alive_until(flow, rules).map(drop)
+    }
+
+    /// As [`keep_alive`](Self::keep_alive); the future is ready when the flow has ended, with what has failed.
+    pub(crate) fn keep_alive_until(
+        &self,
+        flow: &FlowRef,
+        rules: KeepAliveRules,
+    ) -> Result<impl Future<Output = Option<FlowFailure>> + use<>, KeepAliveError> {
         let layer = self.layer();
         let (now, random) = (now(), fastrand::u64(..));
         let mut state = layer.keep_alives.state();
         if let Some(kept) = state.kept.get_mut(flow) {
             kept.alive.set_rules(now, rules, random);
             kept.changed.notify_one();
-            return Ok(());
+            return Ok(end(kept.ended.subscribe()));
         }
         // Looked up under the lock: a connection that closes removes itself afterwards.
         let there = match flow.flow.transport {
@@ -74,11 +83,13 @@ impl Sip {
             alive: KeepAlive::new(now, rules, random),
             request: None,
             changed: changed.clone(),
+            ended: watch::Sender::new(None),
         };
+        let ended = end(kept.ended.subscribe());
         state.kept.insert(*flow, kept);
         drop(state);
         runtime.spawn(keep(Arc::downgrade(layer), *flow, changed));
-        Ok(())
+        Ok(ended)
     }
 
     /// Keeps a flow alive no longer. False when it was not kept alive.
@@ -109,6 +120,8 @@ struct Kept {
     request: Option<Request>,
     /// Wakes the task; also tells whose task it is.
     changed: Arc<Notify>,
+    /// Why it has failed. Its receivers also see when it is dropped.
+    ended: watch::Sender<Option<FlowFailure>>,
 }
 
 /// A STUN request (RFC 8489 §6.2.1).
@@ -205,7 +218,10 @@ impl KeepAlives {
                 Step::Send(request.send(now))
             }
             KeepAliveStep::Ping => Step::Send(Bytes::from_static(PING)),
-            KeepAliveStep::Failed(why) => Step::Failed(why),
+            KeepAliveStep::Failed(why) => {
+                kept.ended.send_replace(Some(why));
+                Step::Failed(why)
+            }
             KeepAliveStep::Wait(until) => match &mut kept.request {
                 Some(request) if request.again.is_some_and(|again| again <= now) => {
                     Step::Send(request.send(now))
@@ -237,6 +253,15 @@ impl Request {
         self.again = (self.sent < REQUESTS).then_some(now + wait);
         stun::request(self.id)
     }
+}
+
+/// The end of a flow that is kept alive.
+async fn end(mut ended: watch::Receiver<Option<FlowFailure>>) -> Option<FlowFailure> {
+    ended
+        .wait_for(Option::is_some)
+        .await
+        .ok()
+        .and_then(|why| *why)
 }
 
 /// The task of a flow.

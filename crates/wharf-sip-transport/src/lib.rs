@@ -14,6 +14,7 @@ mod keep_alive;
 mod layer;
 mod manager;
 mod options;
+mod outbound;
 mod outbox;
 mod outgoing;
 mod ports;
@@ -31,10 +32,11 @@ pub use identity::identities;
 pub use keep_alive::KeepAliveError;
 pub use layer::Sip;
 pub use manager::{
-    Answering, Dialling, Manager, ManagerEvent, ManagerOptions, ManagerStats, Request, Sending, Sent,
-    Throttle, Transports, Watched,
+    Answering, Dialling, Manager, ManagerEvent, ManagerOptions, ManagerStats, Request, Sending,
+    Sent, Throttle, Transports, Watched,
 };
 pub use options::SipOptions;
+pub use outbound::{Outbound, OutboundEvent, OutboundFailure, OutboundRules};
 pub use outgoing::Outgoing;
 pub use resolver::{Answer, DnsError, DnsOptions, DnsResolver, Resolver, TableResolver};
 pub use upper::{CloseReason, Event, Incoming, Taken, Upper};
