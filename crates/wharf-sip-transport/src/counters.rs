@@ -30,9 +30,9 @@ macro_rules! counters {
         }
 
         impl $stats {
-            /// Each counter by its name.
-            pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
-                [$((stringify!($name), self.$name),)+].into_iter()
+            /// Each counter: its name, what it counts, and how many.
+            pub fn each(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$((stringify!($name), concat!($($doc),+), self.$name),)+].into_iter()
             }
         }
     };

@@ -9,6 +9,7 @@ mod listeners;
 mod read;
 mod section;
 mod settings;
+mod sip;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ mod units;
 pub use changes::{Changes, changes};
 pub use listeners::{DTLS, TCP, TLS, listeners, problem_in_file};
 pub use settings::*;
+pub use sip::{Listening, Sip, names as sip_names};
 pub use units::duration;
 
 use crate::problem::{Problem, Problems};
@@ -60,7 +62,8 @@ pub fn load(path: &Path) -> Result<(Settings, Source), Problems> {
 /// Opens the files that TLS and DTLS need. Whoever checks a configuration wants to know before the
 /// start.
 fn certificates(settings: &Settings) -> Result<(), Problems> {
-    if !settings.listen.tls.is_empty() {
+    let sip = &settings.sip;
+    if !(settings.listen.tls.is_empty() && sip.tls.is_empty() && sip.wss.is_empty()) {
         opened(ServerTls::new(&settings.tls))?;
     }
     dtls_certificates(settings).map(drop)

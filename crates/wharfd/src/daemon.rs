@@ -2,12 +2,13 @@
 
 use crate::admin::{Admin, Request};
 use crate::certificates::{Certificates, Read};
-use crate::config::{Settings, Source, TCP, TLS};
+use crate::config::{Settings, Source, TCP, TLS, sip_names};
 use crate::events::{EventLog, Lost};
 use crate::notify::notify;
 use crate::problem::{Problem, Problems};
 use crate::reload::Reloader;
 use crate::signals::{Asked, Signals};
+use crate::sip::Service;
 use crate::succession::{self, Predecessor};
 use crate::{descriptors, edge, metrics, operations, streams};
 use std::convert::Infallible;
@@ -122,13 +123,14 @@ impl<'a> Life<'a> {
     ) -> Result<Self, Problems> {
         let succeeds = predecessor.streams.is_some();
         let handle = turn.handle();
-        let clients = streams::server(settings, &handle, predecessor.streams)?;
+        let sip = Service::new(settings)?;
+        let clients = streams::server(settings, &handle, sip.as_ref(), predecessor.streams)?;
         let streams = clients.handle();
         let events = streams.events();
         let (admin, requests) = Admin::new(handle.clone(), streams.clone());
         let router = |own: Handle| {
             let counted = vec![streams.clone(), own];
-            metrics::router(handle.clone(), counted, lost)
+            metrics::router(handle.clone(), counted, sip, lost)
                 .merge(operations::health(streams.clone()))
         };
         let own = operations::server(settings, router, admin, predecessor.operations)?;
@@ -174,13 +176,20 @@ impl<'a> Life<'a> {
         let listen = list(self.turn.local_addrs());
         let (tcp, tls) = (addresses(&self.streams, TCP), addresses(&self.streams, TLS));
         let dtls = list(&self.settings.listen.dtls);
+        let sip = sip_names().map(|name| (name, addresses(&self.streams, name)));
+        let sip: Vec<String> = sip
+            .into_iter()
+            .filter(|(_, addresses)| !addresses.is_empty())
+            .map(|(name, addresses)| format!("{} {addresses}", &name["sip-".len()..]))
+            .collect();
+        let sip = sip.join(", ");
         let metrics = match addresses(&self.operations, operations::METRICS) {
             none if none.is_empty() => none,
             address => format!("http://{address}/metrics"),
         };
         let admin = addresses(&self.operations, operations::ADMIN);
         let version = env!("CARGO_PKG_VERSION");
-        info!(target: "wharfd", listen, tcp, tls, dtls, metrics, admin, version, "ready");
+        info!(target: "wharfd", listen, tcp, tls, dtls, sip, metrics, admin, version, "ready");
         if self.succeeds {
             // The service manager has to be told which process is the service's now.
             notify(&format!("MAINPID={}\nREADY=1", std::process::id()));

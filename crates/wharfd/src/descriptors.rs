@@ -43,7 +43,7 @@ fn needed(settings: &Settings) -> u64 {
     });
     let by_quota = allocations(settings) * families.count() as u64;
     let by_ports = relay.ports.len() as u64 * relay.addresses.len() as u64;
-    by_quota.min(by_ports) + connections(settings) + OTHERS
+    by_quota.min(by_ports) + connections(settings) + sip(settings) + OTHERS
 }
 
 /// Connections of clients: one for each allocation if all come over TCP or TLS, as far as a limit
@@ -57,6 +57,16 @@ fn connections(settings: &Settings) -> u64 {
     let listeners = [&listen.tcp, &listen.tls].into_iter();
     let listeners = listeners.filter(|addresses| !addresses.is_empty()).count() as u64;
     limit.saturating_mul(listeners).min(allocations(settings))
+}
+
+/// Connections of SIP, as far as a limit lets them.
+fn sip(settings: &Settings) -> u64 {
+    let sip = &settings.sip;
+    if sip.is_on() {
+        u64::from(sip.max_connections)
+    } else {
+        0
+    }
 }
 
 /// The most allocations that the quotas let live. Shared secrets make any number of users.

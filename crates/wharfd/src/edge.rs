@@ -120,6 +120,9 @@ pub(crate) fn peers(settings: &Settings) -> PeerRules {
         .own
         .sockets
         .extend(listen.tcp.iter().chain(&listen.tls));
+    let sip = settings.sip.listening().into_iter();
+    let sip = sip.flat_map(|listening| listening.addresses);
+    rules.own.sockets.extend(sip);
     rules
 }
 

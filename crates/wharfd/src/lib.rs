@@ -32,6 +32,7 @@ pub mod problem;
 mod reload;
 mod run;
 mod signals;
+mod sip;
 mod streams;
 mod succession;
 

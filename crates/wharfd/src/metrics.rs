@@ -2,6 +2,7 @@
 //! the listeners.
 
 use crate::events::Lost;
+use crate::sip;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
@@ -18,10 +19,18 @@ use wharf::prometheus;
 use wharf_turn_server::{Counter, DropReason, ERROR_CODES, Handle, METHODS, Snapshot};
 
 /// Answers `GET /metrics` with the numbers of the TURN server and of the listeners of `servers`.
-pub(crate) fn router(turn: Handle, servers: Vec<wharf::Handle>, lost: Lost) -> axum::Router {
+pub(crate) fn router(
+    turn: Handle,
+    servers: Vec<wharf::Handle>,
+    sip: Option<sip::Service>,
+    lost: Lost,
+) -> axum::Router {
     let mut registry = Registry::default();
     let own = registry.sub_registry_with_prefix("wharf");
     own.register_collector(Box::new(Server { handle: turn, lost }));
+    if let Some(sip) = sip {
+        own.register_collector(Box::new(sip::Counted(sip)));
+    }
     registry.register_collector(Box::new(prometheus::Collector::all(servers)));
     axum::Router::new()
         .route("/metrics", get(scrape))
@@ -113,7 +122,8 @@ mod tests {
         let text = include_str!("../../../docs/operations.md");
         let rows = text
             .lines()
-            .filter_map(|line| line.strip_prefix("| `wharf_")?.split_once('`'));
+            .filter_map(|line| line.strip_prefix("| `wharf_")?.split_once('`'))
+            .filter(|(name, _)| !name.starts_with("sip_"));
         let mut listed: Vec<&str> = rows
             .map(|(name, _)| name.split('{').next().unwrap())
             .collect();

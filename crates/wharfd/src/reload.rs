@@ -1,7 +1,7 @@
 //! SIGHUP: reads the file again and applies what a running server can take.
 
 use crate::certificates::{Certificates, Read};
-use crate::config::{Changes, Settings, Source, TLS, changes, listeners, load};
+use crate::config::{Changes, Settings, Source, TLS, changes, listeners, load, sip_names};
 use crate::descriptors;
 use crate::edge;
 use crate::problem::{Problem, Problems};
@@ -110,11 +110,14 @@ impl Reloader {
     fn apply_to_streams(&self, planned: &Planned) -> Result<(), Problems> {
         let plan = &planned.listeners;
         let mut changes = plan.changes.iter();
-        let stays = self.streams.inspect(TLS).is_ok()
-            && !plan.removed.iter().any(|name| name == TLS)
-            && !changes.any(|change| change.key.starts_with("tls."));
-        if stays {
-            let reloaded = self.streams.reload_certificates(TLS);
+        let [_, _, tls, _, wss] = sip_names();
+        let same = !changes.any(|change| change.key.starts_with("tls."));
+        let secure = [TLS, tls, wss].into_iter().filter(|&name| {
+            same && self.streams.inspect(name).is_ok()
+                && !plan.removed.iter().any(|removed| removed == name)
+        });
+        for name in secure {
+            let reloaded = self.streams.reload_certificates(name);
             reloaded.map_err(|error| match error {
                 wharf::ChangeError::Configuration(problems) => streams::in_file(problems),
                 other => Problem::new("tls", other.to_string()).into(),

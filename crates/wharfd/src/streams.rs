@@ -1,8 +1,9 @@
 //! TURN over TCP and TLS: the library listens, admits and decrypts, and each connection goes to the
-//! TURN workers.
+//! TURN workers. The listeners of SIP are beside them.
 
 use crate::config::{Settings, TCP, TLS, listeners, problem_in_file};
 use crate::problem::{Problem, Problems};
+use crate::sip::Service;
 use std::io;
 use tracing::info;
 use wharf::handover::Handover;
@@ -14,6 +15,7 @@ use wharf_turn_server::{Handle, StreamError, StreamPath, StreamTransport};
 pub(crate) fn server(
     settings: &Settings,
     turn: &Handle,
+    sip: Option<&Service>,
     predecessor: Option<Handover>,
 ) -> Result<Server, Problems> {
     let handler = || {
@@ -25,9 +27,12 @@ pub(crate) fn server(
         .drain_deadline(settings.server.drain_deadline)
         .config(listeners(settings))
         .handler(TCP, handler())
-        .handler(TLS, handler())
-        .build();
-    server.map_err(not_built)
+        .handler(TLS, handler());
+    let server = match sip {
+        Some(sip) => sip.handlers(server),
+        None => server,
+    };
+    server.build().map_err(not_built)
 }
 
 /// Every problem, at its key in the file.

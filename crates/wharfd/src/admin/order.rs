@@ -19,12 +19,12 @@ pub enum Order {
     Reload,
     /// Leaves new clients of a listener in the kernel's backlog
     Suspend {
-        /// `turn-tcp` or `turn-tls`
+        /// The name of a listener, such as `turn-tcp` or `sip-ws`
         listener: String,
     },
     /// Accepts again
     Resume {
-        /// `turn-tcp` or `turn-tls`
+        /// The name of a listener, such as `turn-tcp` or `sip-ws`
         listener: String,
     },
     /// Closes the connection of a client

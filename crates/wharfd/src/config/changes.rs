@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use toml::{Table, Value};
 
 /// Keys, and whole sections, that a reload applies; the others need a restart.
-const LIVE: [&str; 13] = [
+const LIVE: [&str; 16] = [
     "listen.tcp",
     "listen.tls",
     "stream",
     "tls",
+    "sip.stream",
+    "sip.websocket",
+    "sip.datagrams",
     "auth.users",
     "auth.secrets",
     "allocations.per-user",
@@ -41,6 +44,8 @@ pub fn changes(running: &Table, file: &Table) -> Changes {
     };
     for section in sections {
         let (before, after) = (inner(running, section), inner(file, section));
+        // An edge that does not run has nothing that could take its keys.
+        let begins = section == "sip" && before.is_none_or(Table::is_empty);
         let keys = before.into_iter().chain(after).flat_map(Table::keys);
         for key in keys.collect::<BTreeSet<_>>() {
             let value = after.and_then(|table| table.get(key));
@@ -48,7 +53,7 @@ pub fn changes(running: &Table, file: &Table) -> Changes {
                 continue;
             }
             let path = format!("{section}.{key}");
-            if LIVE.iter().any(|live| *live == path || live == section) {
+            if !begins && LIVE.iter().any(|live| *live == path || live == section) {
                 set(&mut changes.merged, section, key, value);
                 changes.live.push(path);
             } else {
@@ -96,6 +101,17 @@ mod tests {
             restart: vec!["server.realm".to_owned()],
         };
         assert_eq!(changes(&running, &file), expected);
+    }
+
+    #[test]
+    fn sip_begins_with_a_restart() {
+        let file = table("[sip]\nudp=['127.0.0.1:5060']\nstream={}");
+        let keys = |changes: Changes| (changes.live, changes.restart);
+        let both = vec!["sip.stream".to_owned(), "sip.udp".to_owned()];
+        assert_eq!(keys(changes(&table(""), &file)), (vec![], both));
+        let before = table("[sip]\nudp=['127.0.0.1:5060']");
+        let live = vec!["sip.stream".to_owned()];
+        assert_eq!(keys(changes(&before, &file)), (live, vec![]));
     }
 
     #[test]

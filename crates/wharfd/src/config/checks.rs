@@ -3,7 +3,7 @@
 use super::listeners::{dtls_listener, tls_defaults};
 use super::section::Reader;
 use super::settings::{Algorithm, Auth, Dtls, Proof, Settings, Stream};
-use super::{listeners, problem_in_file};
+use super::{listeners, problem_in_file, sip};
 use crate::problem::Problem;
 use crate::succession;
 use ipnet::IpNet;
@@ -15,6 +15,7 @@ pub(super) fn all(settings: &Settings, reader: &mut Reader) {
     listen(settings, reader);
     handover(settings, reader);
     streams(settings, reader);
+    sip::check(settings, reader);
     relay(settings, reader);
     auth(&settings.auth, reader);
     peers(settings, reader);
@@ -113,7 +114,11 @@ fn streams(settings: &Settings, reader: &mut Reader) {
         ),
         (
             "tls",
-            listen.tls.is_empty() && listen.dtls.is_empty() && *tls != tls_defaults(),
+            listen.tls.is_empty()
+                && listen.dtls.is_empty()
+                && settings.sip.tls.is_empty()
+                && settings.sip.wss.is_empty()
+                && *tls != tls_defaults(),
             "listen.tls or listen.dtls",
         ),
         (

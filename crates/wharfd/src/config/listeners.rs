@@ -1,6 +1,6 @@
-//! The settings of TURN over TCP and TLS in the words of the library, and back.
+//! The settings of TURN over TCP and TLS, and of SIP, in the words of the library, and back.
 
-use super::{Dtls, Settings};
+use super::{Dtls, Settings, sip};
 use crate::problem::Problem;
 use std::net::SocketAddr;
 use wharf::config::{
@@ -16,7 +16,7 @@ pub const TLS: &str = "turn-tls";
 /// workers'.
 pub const DTLS: &str = "turn-dtls";
 
-/// The listeners that the settings ask for: none, one or both.
+/// The listeners that the settings ask for, if any.
 pub fn listeners(settings: &Settings) -> ServerConfig {
     let listen = &settings.listen;
     let all = [
@@ -24,12 +24,12 @@ pub fn listeners(settings: &Settings) -> ServerConfig {
         (TLS, Transport::Tls, &listen.tls, settings.tls.clone()),
     ];
     let asked = all.into_iter().filter(|(_, _, bind, _)| !bind.is_empty());
+    let turn = asked.map(|(name, transport, bind, tls)| {
+        (name.to_owned(), listener(settings, transport, bind, tls))
+    });
+    let sip = sip::listeners(&settings.sip, &settings.tls, settings.server.workers);
     ServerConfig {
-        listeners: asked
-            .map(|(name, transport, bind, tls)| {
-                (name.to_owned(), listener(settings, transport, bind, tls))
-            })
-            .collect(),
+        listeners: turn.chain(sip).collect(),
         ..ServerConfig::default()
     }
 }
@@ -128,11 +128,19 @@ pub fn problem_in_file(mut problem: wharf::config::Problem) -> Problem {
             };
         }
     }
+    for name in sip::names() {
+        let listed = format!("listeners.{name}.");
+        let other = format!("{listed}bind");
+        problem.allowed = problem.allowed.replace(&other, &sip::key(name, "bind"));
+        if let Some(key) = problem.key.strip_prefix(&listed) {
+            problem.key = sip::key(name, key);
+        }
+    }
     problem.into()
 }
 
 /// What stands before the first dot.
-fn section(key: &str) -> &str {
+pub(super) fn section(key: &str) -> &str {
     key.split('.').next().unwrap_or(key)
 }
 
@@ -152,6 +160,17 @@ mod tests {
             ("listeners.turn-dtls.bind[0]", "listen.dtls[0]"),
             ("listeners.turn-dtls.tls.min-version", "tls.min-version"),
             ("listeners.turn-dtls.dtls.mtu", "dtls.mtu"),
+            ("listeners.sip-ws.bind[1]", "sip.ws[1]"),
+            ("listeners.sip-wss.tls.certificates", "tls.certificates"),
+            (
+                "listeners.sip-ws.websocket.paths[0]",
+                "sip.websocket.paths[0]",
+            ),
+            (
+                "listeners.sip-udp.datagrams.workers",
+                "sip.datagrams.workers",
+            ),
+            ("listeners.sip-tcp.proxy.mode", "sip.stream.proxy.mode"),
             ("limits.memory", "limits.memory"),
         ] {
             let problem = wharf::config::Problem::new(key, "no");

@@ -7,6 +7,7 @@ use super::settings::{
     Admin, Algorithm, Allocations, Auth, Dtls, FleetKey, Limits, Listen, Log, LogFormat, LogLevel,
     Metrics, Peers, Proof, Relay, RelayAddress, Secret, Server, Settings, Tos, User,
 };
+use super::sip;
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ pub(super) fn settings(root: &mut Section<'_, '_>) -> Settings {
         stream: root.library_section("stream", &stream),
         tls: root.library_section("tls", &Table::from_iter([alpn])),
         dtls: root.section("dtls", dtls),
+        sip: root.section("sip", sip::read),
         server: root.section("server", server),
         relay: root.section("relay", |section| relay(section, &listen.udp)),
         auth: root.section("auth", auth),
@@ -118,7 +120,7 @@ fn dtls(section: &mut Section<'_, '_>) -> Dtls {
     }
 }
 
-fn listen_address(value: &Value) -> Read<SocketAddr> {
+pub(super) fn listen_address(value: &Value) -> Read<SocketAddr> {
     let address = leaf::socket_address(value)?;
     if address.port() == 0 {
         return Err("port 0 is one that no client knows; name a port (3478 is usual)".to_owned());

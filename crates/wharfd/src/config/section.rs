@@ -155,10 +155,19 @@ impl<'t> Section<'_, 't> {
     where
         T: Default + DeserializeOwned + JsonSchema,
     {
-        match self.value(key).cloned() {
-            None => T::default(),
-            Some(value) => self.reader.library(&join(&self.path, key), value),
-        }
+        self.library_over(key, &Table::new())
+    }
+
+    /// Reads `key` as one of the library's own types; what the file does not say is as in `defaults`, or
+    /// else the library's default.
+    pub(super) fn library_over<T>(&mut self, key: &'static str, defaults: &Table) -> T
+    where
+        T: Default + DeserializeOwned + JsonSchema,
+    {
+        let value = self.value(key).cloned();
+        let mut value = value.unwrap_or_else(|| Table::new().into());
+        complete(&mut value, defaults);
+        self.reader.library(&join(&self.path, key), value)
     }
 
     /// Reads `key` with `leaf`; `None` when it is absent or wrong.

@@ -22,10 +22,12 @@ pub struct Settings {
     pub listen: Listen,
     /// `[stream]`
     pub stream: Stream,
-    /// `[tls]`: of `listen.tls` and `listen.dtls`. `alpn` is that of RFC 7443 unless the file says otherwise.
+    /// `[tls]`: of `listen.tls`, `listen.dtls`, `sip.tls` and `sip.wss`. `alpn` is that of RFC 7443 unless the file says otherwise.
     pub tls: TlsOptions,
     /// `[dtls]`
     pub dtls: Dtls,
+    /// `[sip]`
+    pub sip: super::Sip,
     /// `[relay]`
     pub relay: Relay,
     /// `[auth]`

@@ -1,6 +1,7 @@
 //! Every key takes effect; every mistake is found, all of them at once.
 
 mod mistakes;
+mod sip;
 mod takes_effect;
 
 /// The smallest valid configuration.

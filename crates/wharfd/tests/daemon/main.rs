@@ -10,5 +10,6 @@ mod proxies;
 mod reload;
 mod serving;
 mod signals;
+mod sip;
 mod streams;
 mod succession;

@@ -1,15 +1,21 @@
-use super::LEAST;
+use super::{LEAST, sip};
 use crate::config::*;
 use std::time::Duration;
 use toml::{Table, Value};
 use wharf::config::Pem;
 
 /// A key, another value for it, and how the settings must then differ from the least ones.
-type Row = (&'static str, &'static str, fn(&mut Settings));
+pub(super) type Row = (&'static str, &'static str, fn(&mut Settings));
 
 const MD5: &str = "8493fbc53ba582fb4c044c456bdc40eb";
 
 fn rows() -> Vec<Row> {
+    let mut rows = rows_of_turn();
+    rows.extend(sip::rows());
+    rows
+}
+
+fn rows_of_turn() -> Vec<Row> {
     fn seconds(n: u64) -> Duration {
         Duration::from_secs(n)
     }
@@ -269,6 +275,7 @@ fn needs(key: &str) -> &'static [(&'static str, &'static str)] {
         _ if key.starts_with("tls.") || key == "listen.tls" => &[TLS, CERTIFICATE],
         _ if key.starts_with("dtls.") || key == "listen.dtls" => &[DTLS, CERTIFICATE],
         _ if key.starts_with("stream.") => &[TCP],
+        _ if key.starts_with("sip.") => sip::needs(key),
         _ => &[],
     }
 }
