@@ -1,10 +1,11 @@
-// A phone on SIP.js, as conversation.mjs takes it. Its calls have no media unless `media` says so.
+// A phone on SIP.js, as conversation.mjs takes it. Its calls have no media unless `media` says which: the
+// constraints of getUserMedia.
 import { SDP } from "./conversation.mjs";
 
 // How often it pings: it takes a fraction of it, by chance.
 const PING_SECONDS = 0.2;
 
-export function sipJs(SIP, { server, user, say, media = false }) {
+export function sipJs(SIP, { server, user, say, media }) {
     const { UserAgent, UserAgentState, Registerer, Inviter, SessionState } = SIP;
     const phone = {};
     let pongs = 0;
@@ -34,12 +35,13 @@ export function sipJs(SIP, { server, user, say, media = false }) {
                 call.cancelled = new Promise((resolve) => {
                     session.delegate = { onCancel: () => resolve("cancelled") };
                 });
-                call.answer = () => Promise.all([session.accept(), call.established]);
+                call.answer = () => Promise.all([session.accept(taking), call.established]);
                 call.refuse = () => session.reject({ statusCode: 486 }).then(() => "refused");
                 phone.onCall(session.request.getHeader("Subject"), call);
             },
         },
     });
+    const taking = media && { sessionDescriptionHandlerOptions: { constraints: media } };
     const registerer = new Registerer(agent, { regId: 1 });
 
     function follow(session) {
@@ -83,7 +85,8 @@ export function sipJs(SIP, { server, user, say, media = false }) {
         return answer((delegate) => core.request(request, delegate));
     };
     phone.call = (uri, subject) => {
-        const inviter = new Inviter(agent, UserAgent.makeURI(uri), { extraHeaders: [`Subject: ${subject}`] });
+        const extraHeaders = [`Subject: ${subject}`];
+        const inviter = new Inviter(agent, UserAgent.makeURI(uri), { extraHeaders, ...taking });
         const call = follow(inviter);
         call.cancel = () => inviter.cancel();
         call.ringing = new Promise((resolve) => {

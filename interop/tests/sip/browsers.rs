@@ -61,7 +61,7 @@ impl Scene {
     }
 
     /// A phone in a page of Chromium, which converses with `peer` and then calls another of the page, with
-    /// sound (`interop/node/page.mjs`).
+    /// sound and picture (`interop/node/page.mjs`).
     fn browser(&self, transport: Transport, peer: &str) -> Process {
         let page = self.ca.path().join("page.html");
         let text = format!(
@@ -185,12 +185,18 @@ fn jssip_over_a_secure_websocket() {
     phone_in_node("jssip", Transport::Wss);
 }
 
+/// Its offers are of several kilobytes.
 #[test]
-fn sip_js_in_chromium_calls_with_sound() {
+fn sip_js_in_chromium_calls_with_sound_and_picture() {
     let scene = Scene::new();
     let browser = scene.converse(|peer| scene.browser(Transport::Wss, peer));
-    let expected = json!({ "subject": "with sound", "alice": "here", "bob": "there" });
-    assert_eq!(report(&browser, "sound"), expected);
+    let mut media = report(&browser, "media");
+    let offer = media["offer"].take().as_u64();
+    assert!(offer > Some(4_000), "{offer:?}");
+    let expected = json!({
+        "subject": "to be seen", "offer": null, "alice": "here", "bob": "there",
+    });
+    assert_eq!(media, expected);
     scene.assert_all_went_through();
 }
 
