@@ -44,6 +44,7 @@ need nodejs node
 need npm npm
 need sipsak sipsak
 need baresip-core baresip
+need dnsmasq-base dnsmasq
 need gcc gcc
 need binutils strip
 need pkg-config pkg-config

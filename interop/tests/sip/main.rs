@@ -10,6 +10,7 @@
 
 mod baresip;
 mod browsers;
+mod dns;
 mod forwarder;
 mod haproxy;
 mod identity;
