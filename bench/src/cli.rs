@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::sip::{SipOptions, SipRole};
 use crate::sockets::{DatagramRole, LoadRole, ServerRole, SocketsOptions};
 
 /// Measures Wharf beside its peers and beside the raw floor.
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Relay(RelayOptions),
     /// The library, beside bare tokio doing the same, nginx and haproxy.
     Sockets(SocketsOptions),
+    /// The SIP transport layer, beside kamailio and rvoip-sip-transport.
+    Sip(SipOptions),
     /// Codec, core and relay.
     All(RelayOptions),
     /// The do-nothing relay: a child of `relay`.
@@ -43,6 +46,9 @@ pub(crate) enum Command {
     /// A load: a child of `sockets`.
     #[command(hide = true)]
     SocketLoad(LoadRole),
+    /// A server of SIP: a child of `sip`.
+    #[command(hide = true)]
+    SipServer(SipRole),
 }
 
 /// Which servers to measure, and under which load.

@@ -2,8 +2,7 @@
 //!
 //! This is a program, not a library: `wharf-bench codec` takes the wire format, `core` the TURN
 //! state machine without sockets, `relay` whole servers over loopback, `sockets` the library beside bare
-//! tokio, `all` the first three. Each
-//! figure is printed as `figure NAME VALUE UNIT`; `bench/README.md` says what each one is and how
+//! tokio, `sip` its SIP transport layer beside others, `all` the first three. Each figure is printed as `figure NAME VALUE UNIT`; `bench/README.md` says what each one is and how
 //! it is taken. No figure decides a test, and nothing here is needed to run a server.
 
 // The generator owns sockets and a clock; only the pure crates take time as an argument.
@@ -25,6 +24,7 @@ mod process;
 mod relay;
 mod series;
 mod server;
+mod sip;
 mod sockets;
 
 use std::fmt::Display;
@@ -93,6 +93,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Core => machine::run(&mut report, cli.quick)?,
         Command::Relay(options) => relay::run(&mut report, options, cli.quick)?,
         Command::Sockets(options) => sockets::run(&mut report, options, cli.quick)?,
+        Command::Sip(options) => sip::run(&mut report, options, cli.quick)?,
         Command::All(options) => {
             codec::run(&mut report, cli.quick)?;
             machine::run(&mut report, cli.quick)?;
@@ -102,6 +103,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::SocketServer(role) => return sockets::serve(role),
         Command::DatagramServer(role) => return sockets::serve_datagrams(role),
         Command::SocketLoad(role) => return sockets::load(role),
+        Command::SipServer(role) => return sip::serve(role),
     }
     goals::print(&report);
     Ok(())

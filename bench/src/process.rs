@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Failure;
 
@@ -55,7 +58,7 @@ impl Processors {
     }
 }
 
-/// A child process that ends with this value.
+/// A child process that ends with this value, and takes those along that it has started.
 #[derive(Debug)]
 pub(crate) struct Pinned {
     /// The child, for its standard streams.
@@ -63,22 +66,17 @@ pub(crate) struct Pinned {
 }
 
 impl Pinned {
-    /// Processor time of all threads, user and system, in nanoseconds, from the scheduler's own
-    /// account (`/proc/PID/task/*/schedstat`; the clock ticks of `stat` are too coarse).
+    /// Processor time of all threads, and of the processes that they have started, user and system, in
+    /// nanoseconds, from the scheduler's own account (`/proc/PID/task/*/schedstat`; the clock ticks of
+    /// `stat` are too coarse).
     pub(crate) fn cpu_ns(&self) -> Result<u64, Failure> {
-        let tasks = format!("/proc/{}/task", self.child.id());
         let mut total = 0;
-        for task in fs::read_dir(&tasks).map_err(|e| Failure::io(&tasks, e))? {
-            let path = task
-                .map_err(|e| Failure::io(&tasks, e))?
-                .path()
-                .join("schedstat");
-            let text = fs::read_to_string(&path).map_err(|e| Failure::io(&path.display(), e))?;
-            total += text
-                .split_whitespace()
-                .next()
-                .and_then(|ns| ns.parse::<u64>().ok())
-                .unwrap_or(0);
+        for process in family(self.child.id())? {
+            for task in tasks(process)? {
+                let text = read(&task.join("schedstat"))?;
+                let own = text.split_whitespace().next();
+                total += own.and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0);
+            }
         }
         Ok(total)
     }
@@ -96,10 +94,46 @@ impl Pinned {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
+        let started = family(self.child.id()).unwrap_or_default();
         // It may have ended already, and nobody waits for its exit code.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for process in started.into_iter().skip(1) {
+            if let Some(process) = Pid::from_raw(process.cast_signed()) {
+                let _ = kill_process(process, Signal::KILL);
+            }
+        }
     }
+}
+
+/// A process, and those that it has started, and so on.
+fn family(process: u32) -> Result<Vec<u32>, Failure> {
+    let mut all = vec![process];
+    let mut next = 0;
+    while let Some(&process) = all.get(next) {
+        for task in tasks(process)? {
+            let children = read(&task.join("children"))?;
+            all.extend(
+                children
+                    .split_whitespace()
+                    .filter_map(|id| id.parse::<u32>().ok()),
+            );
+        }
+        next += 1;
+    }
+    Ok(all)
+}
+
+/// The folders of a process's threads.
+fn tasks(process: u32) -> Result<Vec<PathBuf>, Failure> {
+    let path = format!("/proc/{process}/task");
+    fs::read_dir(&path)
+        .and_then(|tasks| tasks.map(|task| Ok(task?.path())).collect())
+        .map_err(|e| Failure::io(&path, e))
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path).map_err(|e| Failure::io(&path.display(), e))
 }
 
 /// Bytes of private memory (`Private_Clean` and `Private_Dirty` of `smaps_rollup`) of a process

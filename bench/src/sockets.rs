@@ -22,8 +22,9 @@ use std::time::Duration;
 
 pub(crate) use datagram_serve::run as serve_datagrams;
 pub(crate) use load::run as load;
-pub(crate) use options::{DatagramRole, LoadRole, ServerRole, SocketsOptions};
-pub(crate) use serve::run as serve;
+pub(crate) use options::{DatagramRole, LoadRole, ServerRole, SocketsOptions, Transport, Work};
+pub(crate) use serve::{end_with_input, run as serve, until_the_end};
+pub(crate) use subject::{Case, Child, Place, Subject};
 
 use crate::Failure;
 use crate::figure::Report;
@@ -88,7 +89,7 @@ pub(crate) fn run(
 }
 
 /// A certificate for `localhost`, signed by itself.
-fn certify(folder: &Path) -> Result<(), Failure> {
+pub(crate) fn certify(folder: &Path) -> Result<(), Failure> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])
         .map_err(|error| Failure::refused("certificate", &error))?;
     let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
@@ -102,7 +103,7 @@ fn certify(folder: &Path) -> Result<(), Failure> {
 }
 
 /// As many descriptors as a process may have.
-fn raise_descriptors() -> Result<(), Failure> {
+pub(crate) fn raise_descriptors() -> Result<(), Failure> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -114,7 +115,7 @@ fn raise_descriptors() -> Result<(), Failure> {
 }
 
 /// The runtime of every child: one thread.
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -14,7 +14,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use wharf::quic::quinn::Endpoint;
 
-use super::options::{LoadRole, Transport};
+use super::options::{LoadRole, Transport, Work};
 use super::quic;
 use crate::Failure;
 
@@ -30,6 +30,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
 pub(super) struct Connector {
     transport: Transport,
     address: String,
+    subprotocol: Option<&'static str>,
     tls: Option<TlsConnector>,
     quic: Option<Endpoint>,
 }
@@ -47,6 +48,7 @@ impl Connector {
         Ok(Self {
             transport: role.transport,
             address: role.address.clone(),
+            subprotocol: (role.work == Work::Sip).then_some("sip"),
             tls,
             quic,
         })
@@ -67,7 +69,7 @@ impl Connector {
             return Ok(Box::new(tls.connect(name, stream).await?));
         }
         if self.transport == Transport::Ws {
-            upgrade(&mut stream).await?;
+            upgrade(&mut stream, self.subprotocol).await?;
         }
         Ok(Box::new(stream))
     }
@@ -85,11 +87,16 @@ fn trusting(cert: &Path) -> Result<TlsConnector, Failure> {
 }
 
 /// A WebSocket's opening handshake (RFC 6455 section 4.1), with the key of its section 1.3.
-async fn upgrade(stream: &mut TcpStream) -> io::Result<()> {
-    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+async fn upgrade(stream: &mut TcpStream, subprotocol: Option<&str>) -> io::Result<()> {
+    let mut request = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    stream.write_all(REQUEST).await?;
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        .to_owned();
+    if let Some(subprotocol) = subprotocol {
+        request += &format!("Sec-WebSocket-Protocol: {subprotocol}\r\n");
+    }
+    request += "\r\n";
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
         answer.push(stream.read_u8().await?);
@@ -105,27 +112,45 @@ async fn upgrade(stream: &mut TcpStream) -> io::Result<()> {
 }
 
 /// A request of `size` bytes and the answer that an echo gives, as they are on the wire below TLS.
-pub(super) fn exchange(transport: Transport, size: usize) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn echo(transport: Transport, size: usize) -> (Vec<u8>, Vec<u8>) {
     let payload: Vec<u8> = (0..size).map(|i| i as u8).collect();
-    if transport != Transport::Ws {
-        return (payload.clone(), payload);
+    match transport {
+        Transport::Ws => in_frames(BINARY, &payload, &payload),
+        _ => (payload.clone(), payload),
     }
-    // A binary message in one frame, with 7 or 16 bits of length (RFC 6455 section 5.2).
-    let header = |mask: u8| {
+}
+
+/// An OPTIONS of SIP and its answer, as they are on the wire below TLS.
+pub(super) fn sip(transport: Transport) -> Result<(Vec<u8>, Vec<u8>), Failure> {
+    let (request, answer) = crate::sip::exchange(&transport.word().to_ascii_uppercase())?;
+    Ok(match transport {
+        Transport::Ws => in_frames(TEXT, &request, &answer),
+        _ => (request, answer),
+    })
+}
+
+/// The opcode of a message, in its only frame (RFC 6455 section 5.2).
+const TEXT: u8 = 0x81;
+const BINARY: u8 = 0x82;
+
+/// A message of a client and one of a server, each in one frame.
+fn in_frames(opcode: u8, request: &[u8], answer: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    // 7 or 16 bits of length (RFC 6455 section 5.2).
+    let header = |mask: u8, size: usize| {
         if let 0..=125 = size {
-            vec![0x82, mask | size as u8]
+            vec![opcode, mask | size as u8]
         } else {
             let [high, low] = (size as u16).to_be_bytes();
-            vec![0x82, mask | 0x7e, high, low]
+            vec![opcode, mask | 0x7e, high, low]
         }
     };
     let key = [0x37, 0xfa, 0x21, 0x3d];
-    let mut request = header(0x80);
-    request.extend(key);
-    request.extend(payload.iter().zip(key.iter().cycle()).map(|(a, b)| a ^ b));
-    let mut answer = header(0);
-    answer.extend(payload);
-    (request, answer)
+    let mut masked = header(0x80, request.len());
+    masked.extend(key);
+    masked.extend(request.iter().zip(key.iter().cycle()).map(|(a, b)| a ^ b));
+    let mut plain = header(0, answer.len());
+    plain.extend(answer);
+    (masked, plain)
 }
 
 /// Connects to a Unix socket. While the backlog is full the kernel says so instead of waiting.
@@ -148,11 +173,11 @@ mod tests {
     #[test]
     fn frames_are_as_in_the_rfc() {
         // RFC 6455 section 5.7: a masked "Hello" has these header and key bytes.
-        let (request, answer) = exchange(Transport::Ws, 5);
+        let (request, answer) = echo(Transport::Ws, 5);
         assert_eq!(request[..6], [0x82, 0x85, 0x37, 0xfa, 0x21, 0x3d]);
         assert_eq!(request[6..], [0x37, 0xfb, 0x23, 0x3e, 0x33]);
         assert_eq!(answer, [0x82, 5, 0, 1, 2, 3, 4]);
-        let (request, answer) = exchange(Transport::Ws, 256);
+        let (request, answer) = echo(Transport::Ws, 256);
         assert_eq!((request.len(), answer.len()), (264, 260));
         assert_eq!(request[1..4], [0xfe, 1, 0]);
     }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::connect::{Bytes, Connector, exchange};
+use super::connect::{Bytes, Connector, echo, sip};
 use super::options::{LoadRole, Work};
 use super::serve::REQUEST;
 use crate::Failure;
@@ -41,8 +41,10 @@ pub(crate) fn run(role: &LoadRole) -> Result<(), Failure> {
             .block_on(open(&connector, role.connections))
             .map_err(failed)?,
     };
-    let (request, answer) = exchange(role.transport, role.size);
-    let exchange = Arc::new((request, answer));
+    let exchange = Arc::new(match role.work {
+        Work::Sip => sip(role.transport)?,
+        _ => echo(role.transport, role.size),
+    });
     say("ready")?;
     for line in io::stdin().lock().lines() {
         let line = line.map_err(failed)?;

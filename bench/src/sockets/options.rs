@@ -124,6 +124,8 @@ pub(crate) enum Work {
     Overload,
     /// Handed on to an echo server.
     Terminate,
+    /// An OPTIONS of SIP is answered.
+    Sip,
 }
 
 impl Work {
@@ -135,6 +137,7 @@ impl Work {
             Self::Accept => "accept",
             Self::Overload => "overload",
             Self::Terminate => "terminate",
+            Self::Sip => "sip",
         }
     }
 }

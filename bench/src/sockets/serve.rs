@@ -33,11 +33,7 @@ pub(super) struct Job {
 /// Runs until the standard input ends.
 pub(crate) fn run(role: &ServerRole) -> Result<(), Failure> {
     super::raise_descriptors()?;
-    std::thread::spawn(|| {
-        // Whatever ends the input ends the child.
-        let _ = io::stdin().read_to_end(&mut Vec::new());
-        std::process::exit(0);
-    });
+    end_with_input();
     let upstream = role.upstream.as_deref().map(str::parse).transpose();
     let job = Job {
         work: role.work,
@@ -52,8 +48,16 @@ pub(crate) fn run(role: &ServerRole) -> Result<(), Failure> {
     })
 }
 
+/// Ends the process when its input ends, whatever ends that.
+pub(crate) fn end_with_input() {
+    std::thread::spawn(|| {
+        let _ = io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(0);
+    });
+}
+
 /// Serves the listener `bench` of a server of Wharf, and tells the parent where.
-pub(super) async fn until_the_end(builder: wharf::Builder) -> Result<(), Failure> {
+pub(crate) async fn until_the_end(builder: wharf::Builder) -> Result<(), Failure> {
     let server = builder
         .build()
         .map_err(|error| Failure::refused("server", &error))?;

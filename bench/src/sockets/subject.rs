@@ -11,22 +11,22 @@ use crate::process::{Pinned, Processors};
 
 /// A child that talks in lines.
 #[derive(Debug)]
-pub(super) struct Child {
-    pub(super) process: Pinned,
+pub(crate) struct Child {
+    pub(crate) process: Pinned,
     output: BufReader<ChildStdout>,
     name: &'static str,
 }
 
 /// On which processor a child runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Server,
     Generator,
 }
 
 impl Child {
     /// This program again, with other arguments.
-    pub(super) fn start(
+    pub(crate) fn start(
         name: &'static str,
         place: Place,
         processors: Processors,
@@ -34,13 +34,20 @@ impl Child {
     ) -> Result<Self, Failure> {
         let own = std::env::current_exe().map_err(|e| Failure::io(&"own path", e))?;
         let mut command = Command::new(own);
-        command
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+        Self::run(name, place, processors, command.args(arguments))
+    }
+
+    /// Any program that talks in lines.
+    pub(crate) fn run(
+        name: &'static str,
+        place: Place,
+        processors: Processors,
+        command: &mut Command,
+    ) -> Result<Self, Failure> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let started = match place {
-            Place::Server => processors.spawn(&mut command),
-            Place::Generator => processors.spawn_generator(&mut command),
+            Place::Server => processors.spawn(command),
+            Place::Generator => processors.spawn_generator(command),
         };
         let mut process = started.map_err(|e| Failure::io(&name, e))?;
         let output = process.child.stdout.take();
@@ -53,7 +60,7 @@ impl Child {
     }
 
     /// The rest of its next line, which begins with `word`.
-    pub(super) fn line(&mut self, word: &str) -> Result<String, Failure> {
+    pub(crate) fn line(&mut self, word: &str) -> Result<String, Failure> {
         let mut line = String::new();
         let read = self.output.read_line(&mut line);
         read.map_err(|e| Failure::io(&self.name, e))?;
@@ -75,21 +82,21 @@ impl Child {
 
 /// What is asked of a server, and by how many.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Case {
-    pub(super) transport: Transport,
-    pub(super) work: Work,
+pub(crate) struct Case {
+    pub(crate) transport: Transport,
+    pub(crate) work: Work,
     /// Connections at once.
-    pub(super) connections: u32,
+    pub(crate) connections: u32,
     /// Bytes of a request.
-    pub(super) size: u32,
+    pub(crate) size: u32,
     /// Bytes that the server's functions read at once.
-    pub(super) buffer: u32,
+    pub(crate) buffer: u32,
 }
 
 /// A server, one load, and what was measured of the two.
 #[derive(Debug)]
-pub(super) struct Subject {
-    pub(super) server: Pinned,
+pub(crate) struct Subject {
+    pub(crate) server: Pinned,
     load: Child,
     /// Processor time for each unit of work, in nanoseconds, by round.
     pub(super) costs: Vec<f64>,
@@ -111,7 +118,7 @@ impl Subject {
     }
 
     /// Any server.
-    pub(super) fn with(
+    pub(crate) fn with(
         server: Pinned,
         address: &str,
         case: Case,
@@ -138,7 +145,7 @@ impl Subject {
     }
 
     /// One round: how many units of work were done.
-    pub(super) fn round(&mut self, window: Duration, rate: u64) -> Result<u64, Failure> {
+    pub(crate) fn round(&mut self, window: Duration, rate: u64) -> Result<u64, Failure> {
         let (cpu, begun) = (self.server.cpu_ns()?, Instant::now());
         self.load
             .tell(&format!("run {} {rate}", window.as_millis()))?;

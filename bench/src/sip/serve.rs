@@ -1,0 +1,76 @@
+//! Wharf's side: a server of the library with the SIP transport layer on it.
+
+use std::time::Duration;
+
+use wharf::config::{Limits as ServerLimits, Pem};
+use wharf::{Listen, Server, Tcp, Tls, Udp, Ws};
+use wharf_sip::Limits;
+use wharf_sip_transport::{Incoming, Outgoing, Sip, SipOptions, Taken, Upper};
+
+use super::message::reply;
+use super::options::SipRole;
+use crate::Failure;
+use crate::client::BUFFER;
+use crate::sockets::{Transport, end_with_input, raise_descriptors, runtime, until_the_end};
+
+/// Answers each request with 200.
+struct Answer;
+
+impl Upper for Answer {
+    fn message(&self, incoming: &Incoming<'_>, out: &mut Outgoing<'_>) -> Taken {
+        let mut tag = [0; 8];
+        // A response, or a request without Via, has no answer.
+        let _ = out.respond(incoming, &reply(&mut tag, incoming.scan, incoming.message));
+        Taken::Yes
+    }
+}
+
+/// Serves until the standard input ends.
+pub(crate) fn run(role: &SipRole) -> Result<(), Failure> {
+    raise_descriptors()?;
+    end_with_input();
+    let mut limits = Limits::default();
+    if let Some(seconds) = role.seconds.map(Duration::from_secs) {
+        limits.head_time = seconds;
+        limits.body_time = seconds;
+        limits.first_message_time = Some(seconds);
+    }
+    let options = SipOptions {
+        limits,
+        ..SipOptions::default()
+    };
+    let sip = Sip::new(options, Answer);
+    let file = |name: &str| Pem::File(role.folder.join(name));
+    let (listen, handlers) = match role.stream {
+        None => (udp(), sip.datagrams()),
+        Some(Transport::Tls) => {
+            let listen = Tls::bind("127.0.0.1:0").cert(file("cert.pem"), file("key.pem"));
+            (crowded(listen), sip.streams())
+        }
+        Some(Transport::Ws) => {
+            let listen = Ws::bind("127.0.0.1:0").with(|it| {
+                it.websocket.subprotocols = vec!["sip".to_owned()];
+            });
+            (crowded(listen), sip.websockets())
+        }
+        Some(_) => (crowded(Tcp::bind("127.0.0.1:0")), sip.streams()),
+    };
+    let builder = Server::builder().listen_with("bench", listen, handlers);
+    runtime()?.block_on(until_the_end(builder))
+}
+
+/// With the defaults, but for the number of workers and the buffer.
+fn udp() -> Listen {
+    Udp::bind("127.0.0.1:0").with(|it| {
+        it.datagrams.workers = 1;
+        it.socket.receive_buffer = Some(BUFFER as u64);
+    })
+}
+
+/// One source stands for the thousands that the prefix limits are for.
+fn crowded(listen: Listen) -> Listen {
+    listen.limits(ServerLimits {
+        handshakes_per_prefix: 0,
+        ..ServerLimits::default()
+    })
+}
