@@ -1,7 +1,10 @@
 //! The SIP transport layer beside kamailio's core and rvoip-sip-transport.
 
+mod attack;
 mod compare;
 mod datagrams;
+mod flows;
+mod hostile;
 mod idle;
 mod message;
 mod options;
@@ -62,7 +65,7 @@ pub(crate) fn run(report: &mut Report, options: &SipOptions, quick: bool) -> Res
             Part::Tcp => compare::tcp(report, &bench)?,
             Part::Forward => compare::forward(report, &bench)?,
             Part::Idle => idle::run(report, &bench)?,
-            Part::Hostile => {}
+            Part::Hostile => hostile::run(report, &bench)?,
         }
     }
     Ok(())

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::Bench;
-use super::datagrams::Datagrams;
-use super::peers::{Job, Server, kamailio, rvoip, wharf};
+use super::datagrams::{Crowd, Datagrams};
+use super::peers::{Job, Memory, Server, kamailio, rvoip, wharf};
 use super::streams::Streams;
 use crate::Failure;
 use crate::figure::{Report, Table, median, number};
@@ -40,58 +40,71 @@ const HEADS: [&str; 5] = ["server", "cpu ns", "messages/s", "lost", "wharf to it
 
 /// OPTIONS answered over UDP.
 pub(super) fn udp(report: &mut Report, bench: &Bench<'_>) -> Result<(), Failure> {
-    let job = Job {
-        stream: None,
-        next: None,
-    };
-    let load = || Ok(Box::new(Datagrams::new(false)?) as Box<dyn Load>);
-    let mut subjects = vec![
-        Subject::new(wharf(job, None, bench)?, load()?),
-        Subject::new(kamailio(job, bench)?, load()?),
-    ];
-    if let Some(server) = rvoip(job, bench)? {
-        subjects.push(Subject::new(server, load()?));
+    for crowd in Crowd::ALL {
+        let servers = answering(None, bench)?;
+        let subjects = servers.into_iter().map(|server| {
+            let load = Datagrams::new(crowd, false)?;
+            Ok(Subject::new(server, Box::new(load)))
+        });
+        let subjects = subjects.collect::<Result<_, Failure>>()?;
+        measure(
+            report,
+            bench,
+            &format!("sip.udp.{}", crowd.word()),
+            subjects,
+        )?;
     }
-    measure(report, bench, "sip.udp", subjects)
+    Ok(())
 }
 
 /// OPTIONS answered over TCP, on one connection and on a hundred.
 pub(super) fn tcp(report: &mut Report, bench: &Bench<'_>) -> Result<(), Failure> {
-    let job = Job {
-        stream: Some(Transport::Tcp),
-        next: None,
-    };
     for connections in [1, 100] {
-        let load = || Box::new(Streams::new(connections)) as Box<dyn Load>;
-        let mut subjects = vec![
-            Subject::new(wharf(job, None, bench)?, load()),
-            Subject::new(kamailio(job, bench)?, load()),
-        ];
-        if let Some(server) = rvoip(job, bench)? {
-            subjects.push(Subject::new(server, load()));
-        }
+        let servers = answering(Some(Transport::Tcp), bench)?;
+        let subjects = servers
+            .into_iter()
+            .map(|server| Subject::new(server, Box::new(Streams::new(connections))));
+        let subjects = subjects.collect();
         measure(report, bench, &format!("sip.tcp.{connections}"), subjects)?;
     }
     Ok(())
 }
 
+/// All that answer: Wharf first.
+fn answering(stream: Option<Transport>, bench: &Bench<'_>) -> Result<Vec<Server>, Failure> {
+    let job = Job { stream, next: None };
+    let mut servers = vec![wharf(job, None, bench)?];
+    for memory in Memory::ALL {
+        servers.push(kamailio(job, memory, bench)?);
+    }
+    servers.extend(rvoip(job, bench)?);
+    Ok(servers)
+}
+
 /// OPTIONS forwarded over UDP to a next hop that counts.
 pub(super) fn forward(report: &mut Report, bench: &Bench<'_>) -> Result<(), Failure> {
-    let mut subjects = Vec::new();
-    for ours in [true, false] {
-        let load = Datagrams::new(true)?;
-        let job = Job {
-            stream: None,
-            next: load.next(),
-        };
-        let server = if ours {
-            wharf(job, None, bench)?
-        } else {
-            kamailio(job, bench)?
-        };
-        subjects.push(Subject::new(server, Box::new(load)));
+    for crowd in Crowd::ALL {
+        let mut subjects = Vec::new();
+        for memory in [None, Some(Memory::Shipped), Some(Memory::Fast)] {
+            let load = Datagrams::new(crowd, true)?;
+            let job = Job {
+                stream: None,
+                next: load.next(),
+            };
+            let server = match memory {
+                None => wharf(job, None, bench)?,
+                Some(memory) => kamailio(job, memory, bench)?,
+            };
+            subjects.push(Subject::new(server, Box::new(load)));
+        }
+        measure(
+            report,
+            bench,
+            &format!("sip.forward.{}", crowd.word()),
+            subjects,
+        )?;
     }
-    measure(report, bench, "sip.forward", subjects)
+    Ok(())
 }
 
 impl Subject {

@@ -1,4 +1,4 @@
-//! The load over UDP: thousands of phones behind one socket, and the next hop of a forwarder.
+//! The load over UDP: phones or trunks behind one socket, and the next hop of a forwarder.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -10,20 +10,52 @@ use super::message::{Request, answered, forwarded};
 use crate::Failure;
 use crate::client::{BUFFER, Clients};
 
-/// Phones, each with an address of its own: no two requests in a row are of the same one, so the kernel
-/// joins nothing.
-const PHONES: u64 = 5000;
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Crowd {
+    /// Thousands of phones, each with an address of its own: no two requests in a row are of the same one,
+    /// so the kernel joins nothing.
+    Phones,
+    /// A few trunks, whose requests come sixteen in a row: as a network card's receive offload delivers
+    /// them.
+    Trunks,
+}
+
+impl Crowd {
+    pub(super) const ALL: [Self; 2] = [Self::Phones, Self::Trunks];
+
+    /// Its word in the names of figures.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Phones => "phones",
+            Self::Trunks => "trunks",
+        }
+    }
+
+    /// Who sends the request of this number.
+    const fn sender(self, number: u64) -> u32 {
+        match self {
+            Self::Phones => (number % 5000) as u32,
+            Self::Trunks => (number / 16 % 4) as u32,
+        }
+    }
+}
+
 /// Requests under way at once.
 const UNDER_WAY: u64 = 256;
 /// As many as are sent, and received, at once.
 const BATCH: usize = 64;
 /// What is not there by then is lost.
-const PATIENCE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Phones that ask, and who waits for what comes of it.
+/// The number of the request that a message is the outcome of.
+type Goal = fn(&[u8]) -> Option<u64>;
+
+/// Those that ask, and who waits for what comes of it.
 pub(super) struct Datagrams {
-    phones: Socket,
-    /// The next hop of a forwarder: requests come there. Without it, answers come to the phones.
+    crowd: Crowd,
+    askers: Socket,
+    /// The next hop of a forwarder: requests come there. Without it, answers come to the askers.
     next: Option<Socket>,
     request: Request,
     out: SendBatch,
@@ -33,7 +65,7 @@ pub(super) struct Datagrams {
 
 impl Datagrams {
     /// With a next hop, or without one.
-    pub(super) fn new(next: bool) -> Result<Self, Failure> {
+    pub(super) fn new(crowd: Crowd, next: bool) -> Result<Self, Failure> {
         let bind = |ip, packet_info| {
             let options = SocketOptions {
                 packet_info,
@@ -46,7 +78,8 @@ impl Datagrams {
             Socket::bind(address, &options).map_err(|e| Failure::io(&"datagram client", e))
         };
         Ok(Self {
-            phones: bind(Ipv4Addr::UNSPECIFIED, true)?,
+            crowd,
+            askers: bind(Ipv4Addr::UNSPECIFIED, true)?,
             next: next.then(|| bind(Ipv4Addr::LOCALHOST, false)).transpose()?,
             request: Request::new("UDP", true),
             out: SendBatch::new(BATCH, BATCH),
@@ -60,23 +93,23 @@ impl Datagrams {
         self.next.as_ref().map(Socket::local_addr)
     }
 
-    /// Sends as many requests, each from the next phone.
+    /// Sends as many requests, each from its sender.
     fn ask(&mut self, to: SocketAddr, count: u64) -> u64 {
         for _ in 0..count {
             self.number += 1;
-            let phone = Clients::source((self.number % PHONES) as u32);
+            let sender = Clients::source(self.crowd.sender(self.number));
             let request = self.request.numbered(self.number);
             // There is room for a batch.
-            let _ = self.out.push_bytes(to, Some(phone), 0, request);
+            let _ = self.out.push_bytes(to, Some(sender), 0, request);
         }
-        self.out.flush(&self.phones, &ReceiveBatch::new(0)).sent as u64
+        self.out.flush(&self.askers, &ReceiveBatch::new(0)).sent
     }
 
     /// Takes what has come: how many of the requests after number `since` have reached their goal.
     fn take(&mut self, since: u64) -> Result<u64, Failure> {
-        let (socket, number): (_, fn(&[u8]) -> Option<u64>) = match &self.next {
-            Some(next) => (next, forwarded),
-            None => (&self.phones, answered),
+        let (socket, number) = match &self.next {
+            Some(next) => (next, forwarded as Goal),
+            None => (&self.askers, answered as Goal),
         };
         let failed = |error| Failure::io(&"datagram client", error);
         let mut count = 0;

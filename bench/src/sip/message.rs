@@ -83,20 +83,24 @@ fn number(message: &[u8]) -> Option<u64> {
 /// retransmission (RFC 3261 §8.2.7).
 pub(super) fn reply<'a>(tag: &'a mut [u8; 8], scan: &Scan, message: &[u8]) -> Reply<'a> {
     let call_id = scan.call_id.map_or(&[][..], |span| span.of(message));
-    // FNV-1a: a bench needs no hash that withstands anybody.
-    let hash = call_id.iter().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    });
-    for (place, digit) in tag.iter_mut().enumerate() {
-        *digit = b"0123456789abcdef"[(hash >> (4 * place)) as usize & 15];
-    }
     Reply {
         code: 200,
         reason: "OK",
-        tag: std::str::from_utf8(tag).unwrap_or_default(),
+        tag: hash(tag, call_id),
         source: None,
         fields: &[],
     }
+}
+
+/// The same digits for the same bytes, by FNV-1a: a bench needs no hash that withstands anybody.
+pub(super) fn hash<'a>(digits: &'a mut [u8; 8], bytes: &[u8]) -> &'a str {
+    let hash = bytes.iter().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    });
+    for (place, digit) in digits.iter_mut().enumerate() {
+        *digit = b"0123456789abcdef"[(hash >> (4 * place)) as usize & 15];
+    }
+    std::str::from_utf8(digits).unwrap_or_default()
 }
 
 /// A request and the answer that a Wharf server gives to it, whoever asks.

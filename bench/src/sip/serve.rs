@@ -1,13 +1,14 @@
 //! Wharf's side: a server of the library with the SIP transport layer on it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use wharf::config::{Limits as ServerLimits, Pem};
 use wharf::{Listen, Server, Tcp, Tls, Udp, Ws};
 use wharf_sip::Limits;
-use wharf_sip_transport::{Incoming, Outgoing, Sip, SipOptions, Taken, Upper};
+use wharf_sip_transport::{FlowRef, Incoming, Outgoing, Sip, SipOptions, Taken, Upper};
 
-use super::message::reply;
+use super::message::{hash, reply};
 use super::options::SipRole;
 use crate::Failure;
 use crate::client::BUFFER;
@@ -21,6 +22,33 @@ impl Upper for Answer {
         let mut tag = [0; 8];
         // A response, or a request without Via, has no answer.
         let _ = out.respond(incoming, &reply(&mut tag, incoming.scan, incoming.message));
+        Taken::Yes
+    }
+}
+
+/// Hands each request on, without state (RFC 3261 §16.11), over the socket that it came in by.
+struct Forward {
+    next: SocketAddr,
+}
+
+impl Upper for Forward {
+    fn message(&self, incoming: &Incoming<'_>, out: &mut Outgoing<'_>) -> Taken {
+        let (local, mut tag) = (incoming.flow.flow.local, [0; 8]);
+        let via = incoming
+            .scan
+            .via
+            .map_or(&[][..], |via| via.top.of(incoming.message));
+        // The branch is the same for each retransmission.
+        let branch = hash(&mut tag, via);
+        let via = format!("SIP/2.0/UDP {local};branch=z9hG4bK{branch}");
+        let next = FlowRef::datagrams(local, self.next);
+        // What cannot be forwarded, such as a request without a hop left, is not.
+        let _ = out.forward(incoming, &next, |edit| {
+            edit.stamp_via(incoming.source)?
+                .push_via(&via)?
+                .decrement_max_forwards()?;
+            Ok(())
+        });
         Taken::Yes
     }
 }
@@ -39,7 +67,10 @@ pub(crate) fn run(role: &SipRole) -> Result<(), Failure> {
         limits,
         ..SipOptions::default()
     };
-    let sip = Sip::new(options, Answer);
+    let sip = match role.next {
+        Some(next) => Sip::new(options, Forward { next }),
+        None => Sip::new(options, Answer),
+    };
     let file = |name: &str| Pem::File(role.folder.join(name));
     let (listen, handlers) = match role.stream {
         None => (udp(), sip.datagrams()),

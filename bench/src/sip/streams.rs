@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Streams {
     count: u64,
     open: Vec<Stream>,
+    /// What is read at once.
+    chunk: Vec<u8>,
 }
 
 struct Stream {
@@ -37,6 +39,7 @@ impl Streams {
         Self {
             count,
             open: Vec::new(),
+            chunk: vec![0; 64 << 10],
         }
     }
 }
@@ -60,7 +63,7 @@ impl Load for Streams {
                     one.ask(depth);
                 }
                 one.write()?;
-                one.read()?;
+                one.read(&mut self.chunk)?;
             }
             let now = total(&self.open);
             if over && now.sent == now.done {
@@ -118,9 +121,8 @@ impl Stream {
     }
 
     /// Answers come in the order of the requests.
-    fn read(&mut self) -> Result<(), Failure> {
-        let mut chunk = [0; 64 << 10];
-        match self.socket.read(&mut chunk) {
+    fn read(&mut self, chunk: &mut [u8]) -> Result<(), Failure> {
+        match self.socket.read(chunk) {
             Ok(0) => return Err(Failure::Refused("the server has closed".to_owned())),
             Ok(count) => self.read.extend_from_slice(&chunk[..count]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),

@@ -88,14 +88,14 @@ fn trusting(cert: &Path) -> Result<TlsConnector, Failure> {
 
 /// A WebSocket's opening handshake (RFC 6455 section 4.1), with the key of its section 1.3.
 async fn upgrade(stream: &mut TcpStream, subprotocol: Option<&str>) -> io::Result<()> {
-    let mut request = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
-        Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-        .to_owned();
-    if let Some(subprotocol) = subprotocol {
-        request += &format!("Sec-WebSocket-Protocol: {subprotocol}\r\n");
-    }
-    request += "\r\n";
+    let subprotocol = subprotocol.map_or(String::new(), |name| {
+        format!("Sec-WebSocket-Protocol: {name}\r\n")
+    });
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{subprotocol}\r\n"
+    );
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
