@@ -160,12 +160,11 @@ impl Attackers {
             return Ok(());
         };
         let written = match kind {
-            Kind::Silent => Ok(0),
             Kind::Slow => stream.write(&START[place.acts % START.len()..][..1]),
             Kind::Endless if place.acts == 0 => stream.write(START),
             Kind::Endless => stream.write(&[b'x'; 2048]),
             Kind::Announcing if place.acts == 0 => stream.write(ANNOUNCED),
-            Kind::Announcing => Ok(0),
+            Kind::Announcing | Kind::Silent => Ok(0),
         };
         place.acts += 1;
         match written {
