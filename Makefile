@@ -37,9 +37,11 @@ lint: ## Checks format, lints, documentation, rings and file lengths
 	cargo check --locked --package wharf --no-default-features
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 
-bench: ## Measures BENCH: codec, core, relay, sockets, or all but the last
+bench: ## Measures BENCH: codec, core, relay, sockets, sip, or all but the last two
 	command -v turnserver >/dev/null || interop/install.sh
 	cargo build --release --locked -p wharfd -p wharf-bench
+	[[ "$(BENCH)" != sip* ]] || cargo build --release --locked --manifest-path bench/rvoip/Cargo.toml \
+		--target-dir bench/rvoip/target
 	target/release/wharf-bench $(BENCH)
 
 fuzz: ## Runs each fuzz target for FUZZ_SECONDS

@@ -44,7 +44,18 @@ const GOALS: &[(&str, Relation, f64)] = &[
         1_048_576.0,
     ),
     ("sockets.overload.dtls.recovery", Relation::AtMost, 1000.0),
+    ("sip.scan", Relation::AtMost, 300.0),
+    ("sip.idle.tcp.memory", Relation::AtMost, 2048.0),
+    ("sip.idle.tls.memory", Relation::AtMost, 16_384.0),
+    ("sip.idle.ws.memory", Relation::AtMost, 4096.0),
+    ("sip.hostile.p99", Relation::AtMost, 2.0),
+    ("sip.hostile.left-open", Relation::AtMost, 0.0),
+    // A deadline of three seconds, and a busy machine.
+    ("sip.hostile.longest-to-deadline", Relation::AtMost, 1.33),
 ];
+
+/// The least messages for each processor second by those of others, in every figure of a part of `sip`.
+const SIP: &[(&str, f64)] = &[("sip.udp.", 3.0), ("sip.tcp.", 2.0), ("sip.forward.", 2.0)];
 
 /// The least share of bare tokio's requests for each processor second, in every `sockets.echo`.
 const ECHO: f64 = 0.95;
@@ -95,6 +106,13 @@ pub(crate) fn print(report: &Report) {
     }
     for name in report.names("sockets.echo.", ".wharf-to-bare") {
         report.goal(&mut table, &name, Relation::AtLeast, ECHO);
+    }
+    for &(start, limit) in SIP {
+        for other in ["kamailio", "kamailio-fm", "rvoip"] {
+            for name in report.names(start, &format!(".wharf-to-{other}")) {
+                report.goal(&mut table, &name, Relation::AtLeast, limit);
+            }
+        }
     }
     table.print();
     for (what, title) in COSTS {
