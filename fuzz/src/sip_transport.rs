@@ -26,7 +26,7 @@ pub(crate) const ALL: &[(&str, Target)] = &[
 ];
 
 const PROBE: &[u8] =
-    b"PROBE sip:a SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKprobe\r\nTo: <sip:a>\r\n\
+    b"PROBE sip:a SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKprobe;rport\r\nTo: <sip:a>\r\n\
     From: <sip:b>;tag=1\r\nCall-ID: probe\r\nCSeq: 1 PROBE\r\nContent-Length: 0\r\n\r\n";
 
 /// Keeps the messages that come, and answers each request.

@@ -36,6 +36,16 @@ impl Way for Here<'_, '_> {
         self.worker.layer.counters.sent.add(1);
     }
 
+    fn send_to_port(&mut self, port: u16, message: &[u8]) {
+        let (datagram, worker) = (self.datagram, self.worker);
+        if port == datagram.from.port() {
+            return self.send(message);
+        }
+        let remote = SocketAddr::new(datagram.from.ip(), port);
+        let flow = worker.flow(datagram.local, remote).flow;
+        worker.send(self.turn, datagram.via, &flow, message);
+    }
+
     fn direct(&mut self, to: &FlowRef, message: &[u8]) -> bool {
         let ours = to.flow.transport == Transport::Udp && self.worker.port.has(to.flow.local);
         if ours {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wharf_sip::{Edit, EditError, Editor, FrameError, Priority, Reply, Scan};
+use wharf_sip::{Edit, EditError, Editor, FrameError, Priority, Reply, Scan, Via};
 
 use crate::layer::Inner;
 use crate::upper::Incoming;
@@ -22,6 +22,9 @@ struct Scratch {
     text: Vec<u8>,
 }
 
+/// The port of a sent-by without one (RFC 3261 §18.2.2).
+const DEFAULT_PORT: u16 = 5060;
+
 /// Longer texts than this are not kept from message to message.
 const KEPT: usize = 64 << 10;
 
@@ -29,6 +32,11 @@ const KEPT: usize = 64 << 10;
 pub(crate) trait Way {
     /// Sends one message back.
     fn send(&mut self, message: &[u8]);
+
+    /// Sends one message back; over UDP to this port of the sender.
+    fn send_to_port(&mut self, _port: u16, message: &[u8]) {
+        self.send(message);
+    }
 
     /// Sends one message to another flow; false where that one has another way.
     fn direct(&mut self, to: &FlowRef, message: &[u8]) -> bool;
@@ -69,6 +77,10 @@ impl Outgoing<'_> {
     /// Answers the request that came (RFC 3261 §8.2.6). Its source is put into the top Via where it has to
     /// be (§18.2.1, RFC 3581 §4); that of the reply given here is not looked at.
     ///
+    /// The answer goes back over the flow; over UDP to the port of sent-by, unless `rport` asks for the one
+    /// that the request came from (§18.2.2, RFC 3581 §4). `maddr` is not followed: whoever sends a request
+    /// would choose who gets the answer.
+    ///
     /// # Errors
     /// The message is no request, or has no Via, or the reply is none; nothing is sent then.
     pub fn respond(&mut self, incoming: &Incoming<'_>, reply: &Reply<'_>) -> Result<(), EditError> {
@@ -82,7 +94,7 @@ impl Outgoing<'_> {
             .edit(incoming.message, incoming.scan)
             .respond(&reply)?
             .write(text)?;
-        self.way.send(text);
+        send_back(self.way, incoming.message, incoming.scan, text);
         Ok(())
     }
 
@@ -128,8 +140,19 @@ impl Outgoing<'_> {
         // What is no request, or has no Via, has no answer.
         let written = edit.respond(&reply).and_then(|edit| edit.write(text));
         if written.is_ok() {
-            self.way.send(text);
+            send_back(self.way, bytes, &scan, text);
         }
+    }
+}
+
+/// Sends an answer where the top Via of its request has it.
+fn send_back(way: &mut dyn Way, request: &[u8], scan: &Scan, answer: &[u8]) {
+    let via = scan.via.map(|via| Via::parse(via.top.of(request)));
+    match via {
+        Some(Ok(via)) if via.rport().is_none() => {
+            way.send_to_port(via.port.unwrap_or(DEFAULT_PORT), answer);
+        }
+        _ => way.send(answer),
     }
 }
 

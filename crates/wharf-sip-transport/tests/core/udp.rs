@@ -66,21 +66,46 @@ fn via(message: &str) -> &str {
 #[tokio::test]
 async fn s3_the_source_is_written_where_it_differs_from_sent_by() {
     let mut udp = start("127.0.0.1:0", SipOptions::default()).await;
-    udp.send(options(1, "UDP phone.invalid").as_bytes()).await;
+    let port = udp.source().port();
+    let by_name = format!("UDP phone.invalid:{port}");
+    udp.send(options(1, &by_name).as_bytes()).await;
     let answer = udp.receive().await;
     assert!(answer.starts_with("SIP/2.0 200 OK\r\n"), "{answer}");
     assert!(via(&answer).ends_with(";received=127.0.0.1"), "{answer}");
     // The same address: nothing is written (S3), but both are where rport asks for it (RFC 3581 §4).
-    udp.send(options(2, "UDP 127.0.0.1:5060").as_bytes()).await;
+    let by_address = format!("UDP 127.0.0.1:{port}");
+    udp.send(options(2, &by_address).as_bytes()).await;
     assert!(via(&udp.receive().await).ends_with("z9hG4bK2"));
     udp.send(options(3, "UDP 127.0.0.1:5060;rport").as_bytes())
         .await;
     let answer = udp.receive().await;
-    let expected = format!(";rport={};", udp.source().port());
+    let expected = format!(";rport={port};");
     assert!(via(&answer).contains(&expected), "{answer}");
     assert!(via(&answer).ends_with(";received=127.0.0.1"), "{answer}");
     let (_, flow) = udp.site.message().await;
     assert_eq!(flow, FlowRef::datagrams(udp.server, udp.source()));
+}
+
+/// RFC 3261 §18.2.2: a phone may send from one port and listen at another.
+#[tokio::test]
+async fn s9_without_rport_an_answer_goes_to_the_port_of_sent_by() {
+    let mut udp = start("127.0.0.1:0", SipOptions::default()).await;
+    let ear = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let via = format!("UDP phone.invalid:{}", ear.local_addr().unwrap().port());
+    let whole = options(1, &via);
+    // What is answered by the layer itself goes there too.
+    let short = whole.replace("Content-Length: 0", "Content-Length: 9");
+    for (request, status) in [(&whole, "SIP/2.0 200 "), (&short, "SIP/2.0 400 ")] {
+        udp.send(request.as_bytes()).await;
+        let mut buffer = [0; 2000];
+        let receive = ear.recv_from(&mut buffer);
+        let received = tokio::time::timeout(Duration::from_secs(30), receive).await;
+        let (length, from) = received.expect("an answer").unwrap();
+        assert!(buffer[..length].starts_with(status.as_bytes()));
+        assert_eq!(from, udp.server, "from the address that was asked");
+    }
+    // The flow is that of the request.
+    assert_eq!(udp.site.message().await.1.flow.remote, udp.source());
 }
 
 #[tokio::test]
@@ -105,7 +130,7 @@ async fn a_wildcard_socket_answers_from_the_address_that_was_asked() {
 #[tokio::test]
 async fn s2_the_longest_datagram_comes_whole_and_leaves_whole() {
     let mut udp = start("127.0.0.1:0", SipOptions::default()).await;
-    let head = options(1, "UDP 127.0.0.1").replace("Content-Length: 0\r\n", "");
+    let head = options(1, "UDP 127.0.0.1;rport").replace("Content-Length: 0\r\n", "");
     let whole = head.clone() + &"x".repeat(65_507 - head.len());
     udp.send(whole.as_bytes()).await;
     let (message, flow) = udp.site.message().await;
@@ -121,25 +146,25 @@ async fn s2_the_longest_datagram_comes_whole_and_leaves_whole() {
 #[tokio::test]
 async fn f2_f3_f4_a_datagram_is_one_message() {
     let mut udp = start("127.0.0.1:0", SipOptions::default()).await;
-    let two = options(1, "UDP 127.0.0.1") + &options(2, "UDP 127.0.0.1");
+    let two = options(1, "UDP 127.0.0.1;rport") + &options(2, "UDP 127.0.0.1;rport");
     udp.send(two.as_bytes()).await;
     let (message, _) = udp.site.message().await;
-    assert_eq!(message, options(1, "UDP 127.0.0.1"), "F2");
+    assert_eq!(message, options(1, "UDP 127.0.0.1;rport"), "F2");
     udp.receive().await;
 
-    let open = options(3, "UDP 127.0.0.1").replace("Content-Length: 0\r\n", "") + "body";
+    let open = options(3, "UDP 127.0.0.1;rport").replace("Content-Length: 0\r\n", "") + "body";
     udp.send(open.as_bytes()).await;
     assert_eq!(udp.site.message().await.0, open, "F4");
     udp.receive().await;
 
-    let short = options(4, "UDP phone.invalid").replace("Length: 0", "Length: 5");
+    let short = options(4, "UDP phone.invalid;rport").replace("Length: 0", "Length: 5");
     udp.send(short.as_bytes()).await;
     let answer = udp.receive().await;
     assert!(answer.starts_with("SIP/2.0 400 "), "F3: {answer}");
     assert!(answer.contains(";received=127.0.0.1"), "{answer}");
     udp.send(b"SIP/2.0 200 OK\r\nContent-Length: 5\r\n\r\n")
         .await;
-    udp.send(options(5, "UDP 127.0.0.1").as_bytes()).await;
+    udp.send(options(5, "UDP 127.0.0.1;rport").as_bytes()).await;
     assert!(udp.receive().await.contains("CSeq: 5"), "F3: no answer");
     assert_eq!(udp.site.sip.stats().refused_length, 2);
 }
@@ -162,7 +187,7 @@ async fn k1_crlf_on_udp_is_ignored_and_k5_stun_is_answered() {
     // A response that nobody has asked for is none of ours.
     binding[..2].copy_from_slice(&[1, 1]);
     udp.send(&binding).await;
-    udp.send(options(1, "UDP 127.0.0.1").as_bytes()).await;
+    udp.send(options(1, "UDP 127.0.0.1;rport").as_bytes()).await;
     assert!(udp.receive().await.starts_with("SIP/2.0 200"));
     let stats = udp.site.sip.stats();
     assert_eq!((stats.stun, stats.stun_refused, stats.pings), (1, 1, 0));
@@ -188,14 +213,14 @@ async fn c8_a_response_to_somebody_else_is_dropped_and_counted() {
     assert_eq!(udp.site.message().await.0, response("EDGE.example:5060"));
     assert_eq!(udp.site.sip.stats().strays, 3);
     // Requests have another's Via.
-    udp.send(options(1, "UDP 127.0.0.1").as_bytes()).await;
+    udp.send(options(1, "UDP 127.0.0.1;rport").as_bytes()).await;
     assert!(udp.receive().await.starts_with("SIP/2.0 200"));
 }
 
 #[tokio::test]
 async fn e1_what_icmp_says_is_told() {
     let mut udp = start("127.0.0.1:0", SipOptions::default()).await;
-    udp.send(options(1, "UDP 127.0.0.1").as_bytes()).await;
+    udp.send(options(1, "UDP 127.0.0.1;rport").as_bytes()).await;
     udp.receive().await;
     udp.site.message().await;
     let dead = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -217,19 +242,19 @@ async fn e1_what_icmp_says_is_told() {
 async fn a_full_layer_drops_datagrams_and_counts_them() {
     let mut udp = start("127.0.0.1:0", SipOptions::default()).await;
     udp.site.set_full(true);
-    udp.send(options(1, "UDP 127.0.0.1").as_bytes()).await;
+    udp.send(options(1, "UDP 127.0.0.1;rport").as_bytes()).await;
     while udp.site.sip.stats().full == 0 {
         tokio::task::yield_now().await;
     }
     udp.site.set_full(false);
-    udp.send(options(2, "UDP 127.0.0.1").as_bytes()).await;
+    udp.send(options(2, "UDP 127.0.0.1;rport").as_bytes()).await;
     assert!(udp.site.message().await.0.contains("CSeq: 2"));
 }
 
 #[tokio::test]
 async fn k6_a_flow_of_udp_is_found_as_long_as_its_socket_is_there() {
     let mut udp = start("127.0.0.1:0", SipOptions::default()).await;
-    udp.send(options(1, "UDP 127.0.0.1").as_bytes()).await;
+    udp.send(options(1, "UDP 127.0.0.1;rport").as_bytes()).await;
     let (_, flow) = udp.site.message().await;
     let tokens = FlowTokens::new(&[3; 32]);
     let sealed = tokens.open(&tokens.seal(flow.id, &flow.flow)).unwrap();
