@@ -45,6 +45,7 @@ need npm npm
 need sipsak sipsak
 need baresip-core baresip
 need dnsmasq-base dnsmasq
+need stunnel4 stunnel
 need gcc gcc
 need binutils strip
 need pkg-config pkg-config

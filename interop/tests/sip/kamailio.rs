@@ -1,15 +1,19 @@
 //! kamailio: we dial it and it reaches us over what we have dialled; it dials us.
 
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use wharf_interop::{Kamailio, KamailioTls};
+use wharf_sip::keep_alive::KeepAliveRules;
 use wharf_sip::{Priority, Transport};
-use wharf_sip_transport::FlowRef;
+use wharf_sip_transport::{Event, FlowRef, Incoming, Outgoing, Taken, Upper};
 
 use crate::pki::Authority;
 use crate::responder::{Record, Responder, Seen, in_uri, methods};
-use crate::served::Served;
+use crate::served::{SOON, Served};
 use crate::sipp::Sipp;
 
 const TRANSPORTS: [Transport; 5] = [
@@ -22,7 +26,7 @@ const TRANSPORTS: [Transport; 5] = [
 
 /// A kamailio whose certificate `ca` has signed.
 fn kamailio(ca: &Authority) -> Kamailio {
-    let leaf = ca.issue("127.0.0.1");
+    let leaf = ca.issue("sip.test");
     Kamailio::start_with_tls(KamailioTls {
         certificate: &leaf.cert,
         key: &leaf.key,
@@ -36,7 +40,7 @@ fn dial(served: &Served, transport: Transport, kamailio: &Kamailio, ca: &Path) -
         Transport::Tls | Transport::Wss => kamailio.tls_address(),
         _ => kamailio.address(),
     };
-    served.dial(transport, to, ca)
+    served.dial(transport, to, Some("sip.test"), ca)
 }
 
 /// Sends a request that `user`, reachable by this flow, has.
@@ -83,7 +87,7 @@ fn we_dial_kamailio_and_are_called_over_what_we_have_dialled() {
         send(&served, &flow, "REGISTER", "sip:sip.test", &user);
         assert_is_ok(&record, "REGISTER", &flow);
 
-        Sipp::calling(&user, kamailio.address(), 20).finish(20);
+        Sipp::calling(&user, kamailio.address(), "u1", 20).finish(20);
         let seen = record.so_far();
         let methods = methods(&seen);
         assert!(
@@ -106,7 +110,7 @@ fn kamailio_dials_us_over_udp_tcp_and_tls() {
     for transport in &TRANSPORTS[..3] {
         let name = transport.name().to_ascii_lowercase();
         let user = format!("via-{}-{name}", served.address(&name).port());
-        Sipp::calling(&user, kamailio.address(), 100).finish(100);
+        Sipp::calling(&user, kamailio.address(), "u1", 100).finish(100);
         let seen = record.so_far();
         let methods = methods(&seen);
         assert!(
@@ -115,5 +119,45 @@ fn kamailio_dials_us_over_udp_tcp_and_tls() {
         );
         assert_eq!(methods["ACK"], 100);
         assert!(seen.iter().all(|seen| seen.transport == *transport));
+    }
+}
+
+/// Tells the flow of each pong.
+struct Pongs(Mutex<Sender<FlowRef>>);
+
+impl Upper for Pongs {
+    fn message(&self, _: &Incoming<'_>, _: &mut Outgoing<'_>) -> Taken {
+        Taken::Yes
+    }
+
+    fn event(&self, event: Event) {
+        if let Event::Pong(flow) = event {
+            let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            // The test may have seen enough and be over.
+            let _ = sender.send(flow);
+        }
+    }
+}
+
+/// RFC 5626 §3.5: CRLFs on a connection and within a WebSocket, STUN on the port of SIP.
+#[test]
+fn kamailio_answers_the_keep_alives_of_each_transport() {
+    let ca = Authority::new();
+    let kamailio = kamailio(&ca);
+    let (sender, pongs) = mpsc::channel();
+    let served = Served::plain(Pongs(Mutex::new(sender)));
+    let rules = KeepAliveRules {
+        answer: SOON,
+        // The shortest interval there is.
+        ..KeepAliveRules::connection().every(5)
+    };
+    let mut silent = HashSet::new();
+    for transport in TRANSPORTS {
+        let flow = dial(&served, transport, &kamailio, &ca.file());
+        served.sip.keep_alive(&flow, rules).expect("an open flow");
+        silent.insert(flow);
+    }
+    while !silent.is_empty() {
+        silent.remove(&pongs.recv_timeout(SOON).expect("a pong"));
     }
 }

@@ -11,6 +11,7 @@
 mod baresip;
 mod browsers;
 mod dns;
+mod edge;
 mod forwarder;
 mod haproxy;
 mod identity;

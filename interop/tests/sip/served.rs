@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{self, Runtime};
 use wharf::config::Pem;
-use wharf::{Builder, Client, DrainReport, Handle, Server, Tcp, Tls, Udp, Ws, Wss};
+use wharf::{Builder, DrainReport, Handle, Server, Tcp, Tls, Udp, Ws, Wss};
 use wharf_sip::Transport;
-use wharf_sip_transport::{FlowRef, Sip, SipOptions, Upper};
+use wharf_sip::pool::PoolKey;
+use wharf_sip_transport::{DialOptions, Dialer, FlowRef, Sip, SipOptions, Upper};
 
 use crate::pki::Leaf;
 
@@ -31,12 +32,11 @@ impl Served {
     /// A layer below `upper`, with the listeners that `build` gives the server.
     pub(crate) fn start(upper: impl Upper, build: impl FnOnce(Builder, &Sip) -> Builder) -> Self {
         let runtime = runtime();
+        let within = runtime.enter();
         let sip = Sip::new(SipOptions::default(), upper);
-        let server = {
-            let _within = runtime.enter();
-            let server = build(Server::builder(), &sip).build();
-            server.unwrap_or_else(|error| panic!("{error}"))
-        };
+        let server = build(Server::builder(), &sip).build();
+        let server = server.unwrap_or_else(|error| panic!("{error}"));
+        drop(within);
         let handle = server.handle();
         let outside = runtime.handle().clone();
         let thread = thread::spawn(move || runtime.block_on(server.run()));
@@ -77,36 +77,34 @@ impl Served {
         })
     }
 
-    /// A flow to `to`: over UDP from the listener's socket, otherwise over a connection dialled for it, which
-    /// believes the certificates of `ca`.
+    /// A flow to `to`: over UDP from the listener's socket, otherwise over a connection dialled for it. Over TLS
+    /// it has to prove `domain`, or its address where there is none, by a certificate of `ca`.
     #[track_caller]
-    pub(crate) fn dial(&self, transport: Transport, to: SocketAddr, ca: &Path) -> FlowRef {
-        let client = Client::builder().with(|options| {
-            if transport.is_secure() {
-                options.tls.ca = vec![Pem::File(ca.to_owned())];
-            }
-            options.websocket.subprotocols = vec!["sip".to_owned()];
-        });
-        let client = client.build().expect("a client");
-        let url = format!("{}://{to}", transport.name().to_ascii_lowercase());
+    pub(crate) fn dial(
+        &self,
+        transport: Transport,
+        to: SocketAddr,
+        domain: Option<&str>,
+        ca: &Path,
+    ) -> FlowRef {
         if transport == Transport::Udp {
             // The worker's thread takes its socket when it starts.
             until("socket", || self.sip.datagrams_to(to).is_some());
             return self.sip.datagrams_to(to).expect("a socket");
         }
-        self.runtime.block_on(async {
-            let attached = match transport {
-                Transport::Ws | Transport::Wss => {
-                    let messages = client.connect_messages(&url).await;
-                    self.sip.attach_messages(messages.expect("a WebSocket"))
-                }
-                _ => {
-                    let stream = client.connect(&url).await;
-                    self.sip.attach(stream.expect("a connection"))
-                }
-            };
-            attached.expect("room")
-        })
+        let mut options = DialOptions::default();
+        if transport.is_secure() {
+            options.client.tls.ca = vec![Pem::File(ca.to_owned())];
+        }
+        let dialer = Dialer::new(self.sip.clone(), options).expect("a dialer");
+        let key = PoolKey {
+            transport,
+            address: to,
+            domain: domain.map(|domain| domain.parse().expect("a domain")),
+            local: None,
+        };
+        let dialled = self.runtime.block_on(dialer.dial(&key));
+        dialled.expect("a connection")
     }
 
     /// Where the listener of this name is.

@@ -9,8 +9,12 @@ use wharf_interop::{PortBlock, Process, tool};
 use wharf_sip::Transport;
 
 use crate::forwarder::Forwarder;
+use crate::pki::Authority;
 use crate::responder::{Responder, methods};
 use crate::served::{SOON, Served, until};
+
+/// Where the scenarios are that sipp does not bring along.
+const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sipp");
 
 /// A sipp on loopback.
 pub(crate) struct Sipp {
@@ -28,34 +32,31 @@ impl Sipp {
     /// A caller of `calls` calls, each INVITE with a body, ACK and BYE. `mode` is sipp's: `u1` and `t1` have
     /// one socket, `un` and `tn` one for each call.
     pub(crate) fn caller(to: SocketAddr, mode: &str, calls: u32) -> Self {
-        Self::start(&format!(
-            "{to} -sn uac -t {mode} -m {calls} -r 500 -l 100 -max_socket 200"
-        ))
+        Self::start(&format!("{to} -sn uac -t {mode} -m {calls} -r 500 -l 100"))
     }
 
-    /// A caller of `user` over UDP and one socket whose requests within a call take the way that its answer has
-    /// recorded: for calls through a proxy at `to`.
-    pub(crate) fn calling(user: &str, to: SocketAddr, calls: u32) -> Self {
-        let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/sipp/caller.xml");
-        let flags = format!("{to} -s {user} -sf {scenario} -m {calls} -r 200 -l 50");
-        Self::start(&flags)
+    /// A caller of `user` whose requests within a call take the way that its answer has recorded: for calls
+    /// through a proxy at `to`.
+    pub(crate) fn calling(user: &str, to: SocketAddr, mode: &str, calls: u32) -> Self {
+        let flags = format!("{to} -s {user} -t {mode} -m {calls} -r 500 -l 100");
+        Self::start(&format!("{flags} -sf {SCENARIOS}/caller.xml"))
     }
 
     /// A callee that answers `calls` calls at `port` of loopback, then ends.
-    fn callee(mode: &str, port: u16, calls: u32) -> Self {
-        Self::start(&format!("-sn uas -t {mode} -p {port} -m {calls}"))
+    pub(crate) fn callee(mode: &str, port: u16, calls: u32) -> Self {
+        Self::start(&format!(
+            "-t {mode} -p {port} -m {calls} -sf {SCENARIOS}/callee.xml"
+        ))
     }
 
     /// A phone at `port` of loopback that is asked something, or called, `times` times, then ends.
     pub(crate) fn asked(port: u16, times: u32) -> Self {
-        let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/sipp/asked.xml");
-        Self::start(&format!("-sf {scenario} -p {port} -m {times}"))
+        Self::start(&format!("-p {port} -m {times} -sf {SCENARIOS}/asked.xml"))
     }
 
     /// A phone that asks and calls `user` of sip.test, through the proxy at `to`.
     pub(crate) fn asking(user: &str, to: SocketAddr) -> Self {
-        let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/sipp/asks.xml");
-        Self::start(&format!("{to} -s {user} -sf {scenario} -m 1"))
+        Self::start(&format!("{to} -s {user} -m 1 -sf {SCENARIOS}/asks.xml"))
     }
 
     /// Runs sipp with these flags, on loopback.
@@ -64,7 +65,9 @@ impl Sipp {
         let mut command = tool("sipp");
         command
             .args(flags.split(' '))
-            .args("-i 127.0.0.1 -nostdin -timeout 20 -timeout_error -fd 1".split(' '))
+            .args(
+                "-i 127.0.0.1 -max_socket 200 -nostdin -timeout 20 -timeout_error -fd 1".split(' '),
+            )
             .args(["-trace_stat", "-stf"])
             .arg(directory.path().join("counted"))
             .args(["-trace_err", "-error_file"])
@@ -155,24 +158,60 @@ fn a_thousand_calls_over_a_connection_for_each() {
     a_thousand_calls("tn", "tcp", Transport::Tcp);
 }
 
-/// From one socket to one, and from a connection for each call to one connection.
+/// Calls through a forwarder: `caller` and `callee` are modes of sipp.
+fn calls_through_a_forwarder(caller: &str, listener: &str, callee: &str, transport: Transport) {
+    let mut ports = PortBlock::claim();
+    let to = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.pair()));
+    let forwarder = Forwarder::new();
+    let served = Served::plain(forwarder.clone());
+    let called = Sipp::callee(callee, to.port(), 500);
+    until("callee", || is_bound(transport, to.port()));
+    let flow = served.dial(transport, to, None, Path::new(""));
+    forwarder.lead(&served, flow);
+    Sipp::caller(served.address(listener), caller, 500).finish(500);
+    called.finish(500);
+}
+
 #[test]
-fn a_callee_behind_a_forwarder_is_called() {
-    for (caller, listener, callee, transport) in [
-        ("u1", "udp", "u1", Transport::Udp),
-        ("tn", "tcp", "t1", Transport::Tcp),
-        ("tn", "tcp", "u1", Transport::Udp),
-    ] {
-        let mut ports = PortBlock::claim();
-        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.pair()));
-        let forwarder = Forwarder::new();
-        let served = Served::plain(forwarder.clone());
-        let called = Sipp::callee(callee, to.port(), 500);
-        until("callee", || is_bound(transport, to.port()));
-        let flow = served.dial(transport, to, Path::new(""));
-        forwarder.lead(&served, flow);
-        Sipp::caller(served.address(listener), caller, 500).finish(500);
-        called.finish(500);
+fn calls_from_udp_to_udp_through_a_forwarder() {
+    calls_through_a_forwarder("u1", "udp", "u1", Transport::Udp);
+}
+
+#[test]
+fn calls_from_many_connections_to_one_through_a_forwarder() {
+    calls_through_a_forwarder("tn", "tcp", "t1", Transport::Tcp);
+}
+
+#[test]
+fn calls_from_connections_to_udp_through_a_forwarder() {
+    calls_through_a_forwarder("tn", "tcp", "u1", Transport::Udp);
+}
+
+/// sipp has no TLS here: stunnel puts its connections into it.
+#[test]
+fn a_thousand_calls_over_tls() {
+    let ca = Authority::new();
+    let leaf = ca.issue("127.0.0.1");
+    let (responder, record) = Responder::new();
+    let served = Served::all(responder, &leaf);
+    let mut ports = PortBlock::claim();
+    let front = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.pair()));
+    let directory = TempDir::new().expect("a directory");
+    let file = directory.path().join("stunnel.conf");
+    let text = format!(
+        "foreground = yes\npid =\n[sip]\nclient = yes\naccept = {front}\nconnect = {}\n\
+         CAfile = {}\nverifyChain = yes\ncheckIP = 127.0.0.1\n",
+        served.address("tls"),
+        ca.file().display()
+    );
+    fs::write(&file, text).expect("a file");
+    let _stunnel = Process::spawn(tool("stunnel").arg(&file));
+    until("stunnel", || is_bound(Transport::Tcp, front.port()));
+    for (mode, calls) in [("t1", 1_000), ("tn", 100)] {
+        Sipp::caller(front, mode, calls).finish(calls.into());
+        let seen = record.so_far();
+        assert!(methods(&seen)["INVITE"] >= calls as usize, "{mode}");
+        assert!(seen.iter().all(|seen| seen.transport == Transport::Tls));
     }
 }
 
