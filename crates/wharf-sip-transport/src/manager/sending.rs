@@ -7,7 +7,7 @@ use bytes::Bytes;
 use wharf_sip::locate::Candidate;
 use wharf_sip::pool::PoolKey;
 use wharf_sip::route::{Attempt, Cause, SendFailure};
-use wharf_sip::{Priority, Transport};
+use wharf_sip::{Priority, Scan, Transport};
 
 use super::ManagerEvent;
 use super::dress::{dress, scan};
@@ -75,9 +75,9 @@ impl Sending {
     /// attempt is over, and the next one goes to the next server.
     pub async fn next(&mut self, message: Bytes) -> Result<Sent, SipError> {
         self.current = None;
-        let priority = Priority::of(&message, &scan(&message)?);
+        let scan = scan(&message)?;
         let targets = match &self.request.to {
-            &To::Flow(flow) => return self.pinned(flow, &message, priority),
+            &To::Flow(flow) => return self.pinned(flow, &message, &scan),
             To::Targets(targets) => targets,
         };
         let walk = match &mut self.walk {
@@ -88,6 +88,7 @@ impl Sending {
                 walk.insert(begun.await?)
             }
         };
+        let priority = Priority::of(&message, &scan);
         loop {
             let transmission = walk.next().await?;
             let (attempt, candidate) = (transmission.attempt, transmission.candidate);
@@ -101,9 +102,8 @@ impl Sending {
                 walk.trouble(error.into());
                 continue;
             }
-            let dressed = self
-                .shared
-                .dressed(&message, attempt.transport, Some(&attempt))?;
+            let options = &self.shared.options;
+            let dressed = dress(&message, &scan, attempt.transport, Some(&attempt), options)?;
             let key = PoolKey::new(&candidate, self.request.local.clone());
             match self.shared.hand(&key, &dressed, priority).await {
                 Ok(hold) => {
@@ -127,14 +127,9 @@ impl Sending {
     }
 
     /// The one attempt over a flow that was given.
-    fn pinned(
-        &mut self,
-        flow: FlowRef,
-        message: &Bytes,
-        priority: Priority,
-    ) -> Result<Sent, SipError> {
-        let transport = flow.flow.transport;
-        let dressed = self.shared.dressed(message, transport, None)?;
+    fn pinned(&mut self, flow: FlowRef, message: &Bytes, scan: &Scan) -> Result<Sent, SipError> {
+        let (transport, priority) = (flow.flow.transport, Priority::of(message, scan));
+        let dressed = dress(message, scan, transport, None, &self.shared.options)?;
         let hold = self.shared.hand_over(flow, &dressed, priority)?;
         self.shared.counters.requests.add(1);
         self.attempts += 1;
@@ -155,11 +150,12 @@ impl Sending {
     /// or a CANCEL (RFC 3263 §4.4).
     pub fn again(&self, message: &Bytes) -> Result<(), SipError> {
         let current = self.current.as_ref().ok_or(SendError::FlowGone)?;
-        let priority = Priority::of(message, &scan(message)?);
-        let attempt = current.attempt.as_ref();
-        let dressed = self.shared.dressed(message, current.transport, attempt)?;
+        let (scan, options) = (scan(message)?, &self.shared.options);
+        let (flow, attempt) = (&current.hold.flow, current.attempt.as_ref());
+        let dressed = dress(message, &scan, current.transport, attempt, options)?;
         let transports = self.shared.transports()?;
-        transports.send(&current.hold.flow, dressed, priority)?;
+        transports.send(flow, dressed, Priority::of(message, &scan))?;
+        self.shared.used(flow);
         Ok(())
     }
 
@@ -209,16 +205,6 @@ impl std::fmt::Debug for Sending {
 }
 
 impl Shared {
-    fn dressed(
-        &self,
-        message: &Bytes,
-        transport: Transport,
-        attempt: Option<&Attempt>,
-    ) -> Result<Bytes, SipError> {
-        let scan = scan(message)?;
-        Ok(dress(message, &scan, transport, attempt, &self.options)?)
-    }
-
     fn tell_switch(&self, attempt: &Attempt, bytes: usize) {
         let to = destination_of(attempt);
         match attempt.cause {

@@ -104,9 +104,12 @@ async fn e3_a_connection_that_has_closed_is_not_used_again() {
 async fn e4_a_connection_stays_for_32_seconds_whatever_the_rules() {
     let desk = Desk::new(|options| options.pool.idle = Duration::from_secs(1));
     let mut events = desk.manager.events();
-    let flow = desk.send(TCP).await.unwrap().flow;
+    let mut sending = desk.to(TCP);
+    let flow = sending.next(message(500)).await.unwrap().flow;
     tokio::time::sleep(Duration::from_secs(30)).await;
-    // Something comes over it: from then on.
+    // From the last message on, whichever way it goes.
+    sending.again(&message(500)).unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
     desk.manager.0.used(&flow);
     tokio::time::sleep(Duration::from_secs(31)).await;
     assert_eq!(desk.net.world().closed, []);
