@@ -1,5 +1,6 @@
 //! The transport layer over sockets, and over connections in memory.
 
+mod answers;
 mod drain;
 mod flows;
 mod keep_alive;
