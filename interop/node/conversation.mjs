@@ -32,7 +32,7 @@ export async function converse(phone, peer, say) {
     }
     for (const subject of ["we hang up", YOU, BUSY, RING]) {
         seen.calling[subject] = await make(subject, phone.call(peer, subject));
-        say(`made: ${subject}`);
+        say(`made: ${subject}: ${seen.calling[subject]}`);
     }
     const all = called(4);
     say("to be called");
@@ -43,7 +43,8 @@ export async function converse(phone, peer, say) {
 
 async function make(subject, call) {
     if (subject === RING) {
-        await call.ringing;
+        // Unless it is answered, or refused.
+        await Promise.race([call.ringing, call.answer]);
         call.cancel();
     }
     const status = await call.answer;

@@ -1,4 +1,6 @@
 // A phone on JsSIP, as conversation.mjs takes it. Its calls have no media.
+//
+// Over wss: it takes the server for its outbound proxy, to which its requests have a Route.
 import { SDP } from "./conversation.mjs";
 
 const SILENCE = { audio: false, video: false };
@@ -12,6 +14,7 @@ export function jssip(JsSIP, { server, user, say }) {
         // It registers when it is told to.
         register: false,
         session_timers: false,
+        use_preloaded_route: server.startsWith("wss:"),
     });
     const event = (source, name) => new Promise((resolve) => source.once(name, resolve));
     agent.on("disconnected", ({ error }) => say(`disconnected, error ${error}`));

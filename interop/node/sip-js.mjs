@@ -1,5 +1,7 @@
 // A phone on SIP.js, as conversation.mjs takes it. Its calls have no media unless `media` says which: the
 // constraints of getUserMedia.
+//
+// Over wss: it takes the server for its outbound proxy, to which its requests have a Route.
 import { SDP } from "./conversation.mjs";
 
 // How often it pings: it takes a fraction of it, by chance.
@@ -8,6 +10,8 @@ const PING_SECONDS = 0.2;
 export function sipJs(SIP, { server, user, say, media }) {
     const { UserAgent, UserAgentState, Registerer, Inviter, SessionState } = SIP;
     const phone = {};
+    const { protocol, host } = new URL(server);
+    const transport = protocol.slice(0, -1);
     let pongs = 0;
     let ponged;
     const pong = new Promise((resolve) => { ponged = resolve; });
@@ -15,7 +19,8 @@ export function sipJs(SIP, { server, user, say, media }) {
     const agent = new UserAgent({
         uri: UserAgent.makeURI(`sip:${user}@sip.test`),
         transportOptions: { server, keepAliveInterval: PING_SECONDS, traceSip: true },
-        contactParams: { transport: server.split(":")[0] },
+        contactParams: { transport },
+        preloadedRouteSet: transport === "wss" ? [`<sip:${host};transport=ws;lr>`] : [],
         ...(media
             ? { sessionDescriptionHandlerFactoryOptions: { peerConnectionConfiguration: { iceServers: [] } } }
             : { sessionDescriptionHandlerFactory: silent }),
