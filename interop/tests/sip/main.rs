@@ -16,6 +16,9 @@ mod forwarder;
 mod haproxy;
 mod identity;
 mod kamailio;
+mod lanes;
+#[path = "../sockets/namespace.rs"]
+mod namespace;
 #[allow(dead_code, reason = "it has what the tests of sockets need too")]
 #[path = "../sockets/pki.rs"]
 mod pki;
@@ -23,4 +26,5 @@ mod responder;
 mod served;
 mod sipp;
 mod sipsak;
+mod switch;
 mod torture;

@@ -9,6 +9,7 @@ use wharf_interop::{PortBlock, Process, tool};
 use wharf_sip::Transport;
 
 use crate::forwarder::Forwarder;
+use crate::namespace::{LOSES_UDP, is_within, lost};
 use crate::pki::Authority;
 use crate::responder::{Responder, methods};
 use crate::served::{SOON, Served, until};
@@ -235,4 +236,25 @@ fn what_is_lost_comes_again() {
     let counted = Sipp::caller(served.address("udp"), "u1", 100).finish(100);
     assert!(counted.get("Retransmissions") >= 200);
     assert!(methods(&record.so_far())["BYE"] >= 100);
+}
+
+/// The same by chance, on a network of its own that loses one datagram in twenty, through a forwarder: a
+/// retransmission takes the way of its request.
+#[test]
+fn what_a_network_loses_comes_again() {
+    if !is_within("sipp::what_a_network_loses_comes_again", LOSES_UDP) {
+        return;
+    }
+    let forwarder = Forwarder::new();
+    let served = Served::plain(forwarder.clone());
+    let (responder, record) = Responder::new();
+    let behind = Served::plain(responder);
+    forwarder.lead(
+        &served,
+        served.dial(Transport::Udp, behind.address("udp"), None, Path::new("")),
+    );
+    let counted = Sipp::caller(served.address("udp"), "u1", 300).finish(300);
+    assert!(counted.get("Retransmissions") > 0);
+    assert!(lost() > 0);
+    assert!(methods(&record.so_far())["BYE"] >= 300);
 }

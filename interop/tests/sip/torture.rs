@@ -57,10 +57,13 @@ impl Upper for Recorder {
 fn told(receiver: &Receiver<Told>, is_last: impl Fn(&Told) -> bool) -> (Vec<Vec<u8>>, Told) {
     let mut messages = Vec::new();
     loop {
-        match receiver.recv_timeout(SOON).expect("to be told") {
-            last if is_last(&last) => return (messages, last),
+        let told = receiver.recv_timeout(SOON).expect("to be told");
+        if is_last(&told) {
+            return (messages, told);
+        }
+        match told {
             Told::Message(message) => messages.push(message),
-            told @ Told::Closed(_) => panic!("{told:?}"),
+            Told::Closed(_) => panic!("{told:?}"),
         }
     }
 }
