@@ -117,7 +117,7 @@ fn kamailio_dials_us_over_udp_tcp_and_tls() {
             methods["INVITE"] >= 100 && methods["BYE"] >= 100,
             "{methods:?}"
         );
-        assert_eq!(methods["ACK"], 100);
+        assert!(methods["ACK"] >= 100, "{methods:?}");
         assert!(seen.iter().all(|seen| seen.transport == *transport));
     }
 }

@@ -105,7 +105,6 @@ impl Sipp {
             "OutOfCallMsgs",
             "DeadCallMsgs",
             "FatalErrors",
-            "Warnings",
         ] {
             assert_eq!(counted.get(wrong), 0, "{wrong}: {errors}");
         }
