@@ -1,5 +1,5 @@
-// A phone on SIP.js, as conversation.mjs takes it. Its calls have no media unless `media` says which: the
-// constraints of getUserMedia.
+// A phone on SIP.js, as conversation.mjs takes it. Its calls have no media unless `media` says which, by the
+// `constraints` of getUserMedia, and by which way, `ice`, the configuration of a peer connection.
 //
 // Over wss: it takes the server for its outbound proxy, to which its requests have a Route.
 import { SDP } from "./conversation.mjs";
@@ -22,7 +22,7 @@ export function sipJs(SIP, { server, user, say, media }) {
         contactParams: { transport },
         preloadedRouteSet: transport === "wss" ? [`<sip:${host};transport=ws;lr>`] : [],
         ...(media
-            ? { sessionDescriptionHandlerFactoryOptions: { peerConnectionConfiguration: { iceServers: [] } } }
+            ? { sessionDescriptionHandlerFactoryOptions: { peerConnectionConfiguration: media.ice } }
             : { sessionDescriptionHandlerFactory: silent }),
         logBuiltinEnabled: false,
         logLevel: "debug",
@@ -46,7 +46,7 @@ export function sipJs(SIP, { server, user, say, media }) {
             },
         },
     });
-    const taking = media && { sessionDescriptionHandlerOptions: { constraints: media } };
+    const taking = media && { sessionDescriptionHandlerOptions: { constraints: media.constraints } };
     const registerer = new Registerer(agent, { regId: 1 });
 
     function follow(session) {
