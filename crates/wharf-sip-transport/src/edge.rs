@@ -19,6 +19,8 @@
 //! that comes back at once, 480 for a `sips` target where the upstream is not reached over TLS, 513 for a
 //! request that no datagram takes, 503 where there is no room, 400 for what cannot be read.
 //!
+//! With a [`Manager`], the upstream may be a name and reached over TCP and TLS: [`Edge::with_manager`].
+//!
 //! ```no_run
 //! use wharf::{Server, Udp, Ws};
 //! use wharf_sip::locate::Target;
@@ -51,26 +53,30 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod upstream;
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use wharf_sip::locate::{LocateRules, Locator, Next};
-use wharf_sip::{OwnedHost, StartLine, Transport};
+use wharf_sip::{StartLine, Transport};
 
 pub use options::{EdgeError, EdgeOptions, EdgeSecret};
 pub use stats::EdgeStats;
 
-use crate::{FlowRef, Incoming, Outgoing, SendError, Sip, Taken, Upper};
+use crate::{Incoming, Manager, Outgoing, Sip, Taken, Upper};
 use names::Names;
 use stats::EdgeCounters;
 use tokens::{Side, Tokens};
+use upstream::Upstream;
 
 /// A stateless edge proxy (RFC 3261 §16.11, RFC 5626 §5). Cheap to clone.
 ///
 /// It is the [`Upper`] of one [`Sip`] layer, whose listeners are for both sides. Its answers, refusals and
-/// what it forwards leave at once: it holds no queue of its own.
+/// what it forwards leave at once. With a [`Manager`], up to 1,024 requests wait for DNS and connections; while
+/// there are as many, connections are not read, and datagrams that would have to wait are dropped.
 #[derive(Debug, Clone)]
 pub struct Edge(Arc<Inner>);
 
@@ -78,29 +84,43 @@ pub struct Edge(Arc<Inner>);
 struct Inner {
     names: Names,
     tokens: Tokens,
-    upstream: SocketAddr,
+    upstream: Upstream,
     trusted: Vec<IpNet>,
     counters: EdgeCounters,
 }
 
 impl Edge {
-    /// An edge with these options.
+    /// An edge with these options, whose upstream is at an address and reached over UDP, however long a
+    /// request is.
     ///
     /// # Errors
     /// [`EdgeError`].
     pub fn new(options: EdgeOptions) -> Result<Self, EdgeError> {
-        if matches!(options.host, OwnedHost::Ip(ip) if ip.is_unspecified()) {
-            return Err(EdgeError::Unspecified);
-        }
-        let mut locator = Locator::new(&options.upstream, Arc::new(LocateRules::default()), 0)?;
-        let upstream = match locator.next() {
-            Next::Try(candidate) if candidate.transport == Transport::Udp => candidate.address,
-            _ => return Err(EdgeError::Unreachable),
-        };
+        Self::build(options, None)
+    }
+
+    /// An edge whose requests get to the upstream by this manager, wherever and over whatever that is: by DNS,
+    /// over TCP and TLS, and over TCP what is too long for UDP (RFC 3261 §18.1.1). It opens no connections to
+    /// clients.
+    ///
+    /// The manager has to [watch](Manager::watch) the edge and to [begin](Manager::begin); its
+    /// [`sent_by`](crate::ManagerOptions::sent_by) is [`EdgeOptions::sent_by`].
+    ///
+    /// # Errors
+    /// [`EdgeError`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn with_manager(options: EdgeOptions, manager: Manager) -> Result<Self, EdgeError> {
+        Self::build(options, Some(manager))
+    }
+
+    fn build(options: EdgeOptions, manager: Option<Manager>) -> Result<Self, EdgeError> {
+        options.check()?;
         Ok(Self(Arc::new(Inner {
             names: Names::new(&options),
             tokens: Tokens::new(options.secret)?,
-            upstream,
+            upstream: Upstream::new(options.upstream, manager)?,
             trusted: options.trusted,
             counters: EdgeCounters::default(),
         })))
@@ -123,22 +143,26 @@ impl Edge {
         &self.0.tokens
     }
 
+    fn upstream(&self) -> &Upstream {
+        &self.0.upstream
+    }
+
     /// On which side the sender of a message is.
-    fn side(&self, incoming: &Incoming<'_>) -> Side {
+    fn side(&self, incoming: &Incoming<'_>, sip: &Sip) -> Side {
         let transport = incoming.flow.flow.transport;
         let (ip, port) = (incoming.source.ip().to_canonical(), incoming.source.port());
-        let itself = transport == Transport::Udp && SocketAddr::new(ip, port) == self.0.upstream;
         let trusted = || self.0.trusted.iter().any(|net| net.contains(&ip));
-        if !transport.is_websocket() && (itself || trusted()) {
+        let is_upstream = match transport {
+            Transport::Ws | Transport::Wss => false,
+            Transport::Udp => self.upstream().is_at(SocketAddr::new(ip, port)) || trusted(),
+            // The edge opens connections to nobody else.
+            _ => trusted() || sip.is_dialled(&incoming.flow),
+        };
+        if is_upstream {
             Side::Upstream
         } else {
             Side::Client
         }
-    }
-
-    /// The flow to the upstream.
-    fn upstream(&self, sip: &Sip) -> Result<FlowRef, SendError> {
-        sip.datagrams_to(self.0.upstream).ok_or(SendError::NoSocket)
     }
 }
 
@@ -146,8 +170,14 @@ impl Upper for Edge {
     fn message(&self, incoming: &Incoming<'_>, out: &mut Outgoing<'_>) -> Taken {
         match incoming.scan.start {
             StartLine::Request { .. } => self.request(incoming, out),
-            StartLine::Response { .. } => self.response(incoming, out),
+            StartLine::Response { .. } => {
+                self.response(incoming, out);
+                Taken::Yes
+            }
         }
-        Taken::Yes
+    }
+
+    fn room(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.upstream().room())
     }
 }

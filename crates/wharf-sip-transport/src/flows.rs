@@ -36,6 +36,8 @@ pub(crate) struct Entry {
     pub(crate) source: SocketAddr,
     /// Who it is, if it has shown a certificate.
     pub(crate) peer: Option<Box<Peer>>,
+    /// Whether this element has opened it.
+    pub(crate) dialled: bool,
 }
 
 impl Entry {
@@ -83,6 +85,7 @@ impl Flows {
             connection,
             source,
             peer,
+            dialled: side == Side::Server,
         });
         state.entries.insert(id, entry.clone());
         Some(entry)

@@ -176,6 +176,12 @@ impl Sip {
         (entry.flow == *flow).then(|| entry.connection.clone())
     }
 
+    /// Whether the connection of a flow is open, and was opened by this element.
+    pub fn is_dialled(&self, flow: &FlowRef) -> bool {
+        let entry = self.0.flows.get(flow.id);
+        entry.is_some_and(|entry| entry.dialled && entry.flow == *flow)
+    }
+
     /// Closes the connection of a flow at once. False when it has closed, and for UDP.
     pub fn close(&self, flow: &FlowRef) -> bool {
         let connection = self.connection(flow);

@@ -27,6 +27,15 @@ impl Hop {
             port: (!opened).then_some(flow.local.port()),
         }
     }
+
+    /// The upstream's side, before there is a flow.
+    pub(super) fn opened(transport: Transport) -> Self {
+        Self {
+            side: Side::Upstream,
+            transport,
+            port: None,
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -1,17 +1,44 @@
 //! Requests: from clients to the upstream, and from the upstream to one client by a flow token.
 
+use std::net::SocketAddr;
+
+use bytes::Bytes;
 use wharf_sip::flow::FlowError;
 use wharf_sip::route::OwnRoutes;
-use wharf_sip::{Edit, EditError, Reply, Scheme, StartLine, Transport, Uri, Via};
+use wharf_sip::{Edit, EditError, Editor, Priority, Reply, Scheme, StartLine, Transport, Uri, Via};
 
 use super::Edge;
 use super::names::Hop;
 use super::tokens::Side;
-use crate::{FlowRef, ForwardError, Incoming, Outgoing, SendError};
+use super::upstream::Way;
+use crate::{FlowRef, ForwardError, Incoming, Outgoing, SendError, Sip, SipError, Taken};
 
 /// Why a request is refused: the status to answer with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refusal(u16, &'static str);
+
+impl Refusal {
+    fn reply<'a>(&self, tag: &'a str, source: Option<SocketAddr>) -> Reply<'a> {
+        Reply {
+            code: self.0,
+            reason: self.1,
+            tag,
+            source,
+            fields: &[],
+        }
+    }
+}
+
+impl From<&SipError> for Refusal {
+    fn from(error: &SipError) -> Self {
+        match error {
+            SipError::Message(_) | SipError::Unreadable(_) => Self(400, "Bad Request"),
+            SipError::Send(error) => (*error).into(),
+            // RFC 3261 §16.9: as if the upstream had said so.
+            _ => Self(503, "Upstream Unreachable"),
+        }
+    }
+}
 
 impl From<FlowError> for Refusal {
     /// RFC 5626 §5.3.
@@ -71,24 +98,26 @@ impl Changes {
 }
 
 impl Edge {
-    pub(super) fn request(&self, incoming: &Incoming<'_>, out: &mut Outgoing<'_>) {
+    pub(super) fn request(&self, incoming: &Incoming<'_>, out: &mut Outgoing<'_>) -> Taken {
         if self.is_our_ack(incoming) {
-            return;
+            return Taken::Yes;
         }
         if self.is_for_us(incoming) {
             self.counters().answered.add(1);
-            return self.respond(incoming, out, Refusal(200, "OK"));
+            self.respond(incoming, out, Refusal(200, "OK"));
+            return Taken::Yes;
         }
-        let from = self.side(incoming);
-        let Err(refusal) = self.onward(incoming, from, out) else {
-            let stats = self.counters();
-            return match from {
-                Side::Client => stats.to_upstream.add(1),
-                Side::Upstream => stats.to_clients.add(1),
-            };
-        };
-        self.counters().refused.add(1);
-        self.respond(incoming, out, refusal);
+        let from = self.side(incoming, &out.sip());
+        match self.onward(incoming, from, out) {
+            Ok(Taken::Full) => return Taken::Full,
+            Ok(Taken::Yes) if from == Side::Client => self.counters().to_upstream.add(1),
+            Ok(Taken::Yes) => self.counters().to_clients.add(1),
+            Err(refusal) => {
+                self.counters().refused.add(1);
+                self.respond(incoming, out, refusal);
+            }
+        }
+        Taken::Yes
     }
 
     fn onward(
@@ -96,7 +125,7 @@ impl Edge {
         incoming: &Incoming<'_>,
         from: Side,
         out: &mut Outgoing<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Taken, Refusal> {
         if self.is_ours(incoming) {
             // RFC 3261 §16.3 step 4.
             return Err(Refusal(482, "Loop Detected"));
@@ -104,44 +133,87 @@ impl Edge {
         let is_own = |uri: &Uri<'_>| self.is_own(uri, incoming);
         let own = OwnRoutes::of(incoming.message, incoming.scan, is_own);
         let own = own.map_err(|_| Refusal(400, "Bad Route"))?;
-        let (to, flow) = self.way(incoming, from, own.token, out)?;
-        let hop = Hop::of(to, &flow.flow);
-        if scheme(incoming) == Scheme::Sips && !hop.transport.is_secure() && to == Side::Upstream {
+        let way = self.way(incoming, from, own.token, &out.sip())?;
+        let hop = way.hop;
+        let is_upstream = hop.side == Side::Upstream;
+        if scheme(incoming) == Scheme::Sips && !hop.transport.is_secure() && is_upstream {
             // RFC 5630 §3.1.4: each hop is to be secure.
             return Err(Refusal(480, "SIPS Not Allowed"));
         }
-        let changes = self.changes(incoming, from, own.count, hop, Some(&flow));
-        out.forward(incoming, &flow, |edit| changes.make(edit, incoming))?;
-        Ok(())
+        let changes = self.changes(incoming, from, own.count, hop, way.flow.as_ref());
+        match way.flow {
+            Some(flow) if !way.managed => {
+                out.forward(incoming, &flow, |edit| changes.make(edit, incoming))?;
+                Ok(Taken::Yes)
+            }
+            _ => self.deliver(incoming, &changes, out),
+        }
     }
 
-    /// Where a request goes: to which side, and over which flow.
+    /// Has the manager bring a request to the upstream.
+    fn deliver(
+        &self,
+        incoming: &Incoming<'_>,
+        changes: &Changes,
+        out: &Outgoing<'_>,
+    ) -> Result<Taken, Refusal> {
+        let Some(place) = self.upstream().place() else {
+            return Ok(Taken::Full);
+        };
+        let (mut editor, mut message) = (Editor::default(), Vec::new());
+        let mut edit = editor.edit(incoming.message, incoming.scan);
+        let changed = changes.make(&mut edit, incoming);
+        changed
+            .and_then(|()| edit.write(&mut message))
+            .map_err(ForwardError::from)?;
+        let (edge, sip) = (self.clone(), out.sip());
+        let (scan, flow, source) = (*incoming.scan, incoming.flow, incoming.source);
+        let (request, tag) = (Bytes::copy_from_slice(incoming.message), self.tag(incoming));
+        let failed = move |error: &SipError| {
+            edge.counters().refused.add(1);
+            let reply = Refusal::from(error).reply(&tag, Some(source));
+            let (mut editor, mut answer) = (Editor::default(), Vec::new());
+            let mut edit = editor.edit(&request, &scan);
+            let written = edit
+                .respond(&reply)
+                .and_then(|edit| edit.write(&mut answer));
+            if written.is_ok() {
+                // The client may have left.
+                let _ = sip.send(&flow, answer.into(), Priority::High);
+            }
+        };
+        let seed = self.tokens().transaction(incoming.message, incoming.scan);
+        self.bring(message.into(), seed, place, failed);
+        Ok(Taken::Yes)
+    }
+
+    /// Where a request goes: to which side, and how.
     fn way(
         &self,
         incoming: &Incoming<'_>,
         from: Side,
         token: Option<&str>,
-        out: &Outgoing<'_>,
-    ) -> Result<(Side, FlowRef), Refusal> {
+        sip: &Sip,
+    ) -> Result<Way, Refusal> {
         let token = token.map(|token| self.tokens().open(token)).transpose()?;
-        let sip = out.sip();
+        let upstream = || self.upstream().way(sip, incoming.message.len());
         match (from, token) {
             (Side::Upstream, Some(token)) if token.side == Side::Client => {
-                Ok((Side::Client, sip.find(&token.sealed)?))
+                Ok(Way::over(Side::Client, sip.find(&token.sealed)?))
             }
             // To nobody but those who have connected, or sent, to the edge themselves.
             (Side::Upstream, _) => Err(Refusal(403, "No Flow Token")),
             // The server that the dialog is with; another one, should the connection be gone.
             (Side::Client, Some(token)) if token.side == Side::Upstream => {
-                let flow = sip.find(&token.sealed).ok();
-                let flow = flow.map_or_else(|| self.upstream(&sip), Ok)?;
-                Ok((Side::Upstream, flow))
+                let there = sip.find(&token.sealed).ok();
+                let there = there.map(|flow| Way::over(Side::Upstream, flow));
+                Ok(there.map_or_else(upstream, Ok)?)
             }
             // RFC 5626 §5.3.1: one that comes over the flow of its token goes the other way.
             (Side::Client, Some(token)) if token.sealed.flow != incoming.flow.flow => {
                 Err(Refusal(403, "Not Your Flow"))
             }
-            (Side::Client, _) => Ok((Side::Upstream, self.upstream(&sip)?)),
+            (Side::Client, _) => Ok(upstream()?),
         }
     }
 
@@ -214,16 +286,8 @@ impl Edge {
 
     /// Answers; an ACK has no answer.
     fn respond(&self, incoming: &Incoming<'_>, out: &mut Outgoing<'_>, refusal: Refusal) {
-        let Refusal(code, reason) = refusal;
-        let reply = Reply {
-            code,
-            reason,
-            tag: &self.tag(incoming),
-            source: None,
-            fields: &[],
-        };
         // Nothing can be said to what has no Via.
-        let _ = out.respond(incoming, &reply);
+        let _ = out.respond(incoming, &refusal.reply(&self.tag(incoming), None));
     }
 
     /// The tag of answers to this request: the same for each retransmission.

@@ -6,15 +6,16 @@ use wharf_sip::{Transport, Via};
 
 use super::Edge;
 use super::tokens::{Side, Token};
-use crate::{FlowRef, ForwardError, Incoming, Outgoing, SendError};
+use crate::{FlowRef, ForwardError, Incoming, Outgoing, SendError, Sip};
 
 impl Edge {
     pub(super) fn response(&self, incoming: &Incoming<'_>, out: &mut Outgoing<'_>) {
         let stats = self.counters();
-        let Some((token, below)) = self.asked_for(incoming) else {
+        let sip = out.sip();
+        let Some((token, below)) = self.asked_for(incoming, &sip) else {
             return stats.strays.add(1);
         };
-        let Ok(flow) = out.sip().find(&token.sealed) else {
+        let Ok(flow) = sip.find(&token.sealed) else {
             return stats.gone.add(1);
         };
         let flow = as_the_via_says(flow, &token.sealed, below);
@@ -35,12 +36,12 @@ impl Edge {
 
     /// Where the response goes, and the Via of whom it goes to; `None` for one that the edge has not asked
     /// for (RFC 3261 §16.7 step 3, §18.1.2), or that a client sends to another.
-    fn asked_for<'a>(&self, incoming: &Incoming<'a>) -> Option<(Token, Via<'a>)> {
+    fn asked_for<'a>(&self, incoming: &Incoming<'a>, sip: &Sip) -> Option<(Token, Via<'a>)> {
         let vias = incoming.scan.via?;
         let own = Via::parse(vias.top.of(incoming.message)).ok()?;
         let below = Via::parse(vias.next?.of(incoming.message)).ok()?;
         let token = self.tokens().in_branch(&own)?;
-        let allowed = token.side == Side::Upstream || self.side(incoming) == Side::Upstream;
+        let allowed = token.side == Side::Upstream || self.side(incoming, sip) == Side::Upstream;
         (allowed && self.names().is_host(own.host)).then_some((token, below))
     }
 }

@@ -93,4 +93,13 @@ fn what_can_be_no_edge_is_told() {
     let invalid = edge("a.example", "sip:x.invalid").unwrap_err();
     assert!(matches!(invalid, EdgeError::Upstream(_)));
     assert!(edge("a.example", "sip:192.0.2.1").is_ok());
+    // With a manager the upstream may be anywhere.
+    let options = |upstream: &str| EdgeOptions::new(host("a.example"), target(upstream));
+    assert_eq!(options("sips:example.com").check(), Ok(()));
+    let insecure = options("sips:example.com;transport=udp").check();
+    assert!(matches!(insecure, Err(EdgeError::Upstream(_))));
+    let mut named = options("sip:example.com");
+    named.ports = [(Transport::Tls, 5071)].into();
+    let sent_by = named.sent_by().unwrap();
+    assert_eq!(sent_by[&Transport::Tls].to_string(), "a.example:5071");
 }

@@ -71,9 +71,7 @@ async fn k6_the_upstream_reaches_clients_by_tokens_of_the_edge_alone() {
     }
     browser.leaves().await;
     let gone = datagram("MESSAGE", "sip:x@x.invalid", &format!("Route: {path}\r\n"));
-    while site.sip.connections() > 0 {
-        tokio::task::yield_now().await;
-    }
+    site.all_have_left().await;
     assert_status(&site.upstream_asks(&gone).await, "430 Flow Failed");
 }
 

@@ -1,12 +1,5 @@
 use super::site::{Site, assert_status, datagram, field, fields, ok, request};
 
-/// Waits until the edge has counted what `count` says.
-async fn counted(site: &Site, count: impl Fn(&crate::edge::EdgeStats) -> u64) {
-    while count(&site.edge.stats()) == 0 {
-        tokio::task::yield_now().await;
-    }
-}
-
 #[tokio::test]
 async fn c8_a_response_that_the_edge_did_not_ask_for_is_dropped() {
     let site = Site::new().await;
@@ -27,11 +20,11 @@ async fn c8_a_response_that_the_edge_did_not_ask_for_is_dropped() {
     ];
     for (at, stray) in (1_u64..).zip(&cases) {
         site.upstream_sends(stray).await;
-        counted(&site, |stats| u64::from(stats.strays == at)).await;
+        site.counts(|stats| stats.strays == at).await;
     }
     site.upstream_sends(&good).await;
     assert_status(&browser.hears().await, "200 OK");
-    assert_eq!(site.edge.stats().responses, 1);
+    site.counts(|stats| stats.responses == 1).await;
 }
 
 #[tokio::test]
@@ -44,10 +37,10 @@ async fn a_client_does_not_answer_for_the_upstream() {
     let good = ok(&site.upstream_gets().await);
     let stranger = site.phone().await;
     stranger.says(&good).await;
-    counted(&site, |stats| stats.strays).await;
+    site.counts(|stats| stats.strays == 1).await;
     let mut other = site.browser().await;
     other.says(&good).await;
-    counted(&site, |stats| u64::from(stats.strays == 2)).await;
+    site.counts(|stats| stats.strays == 2).await;
     assert_eq!(site.edge.stats().responses, 0);
 }
 
@@ -60,11 +53,9 @@ async fn a_response_to_one_that_has_left_is_counted() {
         .await;
     let good = ok(&site.upstream_gets().await);
     browser.leaves().await;
-    while site.sip.connections() > 0 {
-        tokio::task::yield_now().await;
-    }
+    site.all_have_left().await;
     site.upstream_sends(&good).await;
-    counted(&site, |stats| stats.gone).await;
+    site.counts(|stats| stats.gone == 1).await;
 }
 
 #[tokio::test]

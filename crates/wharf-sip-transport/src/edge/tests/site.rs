@@ -9,8 +9,8 @@ use wharf::{Client, Handle, Message, Messages, Server, Tcp, Udp, Ws};
 use wharf_sip::locate::Target;
 use wharf_sip::{Host, Limits, OwnedHost, Scan, Uri};
 
-use crate::edge::{Edge, EdgeOptions, EdgeSecret};
-use crate::{Sip, SipOptions};
+use crate::edge::{Edge, EdgeOptions, EdgeSecret, EdgeStats};
+use crate::{DialOptions, Dialer, Manager, ManagerOptions, Resolver, Sip, SipOptions};
 
 const SOON: Duration = Duration::from_secs(10);
 const LOOPBACK: &str = "127.0.0.1:0";
@@ -49,6 +49,22 @@ impl Site {
         change(&mut options);
         let edge = Edge::new(options).unwrap();
         let sip = Sip::new(SipOptions::default(), edge.clone());
+        Self::serve(edge, sip, upstream)
+    }
+
+    /// An edge with a manager that asks `resolver`, before `uri`: `upstream` has nothing to do with it.
+    pub(super) async fn managed(uri: &str, resolver: impl Resolver) -> Self {
+        let upstream = UdpSocket::bind(LOOPBACK).await.unwrap();
+        let options = EdgeOptions::new(host("edge.example"), target(uri));
+        let manager = Manager::new(ManagerOptions::default(), resolver);
+        let edge = Edge::with_manager(options, manager.clone()).unwrap();
+        let sip = Sip::new(SipOptions::default(), manager.watch(edge.clone()));
+        let dialer = Dialer::new(sip.clone(), DialOptions::default()).unwrap();
+        manager.begin(sip.clone(), dialer);
+        Self::serve(edge, sip, upstream)
+    }
+
+    fn serve(edge: Edge, sip: Sip, upstream: UdpSocket) -> Self {
         let ws = Ws::bind(LOOPBACK).with(|ws| ws.websocket.subprotocols = vec!["sip".into()]);
         let server = Server::builder()
             .listen_with("udp", Udp::bind(LOOPBACK), sip.datagrams())
@@ -96,6 +112,27 @@ impl Site {
         let socket = UdpSocket::bind("127.0.0.2:0").await.unwrap();
         socket.connect(self.address("udp")).await.unwrap();
         Phone(socket)
+    }
+
+    /// Waits until the edge has counted so.
+    pub(super) async fn counts(&self, is: impl Fn(&EdgeStats) -> bool) {
+        let counted = async {
+            while !is(&self.edge.stats()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let counted = tokio::time::timeout(SOON, counted).await;
+        assert!(counted.is_ok(), "{:?}", self.edge.stats());
+    }
+
+    /// Waits until no connection is open.
+    pub(super) async fn all_have_left(&self) {
+        let left = async {
+            while self.sip.connections() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(SOON, left).await.unwrap();
     }
 
     /// What came to the upstream.
@@ -155,7 +192,7 @@ impl Browser {
     }
 }
 
-async fn receive(socket: &UdpSocket) -> String {
+pub(super) async fn receive(socket: &UdpSocket) -> String {
     let mut bytes = vec![0; 65_536];
     let received = tokio::time::timeout(SOON, socket.recv(&mut bytes)).await;
     bytes.truncate(received.expect("no datagram").unwrap());
