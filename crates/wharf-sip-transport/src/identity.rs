@@ -5,6 +5,11 @@ use wharf::tls::PeerIdentity;
 use wharf_sip::Domain;
 use wharf_sip::identity::{CertificateNames, Identities, Side};
 
+/// The key purposes that a certificate may be for in place of those of TLS, by their OIDs: id-kp-sipDomain
+/// (RFC 5924 §4.1) and anyExtendedKeyUsage. A [`Dialer`](crate::Dialer) accepts them; a listener that asks for
+/// certificates has them in its `tls.client-purposes`.
+pub const PURPOSES: [&str; 2] = ["1.3.6.1.5.5.7.3.20", "2.5.29.37.0"];
+
 /// The SIP domains that a certificate proves its holder to speak for (RFC 5922 §7.1). Its chain is to be
 /// verified before.
 pub fn identities(peer: &PeerIdentity) -> Identities {

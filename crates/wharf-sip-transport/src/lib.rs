@@ -28,7 +28,7 @@ pub use counters::SipStats;
 pub use dial::{DialError, DialOptions, Dialer};
 pub use error::{AttachError, ForwardError, SendError, SipError};
 pub use flows::FlowRef;
-pub use identity::identities;
+pub use identity::{PURPOSES, identities};
 pub use keep_alive::KeepAliveError;
 pub use layer::Sip;
 pub use manager::{

@@ -17,6 +17,7 @@ mod identity;
 mod info;
 mod load;
 mod names;
+mod purposes;
 mod server;
 mod state;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use hello::{Hello, MAX_HELLO};
 pub use identity::{Fingerprint, InvalidCertificate, PeerIdentity};
 pub use info::TlsInfo;
 pub use load::MAX_PEM;
+pub(crate) use purposes::oid;
 pub use server::{Reloaded, ServerTls};
 pub use state::CertificateInfo;
 pub use watch::WatchEvent;

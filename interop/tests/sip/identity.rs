@@ -13,7 +13,7 @@ use wharf_sip::alias::AliasWanted;
 use wharf_sip::identity::Wildcards;
 use wharf_sip::pool::PoolKey;
 use wharf_sip::{Domain, Priority, Transport};
-use wharf_sip_transport::{DialError, DialOptions, Dialer};
+use wharf_sip_transport::{DialError, DialOptions, Dialer, PURPOSES};
 
 use crate::responder::Responder;
 use crate::served::{LOOPBACK, SOON, Served, until};
@@ -53,6 +53,20 @@ impl Authority {
             key.as_os_str(),
         ];
         self.request(stem, &format!("subjectAltName={names}"), &by);
+    }
+
+    /// The same, for SIP alone (RFC 5924).
+    fn issue_for_sip(&self, stem: &str, names: &str) {
+        let (ca, key) = (self.file("ca.pem"), self.file("ca.key"));
+        let more = [
+            "-CA".as_ref(),
+            ca.as_os_str(),
+            "-CAkey".as_ref(),
+            key.as_os_str(),
+            "-addext".as_ref(),
+            "extendedKeyUsage=1.3.6.1.5.5.7.3.20".as_ref(),
+        ];
+        self.request(stem, &format!("subjectAltName={names}"), &more);
     }
 
     fn request(&self, stem: &str, extension: &str, more: &[&std::ffi::OsStr]) {
@@ -149,7 +163,7 @@ fn key(address: SocketAddr, domain: &str) -> PoolKey {
 fn rfc5922_a_sip_domain_in_a_certificate_of_openssl_is_proven_by_sni() {
     let ca = Authority::new();
     ca.issue("other", "URI:sip:other.example,DNS:example.com");
-    ca.issue(
+    ca.issue_for_sip(
         "example",
         "DNS:host.example.net,URI:sip:alice@example.com,URI:sip:example.com",
     );
@@ -217,12 +231,13 @@ fn rfc5922_a_sip_domain_in_a_certificate_of_openssl_is_proven_by_sni() {
 fn rfc5923_a_connection_of_openssl_is_offered_and_used_both_ways() {
     let ca = Authority::new();
     ca.issue("server", "URI:sip:example.com");
-    ca.issue("peer", "URI:sip:peer.example");
+    ca.issue_for_sip("peer", "URI:sip:peer.example");
     let (responder, record) = Responder::new();
     let served = Served::start(responder, |server, sip| {
         let listen = Tls::bind(LOOPBACK).with(|config| {
             config.tls.certificates.push(ca.certificate("server"));
             config.tls.client_auth = ClientAuth::Required;
+            config.tls.client_purposes = PURPOSES.map(str::to_owned).to_vec();
             config.tls.client_ca = vec![Pem::File(ca.file("ca.pem"))];
         });
         server.listen_with("tls", listen, sip.streams())

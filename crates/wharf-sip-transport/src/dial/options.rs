@@ -10,6 +10,7 @@ use wharf_sip::Domain;
 use wharf_sip::identity::Wildcards;
 
 use super::SUBPROTOCOL;
+use crate::PURPOSES;
 
 /// The name of its clients in events and logs.
 const NAME: &str = "sip";
@@ -18,7 +19,8 @@ const NAME: &str = "sip";
 #[derive(Debug, Clone, PartialEq)]
 pub struct DialOptions {
     /// Sockets, times, rates, TLS and WebSockets of all connections. `tls.names` and
-    /// `websocket.subprotocols` are as SIP has them, whatever is said here; `tls.certificate` is what is
+    /// `websocket.subprotocols` are as SIP has them, whatever is said here, and `tls.purposes` has those of SIP
+    /// too ([`PURPOSES`]); `tls.certificate` is what is
     /// shown where a [`PoolKey`](wharf_sip::pool::PoolKey) names no domain of this element. Default: those of
     /// [`ClientOptions`].
     pub client: ClientOptions,
@@ -62,6 +64,8 @@ impl DialOptions {
             let mut options = self.client.clone();
             options.tls.certificate = certificate.cloned();
             options.tls.names = ServerNames::Caller;
+            let purposes = PURPOSES.into_iter().map(str::to_owned);
+            options.tls.purposes.extend(purposes);
             options.websocket.subprotocols = vec![SUBPROTOCOL.to_owned()];
             match Client::builder().name(NAME).options(options).build() {
                 Ok(client) => {

@@ -94,7 +94,8 @@ pub struct Certificate {
     pub cert: Pem,
     /// The private key: PKCS #8, PKCS #1 or SEC 1.
     pub key: Pem,
-    /// Server names that it is for, also `*.example.org`. Empty: the DNS names in the certificate.
+    /// Server names that it is for, also `*.example.org`. Empty: the DNS names in the certificate, and
+    /// the domains of its SIP URIs (RFC 5922).
     #[serde(default)]
     pub names: Vec<String>,
 }
@@ -156,6 +157,10 @@ pub struct TlsOptions {
     pub client_auth: ClientAuth,
     /// The authorities that client certificates must come from.
     pub client_ca: Vec<Pem>,
+    /// Key purposes of client certificates that do in place of that of TLS clients, as OIDs
+    /// (RFC 5280 §4.2.1.12): `1.3.6.1.5.5.7.3.20` is SIP's (RFC 5924). A certificate that names no
+    /// purpose is for all. Not for DTLS.
+    pub client_purposes: Vec<String>,
     /// Session resumption.
     pub resumption: Resumption,
     /// How often certificate files are looked at for a change, 1 ms to 1 d. Default 10 s.
@@ -174,6 +179,7 @@ impl Default for TlsOptions {
             min_version: TlsVersion::V1_2,
             client_auth: ClientAuth::Off,
             client_ca: Vec::new(),
+            client_purposes: Vec::new(),
             resumption: Resumption::Tickets,
             watch: Some(Duration::from_secs(10)),
         }

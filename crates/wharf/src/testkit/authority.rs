@@ -113,6 +113,14 @@ impl Leaf {
         self
     }
 
+    /// For this purpose alone, by its OID, in place of TLS servers and clients.
+    #[must_use]
+    pub fn purpose(mut self, oid: &[u64]) -> Self {
+        let purpose = ExtendedKeyUsagePurpose::Other(oid.to_vec());
+        self.params.extended_key_usages = vec![purpose];
+        self
+    }
+
     /// Valid up to the end of a year only.
     #[must_use]
     pub fn until_year(mut self, year: i32) -> Self {

@@ -13,11 +13,12 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::alert::finish;
-use super::chain::ChainOnly;
+use super::chain::ServerChain;
 use super::client_options::{ClientTlsOptions, ServerNames};
 use super::error::{TlsError, TlsFault};
 use super::failure::{HandshakeError, Side};
 use super::load::Loader;
+use super::purposes::Purposes;
 use super::state::refused;
 use super::versions;
 use crate::config::{Pem, Resumption};
@@ -73,17 +74,25 @@ impl ClientTls {
             loader.problem("server-name", None, TlsFault::BadName(name.clone()));
         }
         let protocols = loader.protocols(&options.alpn);
+        let purposes = Purposes::read(&mut loader, "purposes", &options.purposes);
         loader.finish()?;
 
         let algorithms = provider.signature_verification_algorithms;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions(options.min_version))
             .map_err(|error| refused("min-version", &error))?;
-        let builder = match options.names {
-            ServerNames::Handshake => builder.with_root_certificates(roots),
-            ServerNames::Caller => builder
+        let builder = if options.names == ServerNames::Handshake && purposes.is_empty() {
+            builder.with_root_certificates(roots)
+        } else {
+            let chain = ServerChain {
+                roots,
+                algorithms,
+                names: options.names,
+                purposes,
+            };
+            builder
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(ChainOnly { roots, algorithms })),
+                .with_custom_certificate_verifier(Arc::new(chain))
         };
         let mut config = match own {
             Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own))),

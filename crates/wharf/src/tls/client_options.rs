@@ -35,6 +35,9 @@ pub struct ClientTlsOptions {
     pub server_name: Option<String>,
     /// Who looks at the names in the server's certificate. Default: the handshake.
     pub names: ServerNames,
+    /// Key purposes that do in place of that of TLS servers, as OIDs (RFC 5280 §4.2.1.12); a certificate that
+    /// names no purpose is for all. Default none. DTLS keeps to that of TLS servers.
+    pub purposes: Vec<String>,
     /// The oldest version.
     pub min_version: TlsVersion,
     /// Session resumption. With tickets those of the last 256 servers are kept in memory.

@@ -91,6 +91,9 @@ pub enum TlsFault {
     /// A protocol name that is empty or longer than 255 bytes (RFC 7301 §3.1).
     #[error("`{0}` is not 1 to 255 bytes long")]
     BadProtocol(String),
+    /// A key purpose that is no OID.
+    #[error("`{0}` is not an OID such as 1.3.6.1.5.5.7.3.20")]
+    BadPurpose(String),
     /// The TLS library refuses the options as a whole.
     #[error("{0}")]
     Refused(String),

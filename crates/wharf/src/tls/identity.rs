@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, SystemTime};
 
+use rustls::pki_types::DnsName;
 use sha2::{Digest, Sha256};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
@@ -103,6 +104,21 @@ impl PeerIdentity {
             }
         }
         Ok(identity)
+    }
+
+    /// The DNS names, and the domains of SIP URIs without a user (RFC 5922 §7.1), in lower case: what a server
+    /// with this certificate may be asked for.
+    pub(super) fn server_names(&self) -> Vec<String> {
+        let mut names = self.dns_names.clone();
+        for uri in &self.uris {
+            let uri = uri.to_ascii_lowercase();
+            let domain = uri.strip_prefix("sip:").unwrap_or_default();
+            let is_name = DnsName::try_from(domain).is_ok();
+            if is_name && !names.iter().any(|name| name == domain) {
+                names.push(domain.to_owned());
+            }
+        }
+        names
     }
 
     fn add(&mut self, name: &GeneralName<'_>) {

@@ -10,10 +10,12 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 
+use super::chain::ClientChain;
 use super::error::{TlsError, TlsFault, TlsProblem};
 use super::identity::{Fingerprint, PeerIdentity};
 use super::load::{Loader, Stamps};
 use super::names::{CertificateMap, covers, is_pattern};
+use super::purposes::Purposes;
 use super::versions;
 use crate::config::{Certificate, ClientAuth, DtlsOptions, Resumption, TlsOptions};
 
@@ -203,14 +205,15 @@ fn load(
             return None;
         }
     };
+    let own = identity.server_names();
     for (at, name) in certificate.names.iter().enumerate() {
-        if is_pattern(name) && !covers(&identity.dns_names, name) {
+        if is_pattern(name) && !covers(&own, name) {
             let fault = TlsFault::NameNotCovered(name.clone());
             loader.problem(&format!("{key}.names[{at}]"), None, fault);
         }
     }
     let names = if certificate.names.is_empty() {
-        identity.dns_names
+        own
     } else {
         certificate.names.clone()
     };
@@ -236,6 +239,7 @@ fn verifier(
     options: &TlsOptions,
     provider: &Arc<CryptoProvider>,
 ) -> Option<Arc<dyn ClientCertVerifier>> {
+    let purposes = Purposes::read(loader, "client-purposes", &options.client_purposes);
     if options.client_auth == ClientAuth::Off {
         return Some(WebPkiClientVerifier::no_client_auth());
     }
@@ -247,14 +251,20 @@ fn verifier(
     if roots.is_empty() {
         return None;
     }
-    let builder =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let roots = Arc::new(roots);
+    let builder = WebPkiClientVerifier::builder_with_provider(roots.clone(), Arc::clone(provider));
     let builder = match options.client_auth {
         ClientAuth::Optional => builder.allow_unauthenticated(),
         ClientAuth::Off | ClientAuth::Required => builder,
     };
     match builder.build() {
-        Ok(verifier) => Some(verifier),
+        Ok(verifier) if purposes.is_empty() => Some(verifier),
+        Ok(inner) => Some(Arc::new(ClientChain {
+            inner,
+            roots,
+            algorithms: provider.signature_verification_algorithms,
+            purposes,
+        })),
         Err(error) => {
             loader.problem("client-ca", None, TlsFault::Refused(error.to_string()));
             None

@@ -279,6 +279,21 @@ async fn client_ca() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn client_purposes() {
+    let sip = [1, 3, 6, 1, 5, 5, 7, 3, 20];
+    let site = Site::new(|tls, ca| {
+        tls.client_auth = ClientAuth::Required;
+        tls.client_ca = vec![ca.pem()];
+    });
+    let leaf = Leaf::named("the client", &["c.example"]).purpose(&sip);
+    let shown = site.ca.issue(&leaf).certificate();
+    let shows = |options: &mut ClientTlsOptions| options.certificate = Some(shown.clone());
+    assert!(site.joins(shows).await.is_none());
+    site.change(|tls| tls.client_purposes = vec!["1.3.6.1.5.5.7.3.20".to_owned()]);
+    assert!(site.joins(shows).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn resumption() {
     for (resumption, resumes) in [(Resumption::Tickets, true), (Resumption::Off, false)] {
         let site = Site::new(|tls, _| tls.resumption = resumption);

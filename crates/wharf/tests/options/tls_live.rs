@@ -220,6 +220,7 @@ fn changes(ca: &Authority) -> Vec<(&'static str, Value)> {
         ("tls.min-version", json!("1.3")),
         ("tls.client-auth", json!("optional")),
         ("tls.client-ca", json!([{ "pem": pem }])),
+        ("tls.client-purposes", json!(["1.3.6.1.5.5.7.3.20"])),
         ("tls.resumption", json!("off")),
         ("tls.watch", json!("off")),
         ("websocket.paths", json!(["/chat"])),
@@ -262,6 +263,10 @@ fn companion(key: &str, config: &mut ListenerConfig, ca: &Authority) {
         "proxy.mode" => config.proxy.trusted = vec!["203.0.113.0/24".parse().unwrap()],
         "proxy.trusted" => config.proxy.mode = wharf::config::ProxyMode::Optional,
         "tls.client-auth" => config.tls.client_ca = vec![ca.pem()],
+        "tls.client-purposes" => {
+            config.tls.client_ca = vec![ca.pem()];
+            config.tls.client_auth = wharf::config::ClientAuth::Optional;
+        }
         "tls.client-ca" => config.tls.client_auth = wharf::config::ClientAuth::Optional,
         "websocket.subprotocol-required" => {
             config.websocket.subprotocols = vec!["chat".to_owned()];

@@ -48,7 +48,11 @@ pub(super) fn dtls_listener(settings: &Settings) -> ServerConfig {
             },
             ..SocketOptions::default()
         },
-        tls: settings.tls.clone(),
+        tls: TlsOptions {
+            // They are not for DTLS.
+            client_purposes: Vec::new(),
+            ..settings.tls.clone()
+        },
         dtls: dtls_options(&settings.dtls),
         ..ListenerConfig::default()
     };

@@ -4,6 +4,7 @@ use wharf::config::ClientAuth;
 use wharf_sip::alias::AliasWanted;
 
 use super::*;
+use crate::PURPOSES;
 
 const ALIAS: &[u8] = b"OPTIONS sip:a.example SIP/2.0\r\n\
     Via: SIP/2.0/TLS 192.0.2.1:5071;branch=z9hG4bK1;alias\r\nContent-Length: 0\r\n\r\n";
@@ -19,8 +20,9 @@ struct Site {
 impl Site {
     fn new(options: SipOptions) -> Self {
         let ca = Authority::new("ca");
-        let names = ["a.example", "b.example"];
-        let listen = secure(&ca, &Leaf::named("server", &names)).with(|config| {
+        let leaf = Leaf::named("server", &["a.example", "b.example"]);
+        let listen = secure(&ca, &leaf).with(|config| {
+            config.tls.client_purposes = PURPOSES.map(str::to_owned).to_vec();
             config.tls.client_auth = ClientAuth::Optional;
             config.tls.client_ca = vec![ca.pem()];
         });
@@ -179,4 +181,32 @@ async fn the_options_of_aliases_hold() {
     let _client = site.client(Some(&phone()), "a.example", ALIAS).await;
     assert_eq!(site.sip.aliases(), 0);
     assert_eq!(site.sip.stats().aliases_refused, 1);
+}
+
+#[tokio::test]
+async fn rfc5924_a_certificate_may_be_for_sip_alone() {
+    let sip_domain = [1, 3, 6, 1, 5, 5, 7, 3, 20];
+    let mut site = Site::new(SipOptions::default());
+    let client = site
+        .client(Some(&phone().purpose(&sip_domain)), "a.example", REQUEST)
+        .await;
+    let identities = client.heard.identities.unwrap();
+    assert_eq!(identities.domains(), ["phone.example".parse().unwrap()]);
+
+    for (purpose, accepted) in [
+        (&sip_domain[..], true),
+        // anyExtendedKeyUsage, and id-kp-emailProtection.
+        (&[2, 5, 29, 37, 0], true),
+        (&[1, 3, 6, 1, 5, 5, 7, 3, 4], false),
+    ] {
+        let ca = Authority::new("ca");
+        let leaf = Leaf::named("server", &["a.example"]).purpose(purpose);
+        let (server, _far) = layer();
+        let (_handle, address) = serve(secure(&ca, &leaf), server.streams());
+        let dialer = Dialer::new(layer().0, trusting(&ca)).unwrap();
+        let dialled = dialer
+            .dial(&key(Transport::Tls, address, Some("a.example")))
+            .await;
+        assert_eq!(dialled.is_ok(), accepted, "{purpose:?}: {dialled:?}");
+    }
 }

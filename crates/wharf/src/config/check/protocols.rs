@@ -7,6 +7,7 @@ use wharf_policy::access::{AccessRules, IdentityRules};
 use super::Checker;
 use super::kinds::{differing, reply_is_readable};
 use crate::config::{ClientAuth, ListenerConfig, Pem, TlsOptions, WebSocketOptions};
+use crate::tls::oid;
 
 /// The longest protocol name (RFC 7301 §3.1).
 const LONGEST_ALPN: usize = 255;
@@ -135,6 +136,18 @@ fn tls(config: &ListenerConfig, checker: &mut Checker<'_>) {
             allowed,
             "Set tls.client-auth = \"required\" or \"optional\".",
         );
+    }
+    checker.distinct(
+        "tls.client-purposes",
+        &tls.client_purposes,
+        |text| oid(text).is_some(),
+        "expected an OID such as \"1.3.6.1.5.5.7.3.20\"",
+    );
+    if !tls.client_purposes.is_empty()
+        && (tls.client_auth == ClientAuth::Off || config.speaks_dtls())
+    {
+        let allowed = "has no effect on DTLS, nor while tls.client-auth is \"off\"";
+        checker.problem("tls.client-purposes", None::<&str>, allowed, "Remove it.");
     }
     for (index, authority) in tls.client_ca.iter().enumerate() {
         checker.pem(&format!("tls.client-ca[{index}]"), authority);

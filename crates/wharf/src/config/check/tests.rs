@@ -217,6 +217,18 @@ fn options_that_need_another_are_checked() {
         (TCP, "proxy.mode = 'optional'", "proxy.trusted"),
         (TLS, "tls.client-auth = 'required'", "tls.client-ca"),
         (TLS, "tls.client-ca = ['ca.pem']", "tls.client-ca"),
+        (
+            TLS,
+            "tls.client-purposes = ['1.2.3']",
+            "tls.client-purposes",
+        ),
+        (
+            TLS,
+            "tls.client-auth = 'required'
+tls.client-ca = ['ca.pem']
+tls.client-purposes = ['sip']",
+            "tls.client-purposes[0]",
+        ),
         (TLS, "tls.alpn = ['h2', 'h2']", "tls.alpn[1]"),
         (TLS, "tls.alpn = ['']", "tls.alpn[0]"),
         (TLS, "limits.on-full = { reply = 'busy' }", "limits.on-full"),

@@ -59,6 +59,7 @@ pub const OPTIONS: &[OptionInfo] = &[
     option("listeners.*.tls.min-version", Live),
     option("listeners.*.tls.client-auth", Live),
     option("listeners.*.tls.client-ca", Live),
+    option("listeners.*.tls.client-purposes", Live),
     option("listeners.*.tls.resumption", Live),
     option("listeners.*.tls.watch", Live),
     option("listeners.*.dtls.mtu", Live),

@@ -168,6 +168,95 @@ async fn names_are_left_to_the_caller_and_nothing_else() {
     }
 }
 
+/// id-kp-sipDomain (RFC 5924 §3).
+const SIP_DOMAIN: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 3, 20];
+
+#[tokio::test]
+async fn a_server_may_be_for_another_purpose_where_that_is_said() {
+    let site = Site::new();
+    let leaf = |names: &[&str]| Leaf::named("sip", names).purpose(SIP_DOMAIN);
+    let refuses = async |leaf: &Leaf, client: &ClientTls, fault| {
+        let certificate = site.ca.issue(leaf).certificate();
+        let server = site.server(|options| options.certificates = vec![certificate]);
+        let (_near, far) = meet(&server, client, "a.example").await;
+        match far {
+            Err(HandshakeError::ServerCertificate(got)) => assert_eq!(got, fault),
+            other => panic!("{other:?}"),
+        }
+    };
+    let good = leaf(&["a.example"]);
+    refuses(&good, &site.client(|_| ()), CertificateFault::WrongPurpose).await;
+    for names in [ServerNames::Handshake, ServerNames::Caller] {
+        let client = |purpose: &str| {
+            site.client(|options| {
+                options.names = names;
+                options.purposes = vec![purpose.to_owned()];
+            })
+        };
+        let sip = client("1.3.6.1.5.5.7.3.20");
+        let certificate = site.ca.issue(&good).certificate();
+        let server = site.server(|options| options.certificates = vec![certificate]);
+        let (mut near, mut far) = join(&server, &sip, "a.example").await;
+        exchange(&mut near, &mut far).await;
+        // That of TLS still does.
+        let (mut near, mut far) = join(&site.server(|_| ()), &sip, "a.example").await;
+        exchange(&mut near, &mut far).await;
+        refuses(&good, &client("1.2.3"), CertificateFault::WrongPurpose).await;
+        // All else is verified as ever.
+        let old = good.clone().until_year(2001);
+        refuses(&old, &sip, CertificateFault::Expired).await;
+        let foreign = Authority::new("other").issue(&good).certificate();
+        let server = site.server(|options| options.certificates = vec![foreign]);
+        assert!(meet(&server, &sip, "a.example").await.1.is_err());
+        if names == ServerNames::Handshake {
+            refuses(&leaf(&["b.example"]), &sip, CertificateFault::WrongName).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_may_be_for_another_purpose_where_that_is_said() {
+    let site = Site::new();
+    let leaf = Leaf::named("alice", &[]).purpose(SIP_DOMAIN);
+    let asks = |purposes: &[&str]| {
+        site.server(|options| {
+            options.client_auth = ClientAuth::Required;
+            options.client_ca = vec![site.ca.pem()];
+            options.client_purposes = purposes.iter().map(|&one| one.to_owned()).collect();
+        })
+    };
+    let shows = |ca: &Authority, leaf: &Leaf| showing(&site, &ca.issue(leaf));
+    let alice = shows(&site.ca, &leaf);
+    let (mut near, mut far) = join(&asks(&["1.3.6.1.5.5.7.3.20"]), &alice, "a.example").await;
+    exchange(&mut near, &mut far).await;
+    let peer = info(&near).peer.unwrap();
+    assert_eq!(peer.common_name.as_deref(), Some("alice"));
+
+    // What is refused for two reasons is told by the one that is seen first.
+    let other = Authority::new("other");
+    let old = leaf.clone().until_year(2001);
+    for (purposes, client, fault) in [
+        (&[][..], &alice, CertificateFault::WrongPurpose),
+        (&["1.2.3"], &alice, CertificateFault::WrongPurpose),
+        (
+            &["1.3.6.1.5.5.7.3.20"],
+            &shows(&site.ca, &old),
+            CertificateFault::Expired,
+        ),
+        (
+            &["1.3.6.1.5.5.7.3.20"],
+            &shows(&other, &leaf),
+            CertificateFault::WrongPurpose,
+        ),
+    ] {
+        let (near, _far) = meet(&asks(purposes), client, "a.example").await;
+        match near {
+            Err(HandshakeError::ClientCertificate(got)) => assert_eq!(got, fault),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_key_is_verified_where_names_are_left_to_the_caller() {
     let site = Site::new();

@@ -3,7 +3,8 @@
 use rustls::version::{TLS12, TLS13};
 
 use super::*;
-use crate::config::{Resumption, TlsVersion};
+use crate::config::{Certificate, Resumption, TlsVersion};
+use crate::tls::{Fingerprint, ServerNames};
 
 #[tokio::test]
 async fn bytes_pass_and_both_sides_agree() {
@@ -58,6 +59,33 @@ async fn the_client_keeps_its_oldest_version_too() {
     let (near, far) = tokio::join!(serve, client.connect(far, "a.example"));
     assert_eq!(near.unwrap_err().label(), "no-shared-version");
     assert!(matches!(far.unwrap_err(), HandshakeError::PeerAlert(70)));
+}
+
+#[tokio::test]
+async fn a_sip_domain_is_a_name_to_ask_for() {
+    let site = Site::new();
+    let sip = site.ca.issue(
+        &Leaf::named("sip", &[])
+            .uri("sip:user@a.example")
+            .uri("SIP:Sip.example"),
+    );
+    let named = Certificate {
+        names: vec!["sip.example".to_owned()],
+        ..sip.certificate()
+    };
+    for certificate in [sip.certificate(), named] {
+        let server = site.server(|options| options.certificates.push(certificate));
+        let client = site.client(|options| options.names = ServerNames::Caller);
+        for (asked, key) in [("sip.example", &sip.der), ("a.example", &site.leaf.der)] {
+            let (_near, far) = join(&server, &client, asked).await;
+            let shown = TlsInfo::of_client(far.get_ref().1, Some(asked)).unwrap();
+            assert_eq!(
+                shown.peer.unwrap().fingerprint,
+                Fingerprint::of(key),
+                "{asked}"
+            );
+        }
+    }
 }
 
 #[tokio::test]

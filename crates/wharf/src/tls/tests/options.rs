@@ -160,11 +160,19 @@ fn a_clients_problems_are_told_at_once() {
         certificate: Some(certificate),
         server_name: Some("not a name".to_owned()),
         alpn: vec![String::new()],
+        purposes: vec!["1.2.3".to_owned(), "sip".to_owned()],
         ..ClientTlsOptions::default()
     })
     .unwrap_err();
     let keys: Vec<_> = problems.iter().map(|p| p.key.as_str()).collect();
-    assert_eq!(keys, ["ca[0]", "certificate.key", "server-name", "alpn[0]"]);
+    let expected = [
+        "ca[0]",
+        "certificate.key",
+        "server-name",
+        "alpn[0]",
+        "purposes[1]",
+    ];
+    assert_eq!(keys, expected);
 }
 
 #[test]

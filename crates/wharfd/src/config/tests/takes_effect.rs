@@ -108,6 +108,9 @@ fn rows_of_turn() -> Vec<Row> {
         ("tls.client-ca", "['/b.pem']", |s| {
             s.tls.client_ca = vec![Pem::File("/b.pem".into())];
         }),
+        ("tls.client-purposes", "['1.2.3']", |s| {
+            s.tls.client_purposes = vec!["1.2.3".into()];
+        }),
         ("tls.resumption", "'off'", |s| {
             s.tls.resumption = wharf::config::Resumption::Off;
         }),
@@ -265,7 +268,7 @@ fn needs(key: &str) -> &'static [(&'static str, &'static str)] {
     const DTLS: (&str, &str) = ("listen.dtls", "['127.0.0.1:5349']");
     const CERTIFICATE: (&str, &str) = ("tls.certificates", "[{ cert = '/a.pem', key = '/a.pem' }]");
     match key {
-        "tls.client-auth" | "tls.client-ca" => &[
+        "tls.client-auth" | "tls.client-ca" | "tls.client-purposes" => &[
             TLS,
             CERTIFICATE,
             ("tls.client-auth", "'required'"),
