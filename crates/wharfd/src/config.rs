@@ -66,6 +66,9 @@ fn certificates(settings: &Settings) -> Result<(), Problems> {
     if !(settings.listen.tls.is_empty() && sip.tls.is_empty() && sip.wss.is_empty()) {
         opened(ServerTls::new(&settings.tls))?;
     }
+    if sip.is_on() {
+        crate::sip::check_upstream_tls(sip)?;
+    }
     dtls_certificates(settings).map(drop)
 }
 

@@ -3,13 +3,16 @@
 mod metrics;
 
 use crate::config::{self, Settings, sip_names};
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use std::collections::BTreeMap;
-use wharf::Builder;
 use wharf::config::Transport as On;
+use wharf::{Builder, Client};
 use wharf_sip::Transport;
-use wharf_sip_transport::edge::{Edge, EdgeOptions, EdgeSecret};
-use wharf_sip_transport::{Sip, SipOptions};
+use wharf_sip_transport::edge::{Edge, EdgeError, EdgeOptions, EdgeSecret};
+use wharf_sip_transport::{
+    DialOptions, Dialer, DnsError, DnsOptions, DnsResolver, Manager, ManagerOptions, Sip,
+    SipOptions, TableResolver,
+};
 
 pub(crate) use metrics::Counted;
 
@@ -22,15 +25,35 @@ pub(crate) struct Service {
 
 impl Service {
     /// The edge that the settings ask for, if they do.
-    pub(crate) fn new(settings: &Settings) -> Result<Option<Self>, Problem> {
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub(crate) fn new(settings: &Settings) -> Result<Option<Self>, Problems> {
         let sip = &settings.sip;
         let Some(asked) = edge_options(sip).filter(|_| sip.is_on()) else {
             return Ok(None);
         };
-        let edge = Edge::new(asked);
-        let edge = edge.map_err(|error| Problem::new("sip", error.to_string()))?;
-        let sip = Sip::new(options(sip), edge.clone());
-        Ok(Some(Self { sip, edge }))
+        let wrong = |error: EdgeError| Problem::new("sip", error.to_string());
+        let manager = ManagerOptions {
+            sent_by: asked.sent_by().map_err(wrong)?,
+            ..manager_options(sip)
+        };
+        let manager = if sip.is_named() {
+            let options = DnsOptions {
+                servers: sip.name_servers.clone(),
+                ..DnsOptions::default()
+            };
+            let resolver = DnsResolver::new(&options);
+            let unknown = |error: DnsError| Problem::new("sip.name-servers", error.to_string());
+            Manager::new(manager, resolver.map_err(unknown)?)
+        } else {
+            Manager::new(manager, TableResolver::default())
+        };
+        let edge = Edge::with_manager(asked, manager.clone()).map_err(wrong)?;
+        let layer = Sip::new(options(sip), manager.watch(edge.clone()));
+        let dialer = Dialer::new(layer.clone(), dial_options(sip));
+        manager.begin(layer.clone(), dialer.map_err(in_file)?);
+        Ok(Some(Self { sip: layer, edge }))
     }
 
     /// What handles its listeners, those of a later configuration too.
@@ -52,6 +75,37 @@ fn options(sip: &config::Sip) -> SipOptions {
         queue: sip.queue,
         ..SipOptions::default()
     }
+}
+
+fn manager_options(sip: &config::Sip) -> ManagerOptions {
+    let mut options = ManagerOptions::default();
+    options.switch.enabled = sip.switch_to_tcp;
+    let no_udp = sip.udp.is_empty();
+    let transports = &mut options.locate.transports;
+    transports.retain(|&transport| transport != Transport::Udp || !no_udp);
+    options
+}
+
+fn dial_options(sip: &config::Sip) -> DialOptions {
+    let mut options = DialOptions::default();
+    options.client.tls = sip.upstream_tls.clone();
+    options
+}
+
+/// Whether connections to the upstream can be opened so: the files that TLS names are read.
+pub(crate) fn check_upstream_tls(sip: &config::Sip) -> Result<(), Problems> {
+    let client = Client::builder().options(dial_options(sip).client);
+    client.build().map(drop).map_err(in_file)
+}
+
+/// Problems of what opens connections at the keys of the file.
+fn in_file(problems: wharf::config::Problems) -> Problems {
+    let at = |mut problem: wharf::config::Problem| {
+        let key = problem.key.rsplit_once("tls.").map(|(_, key)| key);
+        problem.key = format!("sip.upstream-tls.{}", key.unwrap_or(&problem.key));
+        Problem::from(problem)
+    };
+    Problems(problems.0.into_iter().map(at).collect())
 }
 
 /// The edge's options; none where what it needs is missing.
@@ -115,6 +169,19 @@ mod tests {
         assert_eq!(options.trusted, ["192.0.2.0/24".parse().unwrap()]);
         let key = EdgeSecret(std::array::from_fn(|at| at as u8));
         assert_eq!(options.secret, Some(key));
+    }
+
+    #[test]
+    fn what_the_file_says_reaches_the_manager() {
+        let options = |more: &str| manager_options(&settings(more).sip);
+        assert!(options("").switch.enabled && !options("switch-to-tcp = false").switch.enabled);
+        assert!(options("").locate.transports.contains(&Transport::Udp));
+        let file = "[listen]\nudp = ['127.0.0.1:3478']\n[auth]\nusers = { a = 'b' }\n[sip]\n\
+                    ws = ['127.0.0.1:80']\nname = 'a.example'\nupstream = 'sips:b.example'";
+        let without = manager_options(&Settings::parse(file).unwrap().sip);
+        assert!(!without.locate.transports.contains(&Transport::Udp));
+        let dial = dial_options(&settings("upstream-tls = { ca = ['/a.pem'] }").sip);
+        assert_eq!(dial.client.tls.ca.len(), 1);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use toml::{Value, toml};
 use wharf::config::{DatagramOptions, WebSocketOptions};
+use wharf::tls::ClientTlsOptions;
 use wharf_sip::locate::Target;
 use wharf_sip::{Host, Limits, OwnedHost, Transport, Uri};
 
@@ -40,6 +41,12 @@ pub struct Sip {
     pub ports: BTreeMap<Transport, u16>,
     /// The server that requests go to.
     pub upstream: Option<Target>,
+    /// Whose certificates the upstream may show, and what it is shown. Default: the system's, and nothing.
+    pub upstream_tls: ClientTlsOptions,
+    /// Whether requests that are too long for UDP go over TCP. Default on.
+    pub switch_to_tcp: bool,
+    /// Who is asked for the upstream's name. Default none: the system's name servers.
+    pub name_servers: Vec<SocketAddr>,
     /// Who else is upstream. Default nobody.
     pub trusted: Vec<IpNet>,
     /// The key of flow tokens. Default: random in each process.
@@ -77,6 +84,23 @@ impl Sip {
         })
     }
 
+    /// Whether requests to the upstream may go over UDP.
+    pub fn may_use_udp(&self) -> bool {
+        let upstream = self.upstream.as_ref();
+        upstream.is_some_and(|to| {
+            !to.secure
+                && to
+                    .transport
+                    .is_none_or(|transport| transport == Transport::Udp)
+        })
+    }
+
+    /// Whether the upstream is a name.
+    pub fn is_named(&self) -> bool {
+        let upstream = self.upstream.as_ref();
+        upstream.is_some_and(|to| to.host.name().is_some())
+    }
+
     /// Whether it listens anywhere.
     pub fn is_on(&self) -> bool {
         let mut listening = self.listening().into_iter();
@@ -104,6 +128,11 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Sip {
         aliases: section.list("aliases", host).unwrap_or_default(),
         ports: section.optional("ports", ports).unwrap_or_default(),
         upstream: section.optional("upstream", target),
+        upstream_tls: section.library("upstream-tls"),
+        switch_to_tcp: section.or("switch-to-tcp", true, leaf::boolean),
+        name_servers: section
+            .list("name-servers", listen_address)
+            .unwrap_or_default(),
         trusted: section.list("trusted", network).unwrap_or_default(),
         flow_key: section.secret("flow-key", leaf::base64_bytes).map(FleetKey),
         max_connections: section.or("max-connections", 100_000, leaf::integer(1..=10_000_000)),

@@ -37,8 +37,8 @@ mod tests {
     use prometheus_client::encoding::text;
     use prometheus_client::registry::Registry;
 
-    #[test]
-    fn the_handbook_lists_every_counter_of_sip() {
+    #[tokio::test]
+    async fn the_handbook_lists_every_counter_of_sip() {
         let file = "[listen]\nudp = ['127.0.0.1:3478']\n[auth]\nusers = { a = 'b' }\n\
                     [sip]\nudp = ['127.0.0.1:5060']\nname = 'a.example'\nupstream = 'sip:192.0.2.1'";
         let service = Service::new(&Settings::parse(file).unwrap())

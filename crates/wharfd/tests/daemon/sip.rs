@@ -3,7 +3,9 @@
 use crate::harness::{Certificate, DEADLINE, Daemon, File, config, free_port};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use wharf::config::Pem;
-use wharf::{Client, Message, Messages};
+use wharf::{Client, Message, Messages, Server, Tls};
+use wharf_sip::Reply;
+use wharf_sip_transport::{Incoming, Outgoing, Sip, SipOptions, Taken, Upper};
 
 /// The server behind the edge.
 struct Upstream(UdpSocket);
@@ -245,4 +247,71 @@ fn an_edge_outlives_its_process() {
     upstream.sends(ports.udp, &path);
     assert!(other.hears().starts_with("MESSAGE "));
     assert_eq!(first.end().code(), Some(0), "{}", first.output());
+}
+
+#[test]
+fn a_long_request_goes_over_udp_where_the_upstream_refuses_tcp() {
+    let (ports, upstream) = (ports(), Upstream::new());
+    let file = File::new(&file(&ports, &upstream, ""));
+    let daemon = Daemon::ready(&file);
+    let mut browser = Browser::connect(&format!("ws://127.0.0.1:{}/", ports.ws), None);
+    let head = request("MESSAGE", "").replace("Content-Length: 0", "Content-Length: 1400");
+    browser.says(&(head + &"x".repeat(1_400)));
+    let (message, _) = upstream.gets();
+    assert!(
+        message.contains("\r\nVia: SIP/2.0/UDP 127.0.0.1:"),
+        "{message}"
+    );
+    assert!(message.ends_with(&"x".repeat(1_400)));
+    daemon.counts("wharf_sip_edge_to_upstream_total 1");
+}
+
+/// Answers 200.
+struct Registrar;
+
+impl Upper for Registrar {
+    fn message(&self, incoming: &Incoming<'_>, out: &mut Outgoing<'_>) -> Taken {
+        let reply = Reply {
+            code: 200,
+            reason: "OK",
+            tag: "registrar",
+            source: None,
+            fields: &[],
+        };
+        out.respond(incoming, &reply).unwrap();
+        Taken::Yes
+    }
+}
+
+#[test]
+fn an_upstream_over_tls_has_to_prove_its_name() {
+    let (certificate, stranger) = (Certificate::new(), Certificate::new());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let upstream = runtime.block_on(async {
+        let tls = Tls::bind("127.0.0.1:0").cert(certificate.cert.path(), certificate.key.path());
+        let sip = Sip::new(SipOptions::default(), Registrar);
+        let server = Server::builder().listen_with("tls", tls, sip.streams());
+        let server = server.build().unwrap();
+        let address = server.handle().address("tls").unwrap().ip().unwrap();
+        tokio::spawn(server.run());
+        address.port()
+    });
+    for (ca, status) in [
+        (certificate.cert.path(), "SIP/2.0 200 OK"),
+        (stranger.cert.path(), "SIP/2.0 503 Upstream Unreachable"),
+    ] {
+        let Ports { turn, ws, .. } = ports();
+        let file = File::new(&config(
+            turn,
+            &format!(
+                "[sip]\nws = ['127.0.0.1:{ws}']\nname = '127.0.0.1'\n\
+                 upstream = 'sips:localhost:{upstream}'\nupstream-tls = {{ ca = ['{ca}'] }}"
+            ),
+        ));
+        let _daemon = Daemon::ready(&file);
+        let mut browser = Browser::connect(&format!("ws://127.0.0.1:{ws}/"), None);
+        browser.says(&request("REGISTER", ""));
+        let answer = browser.hears();
+        assert!(answer.starts_with(&format!("{status}\r\n")), "{answer}");
+    }
 }

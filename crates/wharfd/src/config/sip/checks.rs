@@ -3,7 +3,7 @@
 use super::super::Settings;
 use super::super::section::Reader;
 use crate::sip;
-use wharf_sip_transport::edge::{Edge, EdgeError};
+use wharf_sip_transport::edge::EdgeError;
 
 pub(in super::super) fn check(settings: &Settings, reader: &mut Reader) {
     let sip = &settings.sip;
@@ -30,11 +30,14 @@ pub(in super::super) fn check(settings: &Settings, reader: &mut Reader) {
             reader.problem(key, format!("is missing; write {key} = {example}"));
         }
     }
-    if sip.udp.is_empty() {
-        reader.problem(
-            "sip.udp",
-            "no address; the upstream is reached over UDP: name at least one",
-        );
+    if sip.udp.is_empty() && sip.may_use_udp() {
+        let reason = "no address, and the upstream may be reached over UDP; name one, or put \
+                      ;transport=tcp or ;transport=tls behind sip.upstream";
+        reader.problem("sip.udp", reason);
+    }
+    if !sip.is_named() && !sip.name_servers.is_empty() {
+        let reason = "nothing would use it: sip.upstream has no name; remove it";
+        reader.problem("sip.name-servers", reason);
     }
     let turn = settings.listen.udp.iter().chain(&settings.listen.dtls);
     for address in turn.filter(|address| sip.udp.contains(address)) {
@@ -43,11 +46,10 @@ pub(in super::super) fn check(settings: &Settings, reader: &mut Reader) {
         );
         reader.problem("sip.udp", reason);
     }
-    let edge = sip::edge_options(sip).map(Edge::new);
+    let edge = sip::edge_options(sip).map(|options| options.check());
     if let Some(Err(error)) = edge {
         let key = match error {
             EdgeError::Unspecified => "sip.name",
-            EdgeError::Entropy => "the system",
             _ => "sip.upstream",
         };
         reader.problem(key, error.to_string());

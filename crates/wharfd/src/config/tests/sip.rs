@@ -40,6 +40,11 @@ pub(super) fn needs(key: &str) -> &'static [(&'static str, &'static str)] {
             ("sip.upstream", "'sip:192.0.2.1'"),
             ("sip.ws", "['127.0.0.1:8080']"),
         ],
+        "sip.name-servers" => &[
+            ("sip.udp", "['127.0.0.1:5060']"),
+            ("sip.name", "'edge.example'"),
+            ("sip.upstream", "'sip:pbx.example'"),
+        ],
         _ => &[
             ("sip.udp", "['127.0.0.1:5060']"),
             ("sip.name", "'edge.example'"),
@@ -75,6 +80,15 @@ pub(super) fn rows() -> Vec<Row> {
         }),
         ("sip.upstream", "'sip:192.0.2.2:5070'", |s| {
             s.sip.upstream = Some(upstream("sip:192.0.2.2:5070"));
+        }),
+        ("sip.upstream-tls", "{ ca = ['/a.pem'] }", |s| {
+            s.sip.upstream_tls.ca = vec![wharf::config::Pem::File("/a.pem".into())];
+        }),
+        ("sip.switch-to-tcp", "false", |s| {
+            s.sip.switch_to_tcp = false;
+        }),
+        ("sip.name-servers", "['192.0.2.53:53']", |s| {
+            s.sip.name_servers = vec!["192.0.2.53:53".parse().unwrap()];
         }),
         ("sip.trusted", "['192.0.2.0/24']", |s| {
             s.sip.trusted = vec!["192.0.2.0/24".parse().unwrap()];
@@ -148,7 +162,7 @@ fn what_an_edge_needs_is_missed_at_once() {
         .iter()
         .map(|problem| problem.at.as_str())
         .collect();
-    assert_eq!(keys, ["sip.name", "sip.upstream", "sip.udp"]);
+    assert_eq!(keys, ["sip.name", "sip.upstream"]);
 }
 
 #[test]
@@ -161,6 +175,20 @@ fn what_nothing_would_use_is_a_mistake() {
         &format!("{LEAST}{EDGE}websocket = {{ paths = ['/'] }}\n[tls]\nwatch = '1m'"),
         "tls: nothing",
     );
+}
+
+#[test]
+fn an_upstream_that_is_not_reached_over_udp_needs_no_udp() {
+    for upstream in [
+        "sip:192.0.2.1;transport=tcp",
+        "sips:a.example",
+        "sip:a.example;transport=tls",
+    ] {
+        let file = format!(
+            "{LEAST}\n[sip]\nws = ['127.0.0.1:80']\nname = 'a.example'\nupstream = '{upstream}'"
+        );
+        assert!(Settings::parse(&file).unwrap().sip.is_on(), "{upstream}");
+    }
 }
 
 #[test]
@@ -183,13 +211,13 @@ fn wrong_values_name_their_key() {
         ),
         (
             "sip:192.0.2.1",
-            "sip:a.example",
-            "sip.upstream: the upstream has to be an address",
+            "sips:a.example;transport=udp",
+            "sip.upstream: the upstream: a sips URI cannot go over UDP",
         ),
         (
-            "sip:192.0.2.1",
-            "sip:192.0.2.1;transport=tcp",
-            "sip.upstream: ",
+            "udp = ['127.0.0.1:5060']",
+            "ws = ['127.0.0.1:80']",
+            "sip.udp: no address, and the upstream may",
         ),
         ("5060", "3478", "sip.udp: 127.0.0.1:3478 is TURN's"),
         ("5060", "0", "sip.udp[0] = \"127.0.0.1:0\": port 0"),
@@ -207,6 +235,11 @@ fn wrong_values_name_their_key() {
         ),
         ("flow-key = 'secret'", "sip.flow-key: expected 32 bytes"),
         ("max-head = '1GiB'", "expected a size from 4KiB to 16MiB"),
+        (
+            "name-servers = ['192.0.2.53:53']",
+            "sip.name-servers: nothing would use it",
+        ),
+        ("upstream-tls = { cas = [] }", "sip.upstream-tls.cas"),
         (
             "trusted = ['x']",
             "sip.trusted[0] = \"x\": expected a network",
