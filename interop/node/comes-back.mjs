@@ -1,7 +1,8 @@
-// node comes-back.mjs MODULES sip-js SERVER USER CA
+// node comes-back.mjs MODULES LIBRARY SERVER USER CA
 //
-// A phone (node.mjs) that registers, and writes `here`. At the first SIGHUP it loses its connection and writes
-// `away`; at the second it comes back over another one, registers again, and writes `back`.
+// A phone (node.mjs) that registers, and writes `here`. SIP.js does not come back by itself: at the first
+// SIGHUP it loses its connection and writes `away`; at the second it comes back over another one, registers
+// again, and writes `back`.
 import { nodePhone, say } from "./node.mjs";
 
 const phone = await nodePhone(...process.argv.slice(2));

@@ -14,10 +14,15 @@ export function jssip(JsSIP, { server, user, say }) {
         // It registers when it is told to.
         register: false,
         session_timers: false,
+        // How many seconds pass between two attempts to reconnect, which it makes by itself.
+        connection_recovery_min_interval: 1,
+        connection_recovery_max_interval: 1,
         use_preloaded_route: server.startsWith("wss:"),
     });
     const event = (source, name) => new Promise((resolve) => source.once(name, resolve));
     agent.on("disconnected", ({ error }) => say(`disconnected, error ${error}`));
+    let registrations = 0;
+    agent.on("registered", () => say(`registration ${++registrations}`));
     agent.on("newMessage", ({ originator, message, request }) => {
         if (originator === "remote") {
             phone.onMessage(request.body);

@@ -1,12 +1,13 @@
 //! Phones of browsers: `SIP.js` and `JsSIP` reach a UDP phone through an edge, and are reached by it, over
 //! WebSockets. Their registrar and proxy is kamailio; the edge alone knows their connections.
 
+mod daemon;
 mod scene;
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, UdpSocket};
 
 use serde_json::json;
-use wharf_interop::{Authority, Config, Daemon, Kamailio, PASSWORD, PortBlock, Process, USER};
+use wharf_interop::{Kamailio, Process};
 use wharf_sip::locate::Target;
 use wharf_sip::{Host, OwnedHost, Transport, Uri};
 use wharf_sip_transport::edge::{Edge, EdgeOptions};
@@ -124,54 +125,6 @@ fn sip_js_in_chromium_calls_with_sound_and_picture() {
     });
     assert_eq!(media, expected);
     within.assert_all_went_through();
-}
-
-/// The daemon brings both: its edge the call, its TURN server what is heard and seen.
-#[test]
-fn sip_js_in_chromium_calls_through_the_daemon_alone() {
-    let mut ports = PortBlock::claim();
-    let kamailio = Kamailio::start();
-    let [udp, ws, wss] = [(); 3].map(|()| (Ipv4Addr::LOCALHOST, ports.pair()).into());
-    let mut config = Config::new(&mut ports);
-    let on = |address: SocketAddr| vec![address.to_string()];
-    config
-        .set("sip.udp", on(udp))
-        .set("sip.ws", on(ws))
-        .set("sip.wss", on(wss))
-        .set("sip.name", "127.0.0.1")
-        .set("sip.upstream", format!("sip:{}", kamailio.address()));
-    let daemon = Daemon::start(&config);
-    let scene = Scene {
-        kamailio,
-        ws,
-        wss,
-        ca: Authority::of_tests().file().to_owned(),
-    };
-    let mut media = scene.browser(&json!({
-        "iceTransportPolicy": "relay",
-        "iceServers": [{
-            "urls": format!("turn:127.0.0.1:{}?transport=udp", daemon.port()),
-            "username": USER, "credential": PASSWORD,
-        }],
-    }));
-    media["offer"].take();
-    let expected = json!({
-        "subject": "to be seen", "offer": null, "ways": ["relay", "relay"],
-        "alice": "here", "bob": "there",
-    });
-    assert_eq!(media, expected);
-    let counters = daemon.counters();
-    for (counter, at_least, at_most) in [
-        ("wharf_sip_edge_to_upstream_total", 22, 100),
-        ("wharf_sip_edge_to_clients_total", 16, 100),
-        ("wharf_sip_edge_refused_total", 0, 0),
-        ("wharf_sip_edge_strays_total", 0, 0),
-        ("wharf_sip_edge_gone_total", 0, 0),
-        ("wharf_sip_edge_lost_total", 0, 0),
-    ] {
-        let value = counters.get(counter);
-        assert!((at_least..=at_most).contains(&value), "{counter} {value}");
-    }
 }
 
 /// RFC 5626 §4.2, §5.3: the registrar learns at once that the flow it has is gone, and its next registration
