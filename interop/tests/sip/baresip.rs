@@ -54,8 +54,13 @@ impl Baresip {
 
     #[track_caller]
     pub(crate) fn is_registered(&self) {
-        self.process
-            .wait_for_line(SOON, |line| line.contains("200 OK"));
+        self.says("200 OK");
+    }
+
+    /// Waits for a line with this text: among others, it traces each message.
+    #[track_caller]
+    pub(crate) fn says(&self, text: &str) {
+        self.process.wait_for_line(SOON, |line| line.contains(text));
     }
 }
 

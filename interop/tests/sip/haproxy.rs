@@ -10,6 +10,7 @@ use wharf::{Tcp, Tls};
 use wharf_interop::{PortBlock, Process, tool};
 use wharf_sip::Transport;
 
+use crate::baresip::Baresip;
 use crate::pki::Authority;
 use crate::responder::Responder;
 use crate::served::{LOOPBACK, SOON, Served};
@@ -82,6 +83,29 @@ fn the_source_is_the_client_behind_haproxy() {
             assert_ne!(seen.source, seen.remote, "{server}");
         }
     }
+}
+
+/// haproxy hands its bytes on: the phone's TLS begins behind the header, and ends here.
+#[test]
+fn a_phone_behind_haproxy_speaks_tls_with_us() {
+    let ca = Authority::new();
+    let leaf = ca.issue("127.0.0.1");
+    let (responder, record) = Responder::new();
+    let served = Served::start(responder, |server, sip| {
+        let tls = Tls::bind(LOOPBACK).proxy(ProxyMode::Required, ["127.0.0.0/8"]);
+        server.listen_with("tls", tls.cert(leaf.cert, leaf.key), sip.streams())
+    });
+    let front = Front::start(&format!("{} send-proxy-v2", served.address("tls")));
+    let phone = Baresip::start(front.address, "tls", &ca.file());
+    phone.is_registered();
+    let seen = record.next();
+    assert_eq!(
+        (seen.method.as_str(), seen.transport),
+        ("REGISTER", Transport::Tls)
+    );
+    assert_ne!(seen.source, seen.remote);
+    let connection = format!("TLS {} -> {}", seen.source, front.address);
+    phone.says(&connection);
 }
 
 /// A client that asks for OPTIONS: its address, and the Via of the answer.

@@ -67,7 +67,7 @@ impl Sipp {
         command
             .args(flags.split(' '))
             .args(
-                "-i 127.0.0.1 -max_socket 200 -nostdin -timeout 20 -timeout_error -fd 1".split(' '),
+                "-i 127.0.0.1 -max_socket 200 -nostdin -timeout 15 -timeout_error -fd 1".split(' '),
             )
             .args(["-trace_stat", "-stf"])
             .arg(directory.path().join("counted"))
@@ -226,34 +226,31 @@ pub(crate) fn is_bound(transport: Transport, port: u16) -> bool {
     addresses.any(|address| address.ends_with(&local))
 }
 
-/// RFC 3261 §17.1.1.2: over UDP a request goes again until it is answered, and each copy may get the same
-/// answer.
+/// RFC 3261 §17.1.1.2: over UDP a request goes again until it is answered. Behind a stateless forwarder it is the
+/// same again (§16.11): what has another branch would be lost once more here.
 #[test]
 fn what_is_lost_comes_again() {
     let (responder, record) = Responder::losing_first();
-    let served = Served::plain(responder);
+    let behind = Served::plain(responder);
+    let forwarder = Forwarder::new();
+    let served = Served::plain(forwarder.clone());
+    let onward = served.dial(Transport::Udp, behind.address("udp"), None, Path::new(""));
+    forwarder.lead(&served, onward);
     let counted = Sipp::caller(served.address("udp"), "u1", 100).finish(100);
     assert!(counted.get("Retransmissions") >= 200);
     assert!(methods(&record.so_far())["BYE"] >= 100);
 }
 
-/// The same by chance, on a network of its own that loses one datagram in twenty, through a forwarder: a
-/// retransmission takes the way of its request.
+/// The same by chance, on a network of its own that loses one datagram in twenty.
 #[test]
 fn what_a_network_loses_comes_again() {
     if !is_within("sipp::what_a_network_loses_comes_again", LOSES_UDP) {
         return;
     }
-    let forwarder = Forwarder::new();
-    let served = Served::plain(forwarder.clone());
     let (responder, record) = Responder::new();
-    let behind = Served::plain(responder);
-    forwarder.lead(
-        &served,
-        served.dial(Transport::Udp, behind.address("udp"), None, Path::new("")),
-    );
-    let counted = Sipp::caller(served.address("udp"), "u1", 300).finish(300);
-    assert!(counted.get("Retransmissions") > 0);
+    let served = Served::plain(responder);
+    // So few that hardly ever one of them loses five copies: the sixth is sent after 15 seconds.
+    Sipp::caller(served.address("udp"), "u1", 60).finish(60);
     assert!(lost() > 0);
-    assert!(methods(&record.so_far())["BYE"] >= 300);
+    assert!(methods(&record.so_far())["BYE"] >= 60);
 }
