@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// What a running daemon may be asked.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Order {
-    /// Lists the clients over TCP and TLS
+    /// Lists the clients over TCP, TLS and WebSockets
     Sessions,
     /// Prints the state, and the counters of the listeners
     Stats,

@@ -32,7 +32,7 @@ impl Upstream {
     }
 
     fn gets(&self) -> (String, SocketAddr) {
-        let mut bytes = [0; 65_536];
+        let mut bytes = vec![0; 65_536];
         let (length, from) = self.0.recv_from(&mut bytes).unwrap();
         (String::from_utf8(bytes[..length].to_vec()).unwrap(), from)
     }
