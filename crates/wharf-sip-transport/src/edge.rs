@@ -16,8 +16,9 @@
 //! | OPTIONS to the edge itself | answered: 200 |
 //!
 //! Besides: 403 for a token that the edge has not made, 483 where Max-Forwards is used up, 482 for a request
-//! that comes back at once, 480 for a `sips` target where the upstream is not reached over TLS, 513 for a
-//! request that no datagram takes, 503 where there is no room, 400 for what cannot be read.
+//! that comes back at once, 420 for one that demands something of proxies, 480 for a `sips` target where the
+//! upstream is not reached over TLS, 513 for a request that no datagram takes, 503 where there is no room or no
+//! server of the upstream is reached, 400 for what cannot be read.
 //!
 //! With a [`Manager`], the upstream may be a name and reached over TCP and TLS: [`Edge::with_manager`].
 //!
@@ -47,6 +48,7 @@
 
 mod names;
 mod options;
+mod refusal;
 mod request;
 mod response;
 mod stats;

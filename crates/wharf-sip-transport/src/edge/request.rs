@@ -1,75 +1,15 @@
 //! Requests: from clients to the upstream, and from the upstream to one client by a flow token.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
-use wharf_sip::flow::FlowError;
 use wharf_sip::route::OwnRoutes;
-use wharf_sip::{Edit, EditError, Editor, Priority, Reply, Scheme, StartLine, Transport, Uri, Via};
+use wharf_sip::{Edit, EditError, Editor, Priority, Scheme, StartLine, Transport, Uri, Via};
 
 use super::Edge;
 use super::names::Hop;
+use super::refusal::{BAD_EXTENSION, Refusal, demands};
 use super::tokens::Side;
 use super::upstream::Way;
-use crate::{FlowRef, ForwardError, Incoming, Outgoing, SendError, Sip, SipError, Taken};
-
-/// Why a request is refused: the status to answer with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Refusal(u16, &'static str);
-
-impl Refusal {
-    fn reply<'a>(&self, tag: &'a str, source: Option<SocketAddr>) -> Reply<'a> {
-        Reply {
-            code: self.0,
-            reason: self.1,
-            tag,
-            source,
-            fields: &[],
-        }
-    }
-}
-
-impl From<&SipError> for Refusal {
-    fn from(error: &SipError) -> Self {
-        match error {
-            SipError::Message(_) | SipError::Unreadable(_) => Self(400, "Bad Request"),
-            SipError::Send(error) => (*error).into(),
-            // RFC 3261 §16.9: as if the upstream had said so.
-            _ => Self(503, "Upstream Unreachable"),
-        }
-    }
-}
-
-impl From<FlowError> for Refusal {
-    /// RFC 5626 §5.3.
-    fn from(error: FlowError) -> Self {
-        match error {
-            FlowError::Forged => Self(403, "Bad Flow Token"),
-            FlowError::Gone => Self(430, "Flow Failed"),
-        }
-    }
-}
-
-impl From<SendError> for Refusal {
-    fn from(error: SendError) -> Self {
-        ForwardError::from(error).into()
-    }
-}
-
-impl From<ForwardError> for Refusal {
-    fn from(error: ForwardError) -> Self {
-        match error {
-            ForwardError::Edit(error) => {
-                let (code, reason) = error.status().unwrap_or((400, "Bad Request"));
-                Self(code, reason)
-            }
-            ForwardError::Send(SendError::FlowGone) => FlowError::Gone.into(),
-            // RFC 3261 §21.5.7.
-            ForwardError::Send(SendError::TooLarge(_)) => Self(513, "Message Too Large"),
-            ForwardError::Send(_) => Self(503, "Service Unavailable"),
-        }
-    }
-}
+use crate::{FlowRef, ForwardError, Incoming, Outgoing, Sip, SipError, Taken};
 
 /// What is changed in a request that goes on.
 struct Changes {
@@ -129,6 +69,9 @@ impl Edge {
         if self.is_ours(incoming) {
             // RFC 3261 §16.3 step 4.
             return Err(Refusal(482, "Loop Detected"));
+        }
+        if demands(incoming).is_some() {
+            return Err(BAD_EXTENSION);
         }
         let is_own = |uri: &Uri<'_>| self.is_own(uri, incoming);
         let own = OwnRoutes::of(incoming.message, incoming.scan, is_own);
@@ -282,31 +225,6 @@ impl Edge {
             && Uri::parse(target.of(incoming.message)).is_ok_and(|uri| {
                 uri.user.is_none() && self.names().is_in(&uri, &incoming.flow.flow)
             })
-    }
-
-    /// Answers; an ACK has no answer.
-    fn respond(&self, incoming: &Incoming<'_>, out: &mut Outgoing<'_>, refusal: Refusal) {
-        // Nothing can be said to what has no Via.
-        let _ = out.respond(incoming, &refusal.reply(&self.tag(incoming), None));
-    }
-
-    /// The tag of answers to this request: the same for each retransmission.
-    fn tag(&self, incoming: &Incoming<'_>) -> String {
-        let transaction = self.tokens().transaction(incoming.message, incoming.scan);
-        format!("edge-{transaction:016x}")
-    }
-
-    /// Whether it is the ACK of an answer of the edge's own, which goes nowhere (RFC 3261 §17.1.1.3).
-    fn is_our_ack(&self, incoming: &Incoming<'_>) -> bool {
-        let (message, scan) = (incoming.message, incoming.scan);
-        if scan.method(message) != Some(b"ACK") {
-            return false;
-        }
-        let tag = self.tag(incoming);
-        let to = scan
-            .fields(message)
-            .find(|field| field.is("To", Some(b't')));
-        to.is_some_and(|to| to.value.ends_with(tag.as_bytes()))
     }
 }
 

@@ -129,6 +129,25 @@ async fn a_request_that_comes_back_at_once_ends() {
 }
 
 #[tokio::test]
+async fn rfc3261_16_3_what_is_demanded_of_proxies_is_refused() {
+    let site = Site::new().await;
+    let mut browser = site.browser().await;
+    let demands = "Proxy-Require: foo,\r\n bar\r\nProxy-Require: baz\r\n";
+    browser
+        .says(&request("INVITE", "sip:bob@example.com", demands))
+        .await;
+    let answer = browser.hears().await;
+    assert_status(&answer, "420 Bad Extension");
+    assert_eq!(field(&answer, "Unsupported"), "foo, bar,baz");
+    for (method, demands) in [("CANCEL", demands), ("OPTIONS", "Proxy-Require: \r\n")] {
+        browser
+            .says(&request(method, "sip:bob@example.com", demands))
+            .await;
+        assert!(site.upstream_gets().await.starts_with(method));
+    }
+}
+
+#[tokio::test]
 async fn options_to_the_edge_itself_are_answered() {
     let site = Site::new().await;
     let mut browser = site.browser().await;
