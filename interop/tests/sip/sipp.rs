@@ -21,6 +21,7 @@ const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sipp");
 pub(crate) struct Sipp {
     process: Process,
     directory: TempDir,
+    _ports: Option<PortBlock>,
 }
 
 /// What a sipp that has ended counted, by the names of its statistics: `SuccessfulCall`, `Retransmissions`.
@@ -33,14 +34,14 @@ impl Sipp {
     /// A caller of `calls` calls, each INVITE with a body, ACK and BYE. `mode` is sipp's: `u1` and `t1` have
     /// one socket, `un` and `tn` one for each call.
     pub(crate) fn caller(to: SocketAddr, mode: &str, calls: u32) -> Self {
-        Self::start(&format!("{to} -sn uac -t {mode} -m {calls} -r 500 -l 100"))
+        Self::call(&format!("{to} -sn uac -t {mode} -m {calls} -r 500 -l 100"))
     }
 
     /// A caller of `user` whose requests within a call take the way that its answer has recorded: for calls
     /// through a proxy at `to`.
     pub(crate) fn calling(user: &str, to: SocketAddr, mode: &str, calls: u32) -> Self {
         let flags = format!("{to} -s {user} -t {mode} -m {calls} -r 500 -l 100");
-        Self::start(&format!("{flags} -sf {SCENARIOS}/caller.xml"))
+        Self::call(&format!("{flags} -sf {SCENARIOS}/caller.xml"))
     }
 
     /// A callee that answers `calls` calls at `port` of loopback, then ends.
@@ -57,7 +58,18 @@ impl Sipp {
 
     /// A phone that asks and calls `user` of sip.test, through the proxy at `to`.
     pub(crate) fn asking(user: &str, to: SocketAddr) -> Self {
-        Self::start(&format!("{to} -s {user} -m 1 -sf {SCENARIOS}/asks.xml"))
+        Self::call(&format!("{to} -s {user} -m 1 -sf {SCENARIOS}/asks.xml"))
+    }
+
+    /// Runs sipp as a caller with these flags, at a port that it has for itself: 5060, which it would take, is
+    /// where answers to requests of other tests may go.
+    fn call(flags: &str) -> Self {
+        let mut ports = PortBlock::claim();
+        let port = ports.pair();
+        Self {
+            _ports: Some(ports),
+            ..Self::start(&format!("-p {port} {flags}"))
+        }
     }
 
     /// Runs sipp with these flags, on loopback.
@@ -76,6 +88,7 @@ impl Sipp {
         Self {
             process: Process::spawn(&command),
             directory,
+            _ports: None,
         }
     }
 
