@@ -113,3 +113,64 @@ impl Names {
         known && self.is_host(uri.host)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::tests::site::{host, target};
+
+    fn names(ports: &[(Transport, u16)]) -> Names {
+        let mut options = EdgeOptions::new(host("edge.example"), target("sip:192.0.2.1"));
+        options.ports = ports.iter().copied().collect();
+        Names::new(&options)
+    }
+
+    fn hop(side: Side, transport: Transport) -> Hop {
+        let flow = Flow {
+            transport,
+            local: "192.0.2.9:7000".parse().unwrap(),
+            remote: "192.0.2.8:9000".parse().unwrap(),
+        };
+        Hop::of(side, &flow)
+    }
+
+    #[test]
+    fn rfc5658_each_side_is_written_as_it_is_reached() {
+        use Scheme::{Sip, Sips};
+        use Transport::{Tcp, Tls, Udp, Ws, Wss};
+        for (transport, scheme, expected) in [
+            (Udp, Sip, "<sip:t@edge.example:7000;lr;ob>"),
+            (Tcp, Sip, "<sip:t@edge.example:7000;transport=tcp;lr;ob>"),
+            (Tls, Sip, "<sip:t@edge.example:7000;transport=tls;lr;ob>"),
+            (Ws, Sip, "<sip:t@edge.example:7000;transport=ws;lr;ob>"),
+            (Wss, Sip, "<sip:t@edge.example:7000;transport=ws;lr;ob>"),
+            (Tls, Sips, "<sips:t@edge.example:7000;lr;ob>"),
+            (Wss, Sips, "<sips:t@edge.example:7000;transport=ws;lr;ob>"),
+        ] {
+            let route = names(&[]).route(hop(Side::Client, transport), scheme, "t", ";ob");
+            assert_eq!(route, expected, "{transport}");
+        }
+        let without = names(&[]).route(hop(Side::Client, Udp), Sip, "", "");
+        assert_eq!(without, "<sip:edge.example:7000;lr>");
+    }
+
+    #[test]
+    fn c3_the_port_is_the_one_given_or_that_of_the_listener() {
+        use Transport::{Tcp, Tls, Udp, Ws};
+        for (side, transport, ports, expected) in [
+            (Side::Client, Ws, &[][..], 7000),
+            (Side::Client, Ws, &[(Ws, 443)][..], 443),
+            (Side::Client, Ws, &[(Udp, 443)][..], 7000),
+            (Side::Upstream, Udp, &[][..], 7000),
+            // That of a connection that the edge has opened is nobody's to connect to.
+            (Side::Upstream, Tcp, &[][..], 5060),
+            (Side::Upstream, Tls, &[][..], 5061),
+            (Side::Upstream, Tcp, &[(Tcp, 5070)][..], 5070),
+        ] {
+            let via = names(ports).via(hop(side, transport), "z9hG4bK1");
+            let rport = if transport == Udp { ";rport" } else { "" };
+            let sent_by = format!("SIP/2.0/{transport} edge.example:{expected}");
+            assert_eq!(via, format!("{sent_by};branch=z9hG4bK1{rport}"));
+        }
+    }
+}

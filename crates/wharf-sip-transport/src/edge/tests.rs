@@ -6,4 +6,4 @@ mod options;
 mod relay;
 mod requests;
 mod responses;
-mod site;
+pub(super) mod site;

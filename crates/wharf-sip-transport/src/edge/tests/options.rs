@@ -1,6 +1,9 @@
 use wharf_sip::Transport;
 
-use super::site::{SECRET, Site, assert_status, datagram, field, fields, host, request, target};
+use super::site::{
+    SECRET, Site, assert_status, datagram, field, fields, hear_over_tcp, host, ok, request,
+    send_over_tcp, target,
+};
 use crate::edge::{Edge, EdgeError, EdgeOptions};
 
 #[tokio::test]
@@ -51,6 +54,21 @@ async fn requests_of_the_trusted_reach_clients() {
         .says(&datagram("MESSAGE", "sip:x@x.invalid", &route))
         .await;
     assert!(browser.hears().await.starts_with("MESSAGE "));
+}
+
+#[tokio::test]
+async fn the_trusted_may_connect_and_are_answered_there() {
+    let site = Site::with(|options| options.trusted = vec!["127.0.0.2/32".parse().unwrap()]).await;
+    let (mut browser, path) = site.registered().await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut trusted = socket.connect(site.address("tcp")).await.unwrap();
+    let lines = format!("Route: {path}\r\nContent-Length: 0\r\n");
+    let message = datagram("MESSAGE", "sip:x@x.invalid", &lines).replace("/UDP", "/TCP");
+    send_over_tcp(&mut trusted, &message).await;
+    let heard = browser.hears().await;
+    browser.says(&ok(&heard)).await;
+    assert_status(&hear_over_tcp(&mut trusted).await, "200 OK");
 }
 
 #[tokio::test]

@@ -89,3 +89,65 @@ async fn a_token_of_the_upstream_leads_it_nowhere() {
         .await;
     assert_status(&answer, "403 No Flow Token");
 }
+
+/// A message with something cut, doubled, or made up.
+fn mangled(message: &str, random: &mut fastrand::Rng) -> Vec<u8> {
+    let mut bytes = message.as_bytes().to_vec();
+    for _ in 0..random.usize(1..4) {
+        let at = random.usize(..bytes.len());
+        let to = random.usize(at..bytes.len());
+        match random.u8(..5) {
+            0 => bytes[at] = random.u8(..),
+            1 => drop(bytes.drain(at..to.min(at + 20))),
+            2 => {
+                let part = bytes[at..to].to_vec();
+                bytes.splice(at..at, part);
+            }
+            3 => drop(bytes.splice(at..at, *b"\r\n")),
+            _ => bytes.swap(at, to),
+        }
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn whatever_a_stranger_sends_no_client_hears_it() {
+    let site = Site::new().await;
+    let (mut victim, path) = site.registered().await;
+    victim
+        .says(&request("INVITE", "sip:bob@example.com", ""))
+        .await;
+    let invite = site.upstream_gets().await;
+    let routes = fields(&invite, "Record-Route").join(",");
+    let route = format!("Route: {path}\r\n");
+    let whole = format!("Route: {routes}\r\nRoute: {path}\r\n");
+    let seeds = [
+        datagram("MESSAGE", "sip:x@x.invalid", &route),
+        datagram("INVITE", "sip:x@x.invalid", &whole),
+        datagram("BYE", "sip:x@x.invalid", ""),
+        super::site::ok(&invite),
+        invite,
+    ];
+    let stranger = site.phone().await;
+    let mut random = fastrand::Rng::with_seed(7);
+    for turn in 0..3_000 {
+        let mangled = mangled(&seeds[turn % seeds.len()], &mut random);
+        // Full buffers lose some, which does not matter.
+        let _ = stranger.0.try_send(&mangled);
+        if turn % 50 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    // The first thing that the victim hears is from the upstream.
+    let known = datagram("MESSAGE", "sip:known@x.invalid", &route);
+    site.upstream_sends(&known).await;
+    assert!(
+        victim
+            .hears()
+            .await
+            .starts_with("MESSAGE sip:known@x.invalid ")
+    );
+    site.counts(|stats| stats.to_clients == 1 && stats.refused > 0 && stats.strays > 0)
+        .await;
+    assert_eq!(site.panics(), 0);
+}

@@ -29,11 +29,11 @@ pub(super) struct Phone(pub(super) UdpSocket);
 /// Somebody with a WebSocket.
 pub(super) struct Browser(Messages);
 
-pub(super) fn host(text: &str) -> OwnedHost {
+pub(in crate::edge) fn host(text: &str) -> OwnedHost {
     OwnedHost::new(Host::parse(text.as_bytes()).unwrap()).unwrap()
 }
 
-pub(super) fn target(uri: &str) -> Target {
+pub(in crate::edge) fn target(uri: &str) -> Target {
     Target::of(&Uri::parse(uri.as_bytes()).unwrap()).unwrap()
 }
 
@@ -105,6 +105,13 @@ impl Site {
 
     pub(super) async fn tcp(&self) -> TcpStream {
         TcpStream::connect(self.address("tcp")).await.unwrap()
+    }
+
+    /// What the handlers of the listeners have done wrong.
+    pub(super) fn panics(&self) -> u64 {
+        let stats = self.handle.stats();
+        let panics = stats.iter().map(|(_, one)| one.worker_panics);
+        panics.sum()
     }
 
     /// A phone, which is not where the upstream is.
