@@ -2,24 +2,48 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use wharf::{Tcp, Udp};
 use wharf_interop::{Kamailio, PortBlock, Process, tool};
-use wharf_sip::locate::Target;
-use wharf_sip::{Host, OwnedHost, Transport, Uri};
+use wharf_sip::{Host, OwnedHost, Transport};
 use wharf_sip_transport::edge::{Edge, EdgeOptions};
+use wharf_sip_transport::{DialOptions, Dialer, Manager, ManagerOptions, TableResolver, factory};
 
 use crate::baresip::Baresip;
 use crate::pki::Authority;
-use crate::served::{SOON, Served, until};
+use crate::served::{LOOPBACK, SOON, Served, until};
 use crate::sipp::{Sipp, is_bound};
 
-/// An edge with listeners for all transports, before the server at this address.
-fn edge(upstream: SocketAddr, ca: &Authority) -> (Served, Edge) {
+/// The options of an edge before the server with this URI.
+fn options(upstream: &str) -> EdgeOptions {
     let host = OwnedHost::new(Host::Ip(Ipv4Addr::LOCALHOST.into())).expect("a host");
-    let uri = format!("sip:{upstream}");
-    let upstream = Target::of(&Uri::parse(uri.as_bytes()).expect("a URI")).expect("a target");
-    let edge = Edge::new(EdgeOptions::new(host, upstream)).expect("an edge");
+    let upstream = factory::target(upstream).expect("a target");
+    EdgeOptions::new(host, upstream)
+}
+
+/// An edge with listeners for all transports, before the server at this address, over UDP.
+fn edge(upstream: SocketAddr, ca: &Authority) -> (Served, Edge) {
+    let edge = Edge::new(options(&format!("sip:{upstream}"))).expect("an edge");
     let served = Served::all(edge.clone(), &ca.issue("127.0.0.1"));
     (served, edge)
+}
+
+/// One with the listeners `udp` and `tcp`, which has a manager to get to the server at this address over TCP.
+fn managed(upstream: SocketAddr) -> (Served, Edge) {
+    let options = options(&format!("sip:{upstream};transport=tcp"));
+    let manager = Manager::new(ManagerOptions::default(), TableResolver::default());
+    let mut made = None;
+    let make = || {
+        let edge = Edge::with_manager(options, manager.clone()).expect("an edge");
+        manager.watch(made.insert(edge).clone())
+    };
+    let served = Served::start_with(make, |server, sip| {
+        server
+            .listen_with("udp", Udp::bind(LOOPBACK), sip.datagrams())
+            .listen_with("tcp", Tcp::bind(LOOPBACK), sip.streams())
+    });
+    let dialer = Dialer::new(served.sip.clone(), DialOptions::default()).expect("a dialer");
+    manager.begin(served.sip.clone(), dialer);
+    (served, made.expect("it was made"))
 }
 
 /// RFC 3327, RFC 5626 §5: the registrar reaches the phone by the Path that the edge gave it, over the flow of its
@@ -48,29 +72,34 @@ fn baresip_registers_at_kamailio_through_an_edge_and_is_reached() {
     }
 }
 
-/// Calls of sipp to sipp, which follows what the edge has recorded.
-fn calls_through_an_edge(listener: &str, mode: &str) {
-    let ca = Authority::new();
+/// Calls of sipp, which follows what the edge has recorded, to sipp over this transport.
+fn calls_through_an_edge(listener: &str, mode: &str, upstream: Transport) {
     let mut ports = PortBlock::claim();
     let to = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.pair()));
-    let (served, edge) = edge(to, &ca);
-    let callee = Sipp::callee("u1", to.port(), 500);
-    until("callee", || is_bound(Transport::Udp, to.port()));
+    let (callee, (served, edge)) = match upstream {
+        Transport::Udp => ("u1", edge(to, &Authority::new())),
+        _ => ("t1", managed(to)),
+    };
+    let callee = Sipp::callee(callee, to.port(), 500);
+    until("callee", || is_bound(upstream, to.port()));
     Sipp::calling("callee", served.address(listener), mode, 500).finish(500);
     callee.finish(500);
     let stats = edge.stats();
-    assert!(
-        stats.to_upstream >= 1_500 && stats.responses >= 1_000,
-        "{stats:?}"
-    );
+    let went_through = stats.to_upstream >= 1_500 && stats.responses >= 1_000;
+    assert!(went_through && stats.refused + stats.gone == 0, "{stats:?}");
 }
 
 #[test]
 fn calls_over_udp_through_an_edge() {
-    calls_through_an_edge("udp", "u1");
+    calls_through_an_edge("udp", "u1", Transport::Udp);
 }
 
 #[test]
 fn calls_over_connections_through_an_edge() {
-    calls_through_an_edge("tcp", "tn");
+    calls_through_an_edge("tcp", "tn", Transport::Udp);
+}
+
+#[test]
+fn calls_over_udp_through_an_edge_to_a_server_over_tcp() {
+    calls_through_an_edge("udp", "un", Transport::Tcp);
 }

@@ -31,9 +31,17 @@ pub(crate) struct Served {
 impl Served {
     /// A layer below `upper`, with the listeners that `build` gives the server.
     pub(crate) fn start(upper: impl Upper, build: impl FnOnce(Builder, &Sip) -> Builder) -> Self {
+        Self::start_with(|| upper, build)
+    }
+
+    /// The same with an upper layer that is made on the runtime.
+    pub(crate) fn start_with<U: Upper>(
+        upper: impl FnOnce() -> U,
+        build: impl FnOnce(Builder, &Sip) -> Builder,
+    ) -> Self {
         let runtime = runtime();
         let within = runtime.enter();
-        let sip = Sip::new(SipOptions::default(), upper);
+        let sip = Sip::new(SipOptions::default(), upper());
         let server = build(Server::builder(), &sip).build();
         let server = server.unwrap_or_else(|error| panic!("{error}"));
         drop(within);
