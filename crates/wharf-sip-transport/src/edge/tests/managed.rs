@@ -15,6 +15,8 @@ use super::site::{
 };
 use crate::{Answer, Resolver, TableResolver};
 
+/// An address whose ports no other test takes when they are free again.
+const NOBODY: &str = "127.0.0.4:0";
 const TTL: Duration = Duration::from_mins(1);
 
 /// A message with the body that its Content-Length says.
@@ -123,7 +125,7 @@ fn servers(addresses: [SocketAddr; 2]) -> TableResolver {
 
 #[tokio::test]
 async fn rfc3263_4_3_a_server_that_is_not_there_is_left_alone() {
-    let dead = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let dead = UdpSocket::bind(NOBODY).await.unwrap();
     let live = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let addresses = [dead.local_addr().unwrap(), live.local_addr().unwrap()];
     let site = Site::managed("sip:pbx.example", servers(addresses)).await;
@@ -154,7 +156,7 @@ async fn rfc3263_4_3_a_server_that_is_not_there_is_left_alone() {
 
 #[tokio::test]
 async fn a_client_hears_that_no_server_is_reached() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = TcpListener::bind(NOBODY).await.unwrap();
     let uri = format!("sip:{};transport=tcp", closed.local_addr().unwrap());
     drop(closed);
     let site = Site::managed(&uri, TableResolver::default()).await;

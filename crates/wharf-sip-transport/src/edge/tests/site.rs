@@ -107,6 +107,22 @@ impl Site {
         TcpStream::connect(self.address("tcp")).await.unwrap()
     }
 
+    /// Datagrams that have come to the edge.
+    pub(super) fn delivered(&self) -> u64 {
+        let stats = self.handle.stats();
+        stats.iter().map(|(_, one)| one.datagrams_delivered).sum()
+    }
+
+    /// Waits until so many datagrams have come to the edge.
+    pub(super) async fn takes(&self, datagrams: u64) {
+        let taken = async {
+            while self.delivered() < datagrams {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(SOON, taken).await.unwrap();
+    }
+
     /// What the handlers of the listeners have done wrong.
     pub(super) fn panics(&self) -> u64 {
         let stats = self.handle.stats();
