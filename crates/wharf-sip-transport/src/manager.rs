@@ -63,7 +63,8 @@ use transports::Layer;
 /// Its methods that send are for a tokio runtime. It holds: the connections of its pool, in bounds
 /// ([`PoolRules`](wharf_sip::pool::PoolRules)); what has failed, in bounds
 /// ([`DestinationRules`](wharf_sip::destinations::DestinationRules)); the MTU of 1024 paths; and what its
-/// callers keep.
+/// callers keep. When the last clone is gone, and with it all that is under way, the connections of the pool
+/// close.
 #[derive(Clone)]
 pub struct Manager(Arc<Shared>);
 
@@ -74,10 +75,10 @@ impl Manager {
     }
 
     /// The layer above, for [`Sip::new`]: the manager hears of connections that have closed, and of what ICMP
-    /// says, before it does.
+    /// says, before it does. An upper that keeps the manager keeps itself.
     pub fn watch<U: Upper>(&self, upper: U) -> Watched<U> {
         Watched {
-            shared: self.0.clone(),
+            shared: Arc::downgrade(&self.0),
             upper,
         }
     }

@@ -136,6 +136,19 @@ impl Shared {
     }
 }
 
+impl Drop for Shared {
+    /// Nobody looks after the connections any more.
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let flows = std::mem::take(&mut state.flows);
+        if let Some(transports) = self.transports.get() {
+            for flow in flows.values() {
+                transports.close(flow);
+            }
+        }
+    }
+}
+
 impl State {
     /// A connection has closed.
     pub(super) fn forget(&mut self, flow: &FlowRef) {

@@ -2,27 +2,31 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::Weak;
 
 use super::state::Shared;
 use crate::{Event, Incoming, Outgoing, Taken, Upper};
 
-/// A layer above, of whose events a manager hears first.
+/// A layer above, of whose events a manager hears first. It does not keep the manager.
 pub struct Watched<U> {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Weak<Shared>,
     pub(super) upper: U,
 }
 
 impl<U: Upper> Upper for Watched<U> {
     fn message(&self, incoming: &Incoming<'_>, out: &mut Outgoing<'_>) -> Taken {
-        if incoming.connection.is_some() {
-            self.shared.used(&incoming.flow);
+        if incoming.connection.is_some()
+            && let Some(shared) = self.shared.upgrade()
+        {
+            shared.used(&incoming.flow);
         }
         self.upper.message(incoming, out)
     }
 
     fn event(&self, event: Event) {
-        self.shared.heard(&event);
+        if let Some(shared) = self.shared.upgrade() {
+            shared.heard(&event);
+        }
         self.upper.event(event);
     }
 

@@ -55,7 +55,7 @@ impl Element {
     /// Sends a request with this number, and waits for the response.
     async fn call(&mut self, uri: &str, number: u32) -> Cause {
         let mut sending = self.manager.request(to(uri));
-        let message = options(number, "UDP client.invalid");
+        let message = options(number, "UDP client.invalid;rport");
         let sent = sending.next(message.into()).await.unwrap();
         let (response, _) = self.site.message().await;
         assert!(response.starts_with("SIP/2.0 200"), "{response}");
@@ -250,4 +250,19 @@ async fn s6_a_response_finds_the_listener_of_a_client_whose_connection_has_close
     assert_eq!(sent.flow.remote, SocketAddr::from((phone_at, 5060)));
     assert_ne!(flow.flow.remote.port(), 5060);
     assert!(phone.message().await.0.starts_with("SIP/2.0 200"));
+}
+
+#[tokio::test]
+async fn an_element_that_is_gone_leaves_nothing_behind() {
+    let uri = format!("sip:{};transport=tcp", own_address());
+    let (mut server, _handle) = serve([uri.as_str()]);
+    let mut client = element().await;
+    client.call(&uri, 1).await;
+    let Element {
+        mut site, manager, ..
+    } = client;
+    drop(manager);
+    // Its connection closes, as both sides see.
+    server.closed().await;
+    site.closed().await;
 }

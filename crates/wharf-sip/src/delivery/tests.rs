@@ -257,7 +257,7 @@ fn candidates_that_are_listed_are_tried_in_their_order() {
         rank: 0,
     };
     let mut driver = Driver::new(URI, 500);
-    let locator = Locator::listed([candidate(9), candidate(4)]);
+    let locator = Locator::listed([candidate(9), candidate(4), candidate(9)]);
     driver.delivery = Delivery::new(locator, 500, SizeSwitch::default());
     assert_eq!(driver.attempt().unwrap(), "1 TCP 9");
     driver.fail(SendFailure::Reset);

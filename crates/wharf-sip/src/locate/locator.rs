@@ -88,12 +88,16 @@ impl Locator {
     }
 
     /// A locator for candidates that are known: those of a configuration, or those that another locator
-    /// has found and [`Balancer`](crate::balance::Balancer) has arranged. It asks nothing.
+    /// has found and [`Balancer`](crate::balance::Balancer) has arranged. It asks nothing. Of candidates with
+    /// one transport and address it yields the first.
     pub fn listed(candidates: impl IntoIterator<Item = Candidate>) -> Self {
         let mut locator = Self::empty(None, false, Arc::default(), 0);
-        locator.ready.extend(candidates);
-        let seen = locator.ready.iter();
-        locator.seen = seen.map(|one| (one.transport, one.address)).collect();
+        for candidate in candidates {
+            let place = (candidate.transport, candidate.address);
+            if locator.seen.insert(place) {
+                locator.ready.push_back(candidate);
+            }
+        }
         locator
     }
 

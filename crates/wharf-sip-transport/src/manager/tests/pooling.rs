@@ -199,11 +199,15 @@ async fn a_full_queue_is_no_failure_of_the_server() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_manager_that_is_gone_leaves_nothing_behind() {
+async fn a_manager_that_is_gone_leaves_no_connection_behind() {
     let desk = Desk::new(|_| {});
-    desk.send(TCP).await.unwrap();
-    let shared = Arc::downgrade(&desk.manager.0);
-    let Desk { manager, ears, .. } = desk;
-    drop((manager, ears));
-    assert!(shared.upgrade().is_none());
+    let mut sending = desk.to(TCP);
+    let flow = sending.next(message(500)).await.unwrap().flow;
+    let Desk { manager, net, ears } = desk;
+    drop(manager);
+    // Something is still under way.
+    assert_eq!(net.world().closed, []);
+    drop(sending);
+    assert_eq!(net.world().closed, [flow]);
+    ears.event(Event::Closed(flow, CloseReason::Peer));
 }
