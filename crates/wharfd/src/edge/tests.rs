@@ -187,8 +187,8 @@ const OWN: [&str; 8] = [
     "log.level",
 ];
 
-/// Sections that the daemon's listeners have.
-const LISTENERS: [&str; 3] = ["stream", "tls", "admin"];
+/// Sections that the daemon's listeners and its SIP have.
+const OTHERS: [&str; 4] = ["stream", "tls", "admin", "sip"];
 
 #[test]
 fn the_rows_cover_every_key_of_the_server() {
@@ -201,7 +201,16 @@ fn the_rows_cover_every_key_of_the_server() {
                     .lines()
                     .any(|line| line.starts_with(&format!("{key} = ")))
         });
-        let own = OWN.contains(&path.as_str()) || LISTENERS.contains(&section);
+        let own = OWN.contains(&path.as_str()) || OTHERS.contains(&section);
         assert!(row != own, "{path}");
+    }
+}
+
+#[test]
+fn nobody_relays_to_the_sockets_of_sip() {
+    let sip = "udp = ['127.0.0.1:5060']\nws = ['127.0.0.1:8080']\nname = 'a.example'\nupstream = 'sip:192.0.2.1'";
+    let own = configured(&with("sip", sip)).peers.own.sockets;
+    for address in ["127.0.0.1:5060", "127.0.0.1:8080"] {
+        assert!(own.contains(&address.parse().unwrap()), "{own:?}");
     }
 }

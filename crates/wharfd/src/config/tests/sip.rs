@@ -154,6 +154,55 @@ fn s1_who_listens_on_udp_listens_on_tcp_unless_told_otherwise() {
 }
 
 #[test]
+fn each_listener_has_what_concerns_it() {
+    let more = "ws = ['127.0.0.1:80']
+        wss = ['[::1]:443']
+        tls = ['127.0.0.1:5061']
+        websocket = { paths = ['/sip'] }
+        datagrams = { workers = 3 }
+        [sip.stream]
+        limits = { per-prefix = 7 }
+        socket = { receive-buffer = '1MiB', nodelay = false }
+        rates = { bytes = { per-second = 9, burst = 9 }, datagrams-per-prefix = { per-second = 5, burst = 5 } }
+        [tls]
+        certificates = [{ cert = '/a.pem', key = '/a.pem' }]";
+    let settings = Settings::parse(&format!("{LEAST}{EDGE}{more}")).unwrap();
+    let mut config = listeners(&settings).listeners;
+    let mut take = |name: &str| config.remove(name).unwrap();
+    let [udp, tcp, tls, ws, wss] =
+        ["udp", "tcp", "tls", "ws", "wss"].map(|one| take(&format!("sip-{one}")));
+    assert_eq!(
+        (udp.datagrams.workers, udp.socket.receive_buffer),
+        (3, Some(1 << 20))
+    );
+    assert!(udp.rates.datagrams_per_prefix.is_some() && udp.rates.bytes.is_none());
+    assert!(udp.socket.nodelay && udp.limits.per_prefix == 0);
+    for stream in [&tcp, &tls, &ws, &wss] {
+        assert_eq!(
+            (stream.limits.per_prefix, stream.socket.nodelay),
+            (7, false)
+        );
+        assert!(stream.rates.bytes.is_some() && stream.rates.datagrams_per_prefix.is_none());
+    }
+    assert_eq!(
+        (tls.tls.certificates.len(), ws.tls.certificates.len()),
+        (1, 0)
+    );
+    assert!(tls.tls.alpn.is_empty());
+    assert_eq!(wss.tls.alpn, ["http/1.1"]);
+    for websocket in [ws.websocket, wss.websocket] {
+        assert_eq!(websocket.paths, ["/sip"]);
+        assert_eq!(websocket.subprotocols, ["sip"]);
+        assert!(websocket.subprotocol_required);
+    }
+    assert_eq!(wss.socket.dual_stack, wharf::config::DualStack::Ipv6Only);
+    // As many threads as TURN has, unless told otherwise.
+    let text = format!("[server]\nworkers = 5\n{LEAST}{EDGE}");
+    let config = listeners(&Settings::parse(&text).unwrap());
+    assert_eq!(config.listeners["sip-udp"].datagrams.workers, 5);
+}
+
+#[test]
 fn what_an_edge_needs_is_missed_at_once() {
     let file = format!("{LEAST}\n[sip]\nws = ['127.0.0.1:8080']");
     let problems = Settings::parse(&file).unwrap_err();
