@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
 use wharf::batch::Waker;
@@ -89,18 +89,17 @@ impl Ports {
         ports.retain(|one| !Arc::ptr_eq(one, port));
     }
 
-    fn all(&self) -> Vec<Arc<Port>> {
-        let ports = self.ports.read().unwrap_or_else(PoisonError::into_inner);
-        ports.clone()
+    fn all(&self) -> RwLockReadGuard<'_, Vec<Arc<Port>>> {
+        self.ports.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A flow to this address from the first socket that can reach it.
     pub(crate) fn to(&self, remote: SocketAddr) -> Option<FlowRef> {
-        let reaches = |port: &SocketAddr| {
-            port.is_ipv4() == remote.is_ipv4() || port.ip().is_unspecified() && port.is_ipv6()
+        let reaches = |local: &SocketAddr| {
+            local.is_ipv4() == remote.is_ipv4() || local.ip().is_unspecified() && local.is_ipv6()
         };
-        let mut locals = self.all().into_iter().map(|port| port.local);
-        let local = locals.find(reaches)?;
+        let ports = self.all();
+        let local = ports.iter().map(|port| port.local).find(reaches)?;
         Some(FlowRef::datagrams(local, remote))
     }
 
@@ -118,11 +117,12 @@ impl Ports {
         priority: Priority,
         limit: usize,
     ) -> Result<(), SendError> {
-        let mut able = self.all();
-        able.retain(|port| port.has(flow.local));
-        let at = self.hasher.hash_one(flow.remote) as usize % able.len().max(1);
-        let port = able.get(at).ok_or(SendError::NoSocket)?;
         fits(&message)?;
+        let ports = self.all();
+        let able = || ports.iter().filter(|port| port.has(flow.local));
+        let count = able().count().max(1);
+        let at = self.hasher.hash_one(flow.remote) as usize % count;
+        let port = able().nth(at).ok_or(SendError::NoSocket)?;
         port.send(Parcel { flow, message }, priority, limit)
     }
 }
