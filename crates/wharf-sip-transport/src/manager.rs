@@ -124,15 +124,14 @@ impl Manager {
         self.0.events.subscribe()
     }
 
-    /// The counters, and how much there is at the moment.
+    /// The counters.
     pub fn stats(&self) -> ManagerStats {
-        let state = self.0.state();
-        ManagerStats {
-            open: state.pool.live(),
-            dialling: state.pool.dialling(),
-            unwell: state.destinations.unwell().count(),
-            ..self.0.counters.snapshot()
-        }
+        self.0.counters.snapshot()
+    }
+
+    /// The connections of the pool that are open.
+    pub fn connections(&self) -> usize {
+        self.0.state().pool.live()
     }
 
     /// The destinations that have failed, and until when each is left alone; a time that is past means that
@@ -150,6 +149,7 @@ impl Manager {
 impl std::fmt::Debug for Manager {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Manager")
+            .field("connections", &self.connections())
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }

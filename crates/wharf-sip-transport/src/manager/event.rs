@@ -4,7 +4,7 @@ use wharf_sip::destinations::Destination;
 use wharf_sip::pool::{PoolClose, PoolKey};
 use wharf_sip::route::SendFailure;
 
-use crate::counters::Counter;
+use crate::counters::counters;
 use crate::{DialError, FlowRef};
 
 /// What a [`Manager`](crate::Manager) has done beside sending.
@@ -53,7 +53,8 @@ pub enum ManagerEvent {
         /// Its length.
         bytes: usize,
     },
-    /// A destination has failed, and is left alone for a while.
+    /// An attempt has failed. Its destination is left alone for a while, unless the request is only to go
+    /// another way to the same server.
     Failed {
         /// It.
         to: Destination,
@@ -69,56 +70,35 @@ pub enum ManagerEvent {
     },
 }
 
-/// The counters of a [`Manager`](crate::Manager), and how much it has at the moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct ManagerStats {
-    /// Requests that were handed to a flow, each attempt by itself.
-    pub requests: u64,
-    /// Responses that were handed to a flow, each attempt by itself.
-    pub responses: u64,
-    /// Connections that were opened.
-    pub connected: u64,
-    /// Attempts to open one that have failed.
-    pub not_connected: u64,
-    /// Connections that turned out dead when a request was sent.
-    pub redialled: u64,
-    /// Connections closed because they were idle or old.
-    pub expired: u64,
-    /// Connections closed to make room.
-    pub evicted: u64,
-    /// Requests that went over TCP for their size.
-    pub switched: u64,
-    /// Requests that went back to UDP.
-    pub back_to_udp: u64,
-    /// Attempts that have failed.
-    pub failed: u64,
-    /// Attempts that were not made because of [`ManagerOptions::throttle`](crate::ManagerOptions).
-    pub throttled: u64,
-    /// Responses that went another way.
-    pub rerouted: u64,
-    /// Connections of the pool that are open.
-    pub open: usize,
-    /// Connections that are being opened.
-    pub dialling: usize,
-    /// Destinations that are left alone, or wait for a probe.
-    pub unwell: usize,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) requests: Counter,
-    pub(super) responses: Counter,
-    connected: Counter,
-    not_connected: Counter,
-    redialled: Counter,
-    expired: Counter,
-    evicted: Counter,
-    switched: Counter,
-    back_to_udp: Counter,
-    failed: Counter,
-    throttled: Counter,
-    rerouted: Counter,
+counters! {
+    Counters =>
+    /// The counters of a [`Manager`](crate::Manager).
+    ManagerStats {
+        /// Requests that were handed to a flow, each attempt by itself.
+        requests,
+        /// Responses that were handed to a flow, each attempt by itself.
+        responses,
+        /// Connections that were opened.
+        connected,
+        /// Attempts to open one that have failed.
+        not_connected,
+        /// Connections that turned out dead when a request was sent.
+        redialled,
+        /// Connections closed because they were idle or old.
+        expired,
+        /// Connections closed to make room for another.
+        evicted,
+        /// Requests that went over TCP for their size (RFC 3261 §18.1.1).
+        switched,
+        /// Requests that went back to UDP, since the server does not speak TCP.
+        back_to_udp,
+        /// Attempts that have failed.
+        failed,
+        /// Attempts that were not made because their destination gets as many requests as it may.
+        throttled,
+        /// Responses that went another way (RFC 3261 §18.2.2).
+        rerouted,
+    }
 }
 
 impl Counters {
@@ -136,23 +116,5 @@ impl Counters {
             ManagerEvent::ResponseRerouted { .. } => &self.rerouted,
         };
         counter.add(1);
-    }
-
-    pub(super) fn snapshot(&self) -> ManagerStats {
-        ManagerStats {
-            requests: self.requests.get(),
-            responses: self.responses.get(),
-            connected: self.connected.get(),
-            not_connected: self.not_connected.get(),
-            redialled: self.redialled.get(),
-            expired: self.expired.get(),
-            evicted: self.evicted.get(),
-            switched: self.switched.get(),
-            back_to_udp: self.back_to_udp.get(),
-            failed: self.failed.get(),
-            throttled: self.throttled.get(),
-            rerouted: self.rerouted.get(),
-            ..ManagerStats::default()
-        }
     }
 }
