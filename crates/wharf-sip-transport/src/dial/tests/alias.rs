@@ -2,9 +2,10 @@
 
 use wharf::config::ClientAuth;
 use wharf_sip::alias::AliasWanted;
+use wharf_sip::locate::{Address, Query, Records, Srv};
 
 use super::*;
-use crate::PURPOSES;
+use crate::{Manager, ManagerOptions, PURPOSES, Request, TableResolver};
 
 const ALIAS: &[u8] = b"OPTIONS sip:a.example SIP/2.0\r\n\
     Via: SIP/2.0/TLS 192.0.2.1:5071;branch=z9hG4bK1;alias\r\nContent-Length: 0\r\n\r\n";
@@ -209,4 +210,43 @@ async fn rfc5924_a_certificate_may_be_for_sip_alone() {
             .await;
         assert_eq!(dialled.is_ok(), accepted, "{purpose:?}: {dialled:?}");
     }
+}
+
+#[tokio::test]
+async fn rfc5923_a_manager_sends_over_the_connection_that_its_peer_has_offered() {
+    let mut site = Site::new(SipOptions::default());
+    let mut client = site.client(Some(&phone()), "a.example", ALIAS).await;
+    let domain = |name: &str| name.parse().unwrap();
+    let ttl = Duration::from_mins(1);
+    let srv = Srv {
+        priority: 1,
+        weight: 1,
+        target: Some(domain("host.example")),
+        port: 5071,
+        ttl,
+    };
+    let host = Query::Addresses {
+        name: domain("host.example"),
+        ipv4: true,
+        ipv6: true,
+    };
+    // Nobody would be reached there.
+    let ip = [192, 0, 2, 1].into();
+    let resolver = TableResolver::default()
+        .with(
+            &Query::Srv(domain("_sips._tcp.phone.example")),
+            Ok(Records::Srv(vec![srv])),
+        )
+        .with(&host, Ok(Records::Addresses(vec![Address { ip, ttl }])));
+    let manager = Manager::new(ManagerOptions::default(), resolver);
+    let dialer = Dialer::new(site.sip.clone(), DialOptions::default()).unwrap();
+    manager.begin(site.sip.clone(), dialer);
+    let target = crate::factory::target("sips:phone.example").unwrap();
+    let mut sending = manager.request(Request::to(target));
+    let request = bytes::Bytes::from_static(REQUEST);
+    let sent = sending.next(request).await.unwrap();
+    assert_eq!(sent.flow, client.heard.flow);
+    let request = heard(&mut client.told).await;
+    assert_eq!(request.flow, client.flow);
+    assert_eq!(manager.stats().connected, 0);
 }
