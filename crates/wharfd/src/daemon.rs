@@ -17,8 +17,8 @@ use std::time::Duration;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
-use wharf::Handle;
 use wharf::events::Event;
+use wharf::{Filter, Handle};
 use wharf_turn_server::{StartError, TurnServer};
 
 /// How long the daemon's own listeners may take to end, when all else has.
@@ -240,7 +240,18 @@ impl<'a> Life<'a> {
         let deadline = self.settings.server.drain_deadline;
         // No new connection; those that are there end with their allocations.
         let streams = self.streams.clone();
-        let streams = tokio::spawn(async move { streams.drain(deadline).await });
+        // What the upstream sends over UDP is read no more, or by the successor, which does not have the
+        // clients' connections: they had better come back at once. WebSockets are told so anyway.
+        let abandoned = reason == Reason::Succeeded || self.settings.sip.may_use_udp();
+        let streams = tokio::spawn(async move {
+            let close = async {
+                let [_, tcp, tls, ..] = sip_names();
+                for name in [tcp, tls].into_iter().filter(|_| abandoned) {
+                    streams.close(&Filter::default().listener(name));
+                }
+            };
+            tokio::join!(streams.drain(deadline), close).0
+        });
         handle.drain();
         let allocations = handle.allocations();
         info!(target: "wharfd", allocations, deadline_seconds = deadline.as_secs(), "draining");

@@ -1,6 +1,7 @@
 //! SIP through the daemon: a browser on a WebSocket, a phone on UDP, and the server behind the edge.
 
 use crate::harness::{Certificate, DEADLINE, Daemon, File, config, free_port};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use wharf::config::Pem;
 use wharf::{Client, Message, Messages, Server, Tls};
@@ -72,6 +73,13 @@ impl Browser {
     }
 
     /// Registers; what the upstream got.
+    /// Whether the edge has closed the connection.
+    fn is_closed(&mut self) -> bool {
+        let received = async { tokio::time::timeout(DEADLINE, self.1.recv()).await };
+        let received = self.0.block_on(received).expect("in time");
+        received.is_none_or(|message| message.is_err())
+    }
+
     fn registers(&mut self, upstream: &Upstream) -> String {
         self.says(&request("REGISTER", ""));
         upstream.gets().0
@@ -229,6 +237,41 @@ fn a_client_over_udp_is_reached_after_a_restart_with_the_same_key() {
     assert!(bytes[..length].starts_with(b"MESSAGE sip:example.com SIP/2.0\r\n"));
 }
 
+/// Over TCP an upstream's answers come over a connection, which the drain leaves alone.
+#[test]
+fn a_drain_leaves_clients_whose_answers_can_still_come() {
+    for (transport, is_closed) in [("", true), (";transport=tcp", false)] {
+        let Ports { turn, udp, ws } = ports();
+        let file = File::new(&format!(
+            "{}[sip]\nudp = ['127.0.0.1:{udp}']\nws = ['127.0.0.1:{ws}']\nname = '127.0.0.1'\n\
+             upstream = 'sip:127.0.0.1:{udp}{transport}'",
+            config(turn, "").replace("[server]\n", "[server]\ndrain-deadline = '10m'\n"),
+        ));
+        let mut daemon = Daemon::ready(&file);
+        let mut browser = Browser::connect(&format!("ws://127.0.0.1:{ws}/"), None);
+        let mut phone = TcpStream::connect(("127.0.0.1", udp)).unwrap();
+        phone.set_read_timeout(Some(DEADLINE)).unwrap();
+        let options =
+            request("OPTIONS", "").replace("example.com SIP", &format!("127.0.0.1:{udp} SIP"));
+        let options = options.replace("SIP/2.0/WS", "SIP/2.0/TCP");
+        let answers = |phone: &mut TcpStream| {
+            phone.write_all(options.as_bytes()).unwrap();
+            phone.read(&mut [0; 2_000]).unwrap() > 0
+        };
+        assert!(answers(&mut phone));
+        daemon.signal("TERM");
+        daemon.line("draining");
+        // A WebSocket is told at any rate.
+        assert!(browser.is_closed());
+        if is_closed {
+            let end = phone.read(&mut [0; 1]);
+            assert!(!end.is_err_and(|error| error.kind() == ErrorKind::WouldBlock));
+        } else {
+            assert!(answers(&mut phone));
+        }
+    }
+}
+
 #[test]
 fn an_edge_outlives_its_process() {
     let (ports, upstream) = (ports(), Upstream::new());
@@ -241,11 +284,12 @@ fn an_edge_outlives_its_process() {
     let mut browser = Browser::connect(&url, None);
     browser.registers(&upstream);
     let _second = Daemon::ready(&file);
-    // The new process has the sockets; who was connected before still is served by the old one.
-    let mut other = Browser::connect(&url, None);
-    let path = path(&other.registers(&upstream));
+    // The new process has the sockets: it reads what the upstream answers, so everybody has to come back.
+    assert!(browser.is_closed());
+    let mut browser = Browser::connect(&url, None);
+    let path = path(&browser.registers(&upstream));
     upstream.sends(ports.udp, &path);
-    assert!(other.hears().starts_with("MESSAGE "));
+    assert!(browser.hears().starts_with("MESSAGE "));
     assert_eq!(first.end().code(), Some(0), "{}", first.output());
 }
 
