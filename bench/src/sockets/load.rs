@@ -35,16 +35,20 @@ pub(crate) fn run(role: &LoadRole) -> Result<(), Failure> {
         let _within = runtime.enter();
         Arc::new(Connector::new(role)?)
     };
-    let mut open = match role.work {
-        Work::Accept | Work::Overload => Vec::new(),
-        _ => runtime
-            .block_on(open(&connector, role.connections))
-            .map_err(failed)?,
-    };
     let exchange = Arc::new(match role.work {
         Work::Sip => sip(role.transport)?,
         _ => echo(role.transport, role.size),
     });
+    let mut open = match role.work {
+        Work::Accept | Work::Overload => Vec::new(),
+        work => {
+            // A phone asks as soon as it is connected.
+            let first = (work == Work::Sip).then(|| exchange.clone());
+            runtime
+                .block_on(open(&connector, role.connections, first))
+                .map_err(failed)?
+        }
+    };
     say("ready")?;
     for line in io::stdin().lock().lines() {
         let line = line.map_err(failed)?;
@@ -82,13 +86,27 @@ fn say(line: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::io(&"standard output", error))
 }
 
-async fn open(connector: &Arc<Connector>, count: usize) -> io::Result<Vec<Box<dyn Bytes>>> {
+/// What is sent, and what comes back.
+type Exchange = (Vec<u8>, Vec<u8>);
+
+/// Connections, each of which has had its `first` exchange.
+async fn open(
+    connector: &Arc<Connector>,
+    count: usize,
+    first: Option<Arc<Exchange>>,
+) -> io::Result<Vec<Box<dyn Bytes>>> {
     let mut streams = Vec::with_capacity(count);
     while streams.len() < count {
         let mut opening = JoinSet::new();
         for _ in 0..OPENING.min(count - streams.len()) {
-            let connector = connector.clone();
-            opening.spawn(async move { connector.connect().await });
+            let (connector, first) = (connector.clone(), first.clone());
+            opening.spawn(async move {
+                let mut stream = connector.connect().await?;
+                if let Some(exchange) = first {
+                    once(&mut stream, &exchange).await?;
+                }
+                Ok::<_, io::Error>(stream)
+            });
         }
         while let Some(opened) = opening.join_next().await {
             streams.push(opened.map_err(io::Error::other)??);
@@ -100,15 +118,15 @@ async fn open(connector: &Arc<Connector>, count: usize) -> io::Result<Vec<Box<dy
 /// Sends a request, awaits its answer, and so on.
 async fn ask(
     mut stream: Box<dyn Bytes>,
-    exchange: Arc<(Vec<u8>, Vec<u8>)>,
+    exchange: Arc<Exchange>,
     until: Instant,
     work: Work,
 ) -> io::Result<(Box<dyn Bytes>, u64)> {
-    let (request, expected) = &*exchange;
-    let mut answer = vec![0; expected.len()];
     let mut count = 0;
     while Instant::now() < until {
         if work == Work::Bulk {
+            let (request, expected) = &*exchange;
+            let mut answer = vec![0; expected.len()];
             // Nobody would read the answer to what is still being written.
             let (mut reader, mut writer) = tokio::io::split(&mut stream);
             let writing = async {
@@ -116,17 +134,30 @@ async fn ask(
                 writer.flush().await
             };
             tokio::try_join!(writing, reader.read_exact(&mut answer))?;
+            check(&answer, expected)?;
         } else {
-            stream.write_all(request).await?;
-            stream.flush().await?;
-            stream.read_exact(&mut answer).await?;
-        }
-        if answer != *expected {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a wrong answer"));
+            once(&mut stream, &exchange).await?;
         }
         count += 1;
     }
     Ok((stream, count))
+}
+
+/// Sends a request, and awaits its answer.
+async fn once(stream: &mut Box<dyn Bytes>, exchange: &Exchange) -> io::Result<()> {
+    let (request, expected) = exchange;
+    stream.write_all(request).await?;
+    stream.flush().await?;
+    let mut answer = vec![0; expected.len()];
+    stream.read_exact(&mut answer).await?;
+    check(&answer, expected)
+}
+
+fn check(answer: &[u8], expected: &[u8]) -> io::Result<()> {
+    if answer != expected {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a wrong answer"));
+    }
+    Ok(())
 }
 
 /// One connection after the other, as many at once as there are connections, until the time is over:

@@ -48,7 +48,7 @@ impl Inner {
         let offer = AliasOffer {
             via,
             transport: entry.flow.flow.transport,
-            source: entry.source.ip(),
+            source: entry.source().ip(),
             local: peer.asked.as_ref().filter(|asked| hosts.contains(asked)),
             identities: &peer.identities,
             flow: entry.flow.id,

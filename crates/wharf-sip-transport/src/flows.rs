@@ -1,12 +1,11 @@
 //! The connections that are open, and how to send on one from anywhere.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use wharf::Connection;
-use wharf_sip::flow::{Flow, FlowError, FlowId, FlowTable, SealedFlow};
+use wharf_sip::flow::{Flow, FlowError, FlowId, FlowTable, OfFlow, SealedFlow};
 use wharf_sip::identity::{Identities, Side};
 use wharf_sip::{Priority, Transport};
 
@@ -32,36 +31,43 @@ pub(crate) struct Entry {
     pub(crate) flow: FlowRef,
     pub(crate) outbox: Outbox<Bytes>,
     pub(crate) connection: Connection,
-    /// The peer; with a PROXY header, the client behind the proxy.
-    pub(crate) source: SocketAddr,
+    /// The client behind a proxy, where a PROXY header tells it.
+    client: Option<Box<SocketAddr>>,
     /// Who it is, if it has shown a certificate.
     pub(crate) peer: Option<Box<Peer>>,
     /// Whether this element has opened it.
     pub(crate) dialled: bool,
 }
 
+impl OfFlow for Entry {
+    fn flow(&self) -> &Flow {
+        &self.flow.flow
+    }
+}
+
 impl Entry {
+    /// The peer; with a PROXY header, the client behind the proxy.
+    pub(crate) fn source(&self) -> SocketAddr {
+        self.client
+            .as_ref()
+            .map_or(self.flow.flow.remote, |client| **client)
+    }
+
     /// What the peer has proven to be.
     pub(crate) fn identities(&self) -> Option<&Identities> {
         self.peer.as_ref().map(|peer| &peer.identities)
     }
 }
 
+/// All entries, by id and by address.
+type State = FlowTable<Arc<Entry>>;
+
 #[derive(Debug)]
 pub(crate) struct Flows(Mutex<State>);
 
-#[derive(Debug)]
-struct State {
-    table: FlowTable,
-    entries: HashMap<FlowId, Arc<Entry>>,
-}
-
 impl Flows {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self(Mutex::new(State {
-            table: FlowTable::new(capacity),
-            entries: HashMap::new(),
-        }))
+        Self(Mutex::new(State::new(capacity)))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -76,44 +82,43 @@ impl Flows {
         side: Side,
     ) -> Option<Arc<Entry>> {
         let peer = Peer::of(&connection, side);
+        let client = connection.peer().ip().filter(|ip| *ip != flow.remote);
+        let client = client.map(Box::new);
         let mut state = self.state();
-        let id = state.table.insert(flow).ok()?;
-        let source = connection.peer().ip().unwrap_or(flow.remote);
-        let entry = Arc::new(Entry {
-            flow: FlowRef { id, flow },
-            outbox: Outbox::new(),
-            connection,
-            source,
-            peer,
-            dialled: side == Side::Server,
-        });
-        state.entries.insert(id, entry.clone());
-        Some(entry)
+        let make = |id| {
+            Arc::new(Entry {
+                flow: FlowRef { id, flow },
+                outbox: Outbox::new(),
+                connection,
+                client,
+                peer,
+                dialled: side == Side::Server,
+            })
+        };
+        let (_, entry) = state.insert_with(make).ok()?;
+        Some(entry.clone())
     }
 
     /// It has closed.
     pub(crate) fn close(&self, id: FlowId) {
-        let mut state = self.state();
-        state.table.remove(id);
-        state.entries.remove(&id);
+        self.state().remove(id);
     }
 
     pub(crate) fn get(&self, id: FlowId) -> Option<Arc<Entry>> {
-        self.state().entries.get(&id).cloned()
+        self.state().get(id).ok().cloned()
     }
 
     /// A connection to this address (RFC 3261 §18.1.1).
     pub(crate) fn to(&self, transport: Transport, remote: SocketAddr) -> Option<FlowRef> {
         let state = self.state();
-        let id = state.table.to(transport, remote).next()?;
-        Some(state.entries.get(&id)?.flow)
+        let id = state.to(transport, remote).next()?;
+        Some(state.get(id).ok()?.flow)
     }
 
     pub(crate) fn find(&self, sealed: &SealedFlow) -> Result<FlowRef, FlowError> {
         let state = self.state();
-        let id = state.table.find(sealed)?;
-        let flow = *state.table.get(id)?;
-        Ok(FlowRef { id, flow })
+        let id = state.find(sealed)?;
+        Ok(state.get(id)?.flow)
     }
 
     pub(crate) fn send(
@@ -129,6 +134,6 @@ impl Flows {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.state().table.len()
+        self.state().len()
     }
 }

@@ -46,8 +46,6 @@ struct Session {
     ending: Option<CloseReason>,
     /// When the last message was received or sent.
     active: Instant,
-    /// Whether the listener drains.
-    draining: bool,
     /// Why it has closed.
     reason: CloseReason,
 }
@@ -92,7 +90,6 @@ impl Session {
             full: None,
             ending: None,
             active,
-            draining: false,
             reason: CloseReason::Failed,
         }
     }
@@ -168,7 +165,7 @@ impl Session {
                     message: bytes,
                     scan,
                     flow: self.entry.flow,
-                    source: self.entry.source,
+                    source: self.entry.source(),
                     at: now,
                     connection: Some(&self.entry.connection),
                     identities: self.entry.identities(),
@@ -201,7 +198,7 @@ impl Session {
         let layer = &self.layer;
         layer.counters.refused(&error);
         layer.upper.event(Event::Refused(self.entry.flow, error));
-        let source = self.entry.source;
+        let source = self.entry.source();
         let mut way = Behind {
             out: &mut self.out,
             flow: &self.entry.flow,
@@ -247,7 +244,9 @@ impl Session {
     /// When a connection of a listener that drains may close: when nobody can be waiting for an answer
     /// on it any more (RFC 3261 §18: 64*T1 after the last message).
     fn farewell(&self) -> Option<Instant> {
-        self.draining.then_some(self.active + TRANSACTION)
+        // A drain wakes whoever waits for bytes: no future of it takes memory here.
+        let draining = self.entry.connection.is_draining();
+        draining.then_some(self.active + TRANSACTION)
     }
 
     /// Waits for the deadline of the message that is under way, or for the farewell. Ready when one of
@@ -311,25 +310,13 @@ impl Session {
 
 /// Serves a connection until it ends. `limits` are those of the layer, or for a connection of ours without a
 /// time for the first message.
-///
-/// Not an `async fn`: a connection has room for its session once, where it was captured.
 pub(crate) fn run(
     stream: Stream,
     layer: &Arc<Inner>,
     entry: Arc<Entry>,
     limits: &Arc<Limits>,
 ) -> impl Future<Output = io::Result<()>> + Send + use<> {
-    let connection = entry.connection.clone();
-    let mut session = Session::new(stream, layer.clone(), entry, limits.clone());
-    async move {
-        tokio::select! {
-            biased;
-            ended = &mut session => return ended,
-            () = connection.draining() => {}
-        }
-        session.draining = true;
-        (&mut session).await
-    }
+    Session::new(stream, layer.clone(), entry, limits.clone())
 }
 
 fn now() -> Instant {

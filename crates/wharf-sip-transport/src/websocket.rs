@@ -128,7 +128,7 @@ async fn handle(
                     message: &bytes[frame.start..frame.end],
                     scan: &scan,
                     flow: entry.flow,
-                    source: entry.source,
+                    source: entry.source(),
                     at: open.active.into_std(),
                     connection: Some(&entry.connection),
                     identities: entry.identities(),
@@ -149,7 +149,7 @@ async fn handle(
             layer.counters.refused(&error);
             layer.upper.event(Event::Refused(entry.flow, error));
             with_outgoing(layer, &mut answers, |outgoing| {
-                outgoing.refuse(bytes, error, entry.source);
+                outgoing.refuse(bytes, error, entry.source());
             });
         }
     }

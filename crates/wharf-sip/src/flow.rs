@@ -28,7 +28,8 @@
 mod token;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 pub use token::{FlowTokens, SealedFlow};
 
@@ -80,25 +81,77 @@ impl FlowError {
 #[error("there is no room for another flow")]
 pub struct FlowTableFull;
 
-/// The flows over connections that are open.
+/// What belongs to one flow, and says to which.
+pub trait OfFlow {
+    /// The flow.
+    fn flow(&self) -> &Flow;
+}
+
+impl OfFlow for Flow {
+    fn flow(&self) -> &Flow {
+        self
+    }
+}
+
+impl<T: OfFlow> OfFlow for Arc<T> {
+    fn flow(&self) -> &Flow {
+        (**self).flow()
+    }
+}
+
+/// The flows over connections that are open, each as itself or within what its owner knows of it.
 ///
 /// The owner enters a connection when it opens and removes it when it closes; the table forgets
 /// nothing by itself and holds at most as many as it was made for. It takes memory as it fills.
 #[derive(Debug)]
-pub struct FlowTable {
-    slots: Vec<Slot>,
+pub struct FlowTable<T = Flow> {
+    slots: Vec<Slot<T>>,
     free: Vec<u32>,
-    by_remote: BTreeSet<(Transport, SocketAddr, FlowId)>,
+    by_remote: BTreeSet<(Remote, FlowId)>,
     capacity: usize,
 }
 
 #[derive(Debug)]
-struct Slot {
+struct Slot<T> {
     generation: u32,
-    flow: Option<Flow>,
+    held: Option<T>,
+}
+
+/// The order of the flows: small, as there is one for each. It does not tell an address of IPv4 from the same
+/// in one of IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Remote {
+    ip: [u8; 16],
+    port: [u8; 2],
+    transport: Transport,
+}
+
+impl Remote {
+    fn new(transport: Transport, address: SocketAddr) -> Self {
+        let ip = match address.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
+        };
+        Self {
+            ip: ip.octets(),
+            port: address.port().to_be_bytes(),
+            transport,
+        }
+    }
+
+    fn of(flow: &Flow) -> Self {
+        Self::new(flow.transport, flow.remote)
+    }
 }
 
 impl FlowTable {
+    /// Enters the flow of a connection that has been opened, from either side.
+    pub fn insert(&mut self, flow: Flow) -> Result<FlowId, FlowTableFull> {
+        self.insert_with(|_| flow).map(|(id, _)| id)
+    }
+}
+
+impl<T: OfFlow> FlowTable<T> {
     /// A table for at most `capacity` flows, and no more than `u32` can number.
     pub fn new(capacity: usize) -> Self {
         Self {
@@ -119,50 +172,54 @@ impl FlowTable {
         self.by_remote.is_empty()
     }
 
-    /// Enters the flow of a connection that has been opened, from either side.
-    pub fn insert(&mut self, flow: Flow) -> Result<FlowId, FlowTableFull> {
+    /// Enters what `make` makes for a connection that has been opened, from either side, whose id it is
+    /// told. In a full table it is not called.
+    pub fn insert_with(
+        &mut self,
+        make: impl FnOnce(FlowId) -> T,
+    ) -> Result<(FlowId, &T), FlowTableFull> {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None if self.slots.len() < self.capacity => {
                 self.slots.push(Slot {
                     generation: 0,
-                    flow: None,
+                    held: None,
                 });
                 self.slots.len() as u32 - 1
             }
             None => return Err(FlowTableFull),
         };
-        let held = &mut self.slots[slot as usize];
-        held.flow = Some(flow);
+        let Slot { generation, held } = &mut self.slots[slot as usize];
         let id = FlowId {
             slot,
-            generation: held.generation,
+            generation: *generation,
         };
-        self.by_remote.insert((flow.transport, flow.remote, id));
-        Ok(id)
+        let held = held.insert(make(id));
+        self.by_remote.insert((Remote::of(held.flow()), id));
+        Ok((id, held))
     }
 
     /// Removes a flow whose connection is closed; `None` when it was not there. Its id names nothing
     /// from now on.
-    pub fn remove(&mut self, id: FlowId) -> Option<Flow> {
+    pub fn remove(&mut self, id: FlowId) -> Option<T> {
         let slot = self.slots.get_mut(id.slot as usize)?;
-        let flow = slot.flow.take_if(|_| slot.generation == id.generation)?;
-        self.by_remote.remove(&(flow.transport, flow.remote, id));
+        let held = slot.held.take_if(|_| slot.generation == id.generation)?;
+        self.by_remote.remove(&(Remote::of(held.flow()), id));
         // A slot whose generations are used up is not used again: no id ever comes back.
         if let Some(next) = slot.generation.checked_add(1) {
             slot.generation = next;
             self.free.push(id.slot);
         }
-        Some(flow)
+        Some(held)
     }
 
-    /// The flow with this id, while its connection is open.
-    pub fn get(&self, id: FlowId) -> Result<&Flow, FlowError> {
+    /// What is held for this id, while its connection is open.
+    pub fn get(&self, id: FlowId) -> Result<&T, FlowError> {
         let slot = self
             .slots
             .get(id.slot as usize)
             .filter(|slot| slot.generation == id.generation);
-        slot.and_then(|slot| slot.flow.as_ref())
+        slot.and_then(|slot| slot.held.as_ref())
             .ok_or(FlowError::Gone)
     }
 
@@ -170,7 +227,7 @@ impl FlowTable {
     /// restart is gone, even where its id is in use again.
     pub fn find(&self, sealed: &SealedFlow) -> Result<FlowId, FlowError> {
         match self.get(sealed.id) {
-            Ok(flow) if *flow == sealed.flow => Ok(sealed.id),
+            Ok(held) if *held.flow() == sealed.flow => Ok(sealed.id),
             _ => Err(FlowError::Gone),
         }
     }
@@ -181,24 +238,16 @@ impl FlowTable {
         &self,
         transport: Transport,
         remote: SocketAddr,
-    ) -> impl Iterator<Item = FlowId> + use<'_> {
-        let first = (
-            transport,
-            remote,
-            FlowId {
-                slot: 0,
-                generation: 0,
-            },
-        );
-        let last = (
-            transport,
-            remote,
-            FlowId {
-                slot: u32::MAX,
-                generation: u32::MAX,
-            },
-        );
-        self.by_remote.range(first..=last).map(|&(_, _, id)| id)
+    ) -> impl Iterator<Item = FlowId> + use<'_, T> {
+        let place = Remote::new(transport, remote);
+        let first = FlowId::default();
+        let last = FlowId {
+            slot: u32::MAX,
+            generation: u32::MAX,
+        };
+        let there = move |id: &FlowId| self.get(*id).is_ok_and(|it| it.flow().remote == remote);
+        let among = self.by_remote.range((place, first)..=(place, last));
+        among.map(|&(_, id)| id).filter(there)
     }
 }
 

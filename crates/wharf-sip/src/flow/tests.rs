@@ -60,6 +60,10 @@ fn c5_the_flows_to_a_destination_are_found() {
     table
         .insert(flow(Transport::Tcp, "198.51.100.8:5060"))
         .unwrap();
+    // The same address within one of IPv6 is another socket.
+    table
+        .insert(flow(Transport::Tcp, "[::ffff:198.51.100.7]:5060"))
+        .unwrap();
     let to = |table: &FlowTable| table.to(Transport::Tcp, one.remote).collect::<Vec<_>>();
     assert_eq!(to(&table), ids);
     table.remove(ids[0]);
