@@ -98,7 +98,7 @@ impl Site {
     }
 
     pub(crate) async fn next(&mut self) -> Seen {
-        let next = tokio::time::timeout(Duration::from_mins(1), self.seen.recv());
+        let next = tokio::time::timeout(Duration::from_mins(3), self.seen.recv());
         next.await.expect("something happens").unwrap()
     }
 
