@@ -93,7 +93,8 @@ impl Site {
             .build()
             .unwrap();
         let address = server.handle().address("udp").unwrap().to_string();
-        let client = runtime.block_on(UdpSocket::bind("127.0.0.1:0")).unwrap();
+        // Not where others have ports of SIP: an answer goes to whatever port its Via names.
+        let client = runtime.block_on(UdpSocket::bind("127.0.0.78:0")).unwrap();
         runtime.spawn(server.run());
         drop(entered);
         Self {

@@ -56,20 +56,24 @@ fn baresip_registers_at_kamailio_through_an_edge_and_is_reached() {
         let (served, edge) = edge(kamailio.address(), &ca);
         let phone = Baresip::start(served.address(transport), transport, &ca.file());
         phone.is_registered();
-        let mut caller = tool("sipsak");
-        // It cuts a port in a URI to four digits.
-        let proxy = kamailio.address().to_string();
-        caller.args(["-vvv", "--transport", "udp", "-p", &proxy]);
-        caller.args(["-s", "sip:alice@sip.test"]);
-        let caller = Process::spawn(&caller).finish(SOON);
+        calls_alice(&kamailio);
         let stats = edge.stats();
-        assert!(caller.status.success(), "{}\n{stats:?}", caller.output);
-        assert!(
-            caller.output.contains("Server: baresip"),
-            "{}",
-            caller.output
-        );
+        assert_eq!((stats.to_clients, stats.gone), (1, 0), "{transport}");
     }
+}
+
+/// Asks the phone that is registered as `alice` for OPTIONS, through kamailio.
+#[track_caller]
+pub(crate) fn calls_alice(kamailio: &Kamailio) {
+    let mut caller = tool("sipsak");
+    // It cuts a port in a URI to four digits.
+    let proxy = kamailio.address().to_string();
+    caller.args(["-vvv", "--transport", "udp", "-p", &proxy]);
+    caller.args(["-s", "sip:alice@sip.test"]);
+    let caller = Process::spawn(&caller).finish(SOON);
+    assert!(caller.status.success(), "{}", caller.output);
+    let phone = caller.output.contains("Server: baresip");
+    assert!(phone, "{}", caller.output);
 }
 
 /// Calls of sipp, which follows what the edge has recorded, to sipp over this transport.

@@ -28,3 +28,4 @@ mod sipp;
 mod sipsak;
 mod switch;
 mod torture;
+mod wharfd;
