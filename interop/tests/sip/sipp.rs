@@ -17,6 +17,10 @@ use crate::served::{SOON, Served, until};
 /// Where the scenarios are that sipp does not bring along.
 const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sipp");
 
+/// Calls at a time: as many messages may wait at once in the receive buffer of a program that has no time, and
+/// one of 208 KiB, the kernel's default, holds 90.
+const AT_A_TIME: &str = "-l 25";
+
 /// A sipp on loopback.
 pub(crate) struct Sipp {
     process: Process,
@@ -34,13 +38,15 @@ impl Sipp {
     /// A caller of `calls` calls, each INVITE with a body, ACK and BYE. `mode` is sipp's: `u1` and `t1` have
     /// one socket, `un` and `tn` one for each call.
     pub(crate) fn caller(to: SocketAddr, mode: &str, calls: u32) -> Self {
-        Self::call(&format!("{to} -sn uac -t {mode} -m {calls} -r 500 -l 100"))
+        Self::call(&format!(
+            "{to} -sn uac -t {mode} -m {calls} -r 500 {AT_A_TIME}"
+        ))
     }
 
     /// A caller of `user` whose requests within a call take the way that its answer has recorded: for calls
     /// through a proxy at `to`.
     pub(crate) fn calling(user: &str, to: SocketAddr, mode: &str, calls: u32) -> Self {
-        let flags = format!("{to} -s {user} -t {mode} -m {calls} -r 500 -l 100");
+        let flags = format!("{to} -s {user} -t {mode} -m {calls} -r 500 {AT_A_TIME}");
         Self::call(&format!("{flags} -sf {SCENARIOS}/caller.xml"))
     }
 
