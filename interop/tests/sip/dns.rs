@@ -17,15 +17,15 @@ use wharf_sip_transport::{
 use crate::responder::{Record, Responder};
 use crate::served::{LOOPBACK, SOON, Served, until};
 
-/// Nobody listens here: all of 127/8 is loopback.
+/// Nobody listens here. All of 127/8 is loopback.
 const DEAD: &str = "127.77.0.1";
-/// A server on the default port.
-const PLAIN: &str = "127.77.0.2";
 
 /// dnsmasq, and the servers that its zones name.
 struct Site {
     dns: Option<Process>,
     resolver: DnsOptions,
+    /// Where a server may be on the default port: no other test is here, since none has the port of this one.
+    plain: Ipv4Addr,
     live: Served,
     record: Record,
     _ports: PortBlock,
@@ -37,6 +37,8 @@ impl Site {
         let live = Served::plain(responder);
         let mut ports = PortBlock::claim();
         let port = ports.pair();
+        let [high, low] = port.to_be_bytes();
+        let plain = Ipv4Addr::new(127, 78, high, low);
         let mut command = tool("dnsmasq");
         command.args([
             "--no-daemon",
@@ -54,7 +56,7 @@ impl Site {
             "--naptr-record=zone.test,20,1,s,SIP+D2U,,_sip._udp.zone.test",
             "--host-record=live.zone.test,127.0.0.1",
             // Without services of its own.
-            &format!("--host-record=plain.test,{PLAIN}"),
+            &format!("--host-record=plain.test,{plain}"),
             &format!("--host-record=dead.zone.test,{DEAD}"),
             // Beside its services.
             &format!("--host-record=zone.test,{DEAD}"),
@@ -78,6 +80,7 @@ impl Site {
         Self {
             dns: Some(dns),
             resolver,
+            plain,
             live,
             record,
             _ports: ports,
@@ -184,7 +187,7 @@ fn rfc3263_a_domain_without_services_is_reached_at_its_address() {
     let site = Site::start();
     let (responder, record) = Responder::new();
     let _plain = Served::start(responder, |server, sip| {
-        let udp = Udp::bind(format!("{PLAIN}:5060"));
+        let udp = Udp::bind(format!("{}:5060", site.plain));
         server.listen_with("udp", udp, sip.datagrams())
     });
     let client = site.client();

@@ -63,7 +63,11 @@ impl Answering {
 
     fn step(&self) -> Option<ResponseStep> {
         let (via, rules) = (self.via()?, self.shared.options.responses);
-        let transport = via.transport().unwrap_or(self.flow.flow.transport);
+        // A Via that is wrong about connections does not take one away.
+        let came = self.flow.flow.transport;
+        let written = via.transport();
+        let written = written.filter(|one| one.is_reliable() == came.is_reliable());
+        let transport = written.unwrap_or(came);
         ResponseRoute::new(transport, via, rules).nth(self.steps)
     }
 

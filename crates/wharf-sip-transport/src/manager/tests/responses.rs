@@ -40,6 +40,20 @@ async fn s5_a_response_goes_over_the_connection_of_its_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s5_a_via_that_is_wrong_about_its_transport_changes_nothing_of_that() {
+    let desk = Desk::new(|_| {});
+    let remote = address("192.0.2.1:40000");
+    let flow = desk.net.connection(Transport::Tcp, remote);
+    for via in ["UDP 192.0.2.1", "UNKNOWN 192.0.2.1", "TLS 192.0.2.1"] {
+        let sent = desk.manager.respond(&flow, response(via)).await.unwrap();
+        assert_eq!(sent, flow, "{via}");
+    }
+    let sent = desk.manager.respond(&udp(), response("TCP 192.0.2.1:5070"));
+    let back = FlowRef::datagrams(udp().flow.local, address("192.0.2.1:5070"));
+    assert_eq!(sent.await.unwrap(), back);
+}
+
+#[tokio::test(start_paused = true)]
 async fn s6_a_closed_connection_is_made_anew_to_sent_by_and_never_to_its_source_port() {
     for (via, expected) in [
         ("TCP 10.0.0.1:5080;received=192.0.2.1", "TCP 192.0.2.1:5080"),
