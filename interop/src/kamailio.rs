@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use crate::{PortBlock, Process, target_directory, tool};
@@ -90,5 +91,14 @@ impl Kamailio {
     #[must_use]
     pub fn output(&self) -> String {
         self.process.output()
+    }
+}
+
+impl Drop for Kamailio {
+    /// A test that fails shows what came to it.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("kamailio:\n{}", self.output());
+        }
     }
 }
