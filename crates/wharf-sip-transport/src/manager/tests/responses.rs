@@ -48,9 +48,10 @@ async fn s5_a_via_that_is_wrong_about_its_transport_changes_nothing_of_that() {
         let sent = desk.manager.respond(&flow, response(via)).await.unwrap();
         assert_eq!(sent, flow, "{via}");
     }
-    let sent = desk.manager.respond(&udp(), response("TCP 192.0.2.1:5070"));
-    let back = FlowRef::datagrams(udp().flow.local, address("192.0.2.1:5070"));
-    assert_eq!(sent.await.unwrap(), back);
+    let (flow, message) = (udp(), response("TCP 192.0.2.1:5070"));
+    let sent = desk.manager.respond(&flow, message).await.unwrap();
+    let back = FlowRef::datagrams(flow.flow.local, address("192.0.2.1:5070"));
+    assert_eq!(sent, back);
 }
 
 #[tokio::test(start_paused = true)]
