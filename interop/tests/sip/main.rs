@@ -29,3 +29,4 @@ mod sipsak;
 mod switch;
 mod torture;
 mod wharfd;
+mod unreachable;
