@@ -28,5 +28,5 @@ mod sipp;
 mod sipsak;
 mod switch;
 mod torture;
-mod wharfd;
 mod unreachable;
+mod wharfd;
