@@ -5,6 +5,7 @@ mod daemon;
 mod scene;
 
 use std::net::{Ipv4Addr, UdpSocket};
+use std::thread;
 
 use serde_json::json;
 use wharf_interop::{Kamailio, Process};
@@ -55,6 +56,15 @@ impl Within {
         // REGISTER twice, OPTIONS, MESSAGE, and of four calls INVITE, ACK and BYE or CANCEL, each way.
         assert!(stats.to_upstream >= 15, "{stats:?}");
         assert!(stats.to_clients >= 13, "{stats:?}");
+    }
+}
+
+impl Drop for Within {
+    /// A test that fails shows what the edge has done.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("{:?}\n{:?}", self.edge.stats(), self.served.sip.stats());
+        }
     }
 }
 

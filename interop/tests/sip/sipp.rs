@@ -59,7 +59,9 @@ impl Sipp {
 
     /// A phone at `port` of loopback that is asked something, or called, `times` times, then ends.
     pub(crate) fn asked(port: u16, times: u32) -> Self {
-        Self::start(&format!("-p {port} -m {times} -sf {SCENARIOS}/asked.xml"))
+        // Whoever asks may be a browser that is slow to start.
+        let flags = format!("-p {port} -m {times} -timeout 60");
+        Self::start(&format!("{flags} -sf {SCENARIOS}/asked.xml"))
     }
 
     /// A phone that asks and calls `user` of sip.test, through the proxy at `to`.
@@ -83,10 +85,10 @@ impl Sipp {
         let directory = TempDir::new().expect("a directory");
         let mut command = tool("sipp");
         command
-            .args(flags.split(' '))
             .args(
                 "-i 127.0.0.1 -max_socket 200 -nostdin -timeout 15 -timeout_error -fd 1".split(' '),
             )
+            .args(flags.split(' '))
             .args(["-trace_stat", "-stf"])
             .arg(directory.path().join("counted"))
             .args(["-trace_err", "-error_file"])

@@ -3,14 +3,18 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use wharf_interop::{Kamailio, PortBlock, Process, chromium, node_modules, tool};
 use wharf_sip::Transport;
 
-use crate::served::{SOON, until};
+use crate::served::until;
 use crate::sipp::{Sipp, is_bound};
+
+/// How long a browser may take to start, or to call: on a machine with other work.
+const BROWSER: Duration = Duration::from_secs(60);
 
 /// The directory with the scripts.
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/node");
@@ -88,7 +92,7 @@ impl Scene {
         let asked = Sipp::asked(port, 6);
         until("phone", || is_bound(Transport::Udp, port));
         let phone = start(&format!("sip:phone@127.0.0.1:{port}"));
-        phone.wait_for_line(SOON, |line| line.contains("to be called"));
+        phone.wait_for_line(BROWSER, |line| line.contains("to be called"));
         Sipp::asking("alice", self.kamailio.address()).finish(1);
         asked.finish(6);
         let expected = json!({
@@ -111,7 +115,7 @@ impl Scene {
 /// behind.
 #[track_caller]
 fn report(phone: &Process, word: &str) -> Value {
-    let line = phone.wait_for_line(SOON, |line| line.contains(&format!("{word} {{")));
+    let line = phone.wait_for_line(BROWSER, |line| line.contains(&format!("{word} {{")));
     let (from, to) = (line.find('{'), line.rfind('}'));
     let (from, to) = from.zip(to).expect("JSON has braces");
     serde_json::from_str(&line[from..=to]).expect("JSON")
