@@ -81,6 +81,8 @@ pub(crate) fn run(role: &SipRole) -> Result<(), Failure> {
         Some(Transport::Ws) => {
             let listen = Ws::bind("127.0.0.1:0").with(|it| {
                 it.websocket.subprotocols = vec!["sip".to_owned()];
+                // The load reads answers alone.
+                it.websocket.ping = None;
             });
             (crowded(listen), sip.websockets())
         }
