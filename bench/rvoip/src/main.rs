@@ -21,18 +21,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         std::process::exit(0);
     });
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let (transport, mut events): (Arc<dyn Transport>, _) =
-        match std::env::args().nth(1).as_deref() {
-            Some("udp") => {
-                let (transport, events) = UdpTransport::bind(any, Some(EVENTS)).await?;
-                (Arc::new(transport), events)
-            }
-            Some("tcp") => {
-                let (transport, events) = TcpTransport::bind(any, Some(EVENTS), None).await?;
-                (Arc::new(transport), events)
-            }
-            _ => return Err("one argument is needed: udp or tcp".into()),
-        };
+    let (transport, mut events): (Arc<dyn Transport>, _) = match std::env::args().nth(1).as_deref()
+    {
+        Some("udp") => {
+            let (transport, events) = UdpTransport::bind(any, Some(EVENTS)).await?;
+            (Arc::new(transport), events)
+        }
+        Some("tcp") => {
+            let (transport, events) = TcpTransport::bind(any, Some(EVENTS), None).await?;
+            (Arc::new(transport), events)
+        }
+        _ => return Err("one argument is needed: udp or tcp".into()),
+    };
     println!("listening {}", transport.local_addr()?);
     std::io::stdout().flush()?;
     while let Some(event) = events.recv().await {
