@@ -14,7 +14,7 @@ use crate::served::until;
 use crate::sipp::{Sipp, is_bound};
 
 /// How long a browser may take to start, or to call: on a machine with other work.
-const BROWSER: Duration = Duration::from_secs(60);
+const BROWSER: Duration = Duration::from_mins(1);
 
 /// The directory with the scripts.
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/node");
