@@ -39,11 +39,7 @@ impl Service {
             ..manager_options(sip)
         };
         let manager = if sip.is_named() {
-            let options = DnsOptions {
-                servers: sip.name_servers.clone(),
-                ..DnsOptions::default()
-            };
-            let resolver = DnsResolver::new(&options);
+            let resolver = DnsResolver::new(&dns_options(sip));
             let unknown = |error: DnsError| Problem::new("sip.name-servers", error.to_string());
             Manager::new(manager, resolver.map_err(unknown)?)
         } else {
@@ -84,6 +80,13 @@ fn manager_options(sip: &config::Sip) -> ManagerOptions {
     let transports = &mut options.locate.transports;
     transports.retain(|&transport| transport != Transport::Udp || !no_udp);
     options
+}
+
+fn dns_options(sip: &config::Sip) -> DnsOptions {
+    DnsOptions {
+        servers: sip.name_servers.clone(),
+        ..DnsOptions::default()
+    }
 }
 
 fn dial_options(sip: &config::Sip) -> DialOptions {
@@ -182,6 +185,12 @@ mod tests {
         assert!(!without.locate.transports.contains(&Transport::Udp));
         let dial = dial_options(&settings("upstream-tls = { ca = ['/a.pem'] }").sip);
         assert_eq!(dial.client.tls.ca.len(), 1);
+        let file = file.replace(
+            "'sips:b.example'",
+            "'sips:b.example'\nname-servers = ['192.0.2.53:53']",
+        );
+        let dns = dns_options(&Settings::parse(&file).unwrap().sip);
+        assert_eq!(dns.servers, ["192.0.2.53:53".parse().unwrap()]);
     }
 
     #[test]

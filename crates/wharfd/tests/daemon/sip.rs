@@ -72,7 +72,6 @@ impl Browser {
         String::from_utf8(message.payload().to_vec()).unwrap()
     }
 
-    /// Registers; what the upstream got.
     /// Whether the edge has closed the connection.
     fn is_closed(&mut self) -> bool {
         let received = async { tokio::time::timeout(DEADLINE, self.1.recv()).await };
@@ -80,6 +79,7 @@ impl Browser {
         received.is_none_or(|message| message.is_err())
     }
 
+    /// Registers; what the upstream got.
     fn registers(&mut self, upstream: &Upstream) -> String {
         self.says(&request("REGISTER", ""));
         upstream.gets().0
