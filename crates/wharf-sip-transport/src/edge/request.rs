@@ -110,7 +110,7 @@ impl Edge {
             .and_then(|()| edit.write(&mut message))
             .map_err(ForwardError::from)?;
         let (edge, sip) = (self.clone(), out.sip());
-        let (scan, flow, source) = (*incoming.scan, incoming.flow, incoming.source);
+        let (scan, flow, source) = (*incoming.scan, back(incoming), incoming.source);
         let (request, tag) = (Bytes::copy_from_slice(incoming.message), self.tag(incoming));
         let failed = move |error: &SipError| {
             edge.counters().refused.add(1);
@@ -225,6 +225,20 @@ impl Edge {
             && Uri::parse(target.of(incoming.message)).is_ok_and(|uri| {
                 uri.user.is_none() && self.names().is_in(&uri, &incoming.flow.flow)
             })
+    }
+}
+
+/// The flow of an answer that is sent later on: over UDP to the port of sent-by, unless `rport` asks for the one
+/// that the request came from (RFC 3261 §18.2.2, RFC 3581 §4).
+fn back(incoming: &Incoming<'_>) -> FlowRef {
+    let FlowRef { flow, .. } = incoming.flow;
+    let via = incoming.scan.via.map(|via| via.top.of(incoming.message));
+    match via.and_then(|via| Via::parse(via).ok()) {
+        Some(via) if flow.transport == Transport::Udp && via.rport().is_none() => {
+            let port = via.port.unwrap_or(Transport::Udp.default_port());
+            FlowRef::datagrams(flow.local, (flow.remote.ip(), port).into())
+        }
+        _ => incoming.flow,
     }
 }
 

@@ -171,6 +171,20 @@ async fn a_client_hears_that_no_server_is_reached() {
     assert_eq!(site.edge.stats().refused, 1);
 }
 
+/// RFC 3261 §18.2.2: an answer that comes later on goes where one that comes at once does.
+#[tokio::test]
+async fn s9_a_client_hears_of_that_at_the_port_of_sent_by() {
+    let site = Site::managed("sip:pbx.example", TableResolver::default()).await;
+    let (phone, listening) = (site.phone().await, site.phone().await);
+    let port = listening.0.local_addr().unwrap().port();
+    let asking = datagram("MESSAGE", "sip:bob@example.com", "");
+    let asking = asking.replace(":9;", &format!(":{port};"));
+    phone.says(&asking).await;
+    assert_status(&phone.hears().await, "503 Upstream Unreachable");
+    phone.says(&asking.replace(";rport", "")).await;
+    assert_status(&listening.hears().await, "503 Upstream Unreachable");
+}
+
 /// Has no answer until it is opened.
 struct Gate(Arc<Semaphore>);
 
