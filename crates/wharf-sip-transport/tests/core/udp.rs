@@ -1,15 +1,17 @@
 //! UDP: real sockets on loopback.
 
 use std::net::SocketAddr;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
+use tokio::sync::mpsc as unbounded;
 use wharf::{Handle, Server, Udp};
 use wharf_sip::Priority;
 use wharf_sip::flow::{FlowError, FlowId, FlowTokens};
 use wharf_sip::route::SentBy;
 use wharf_sip::{Host, OwnedHost};
-use wharf_sip_transport::{FlowRef, SendError, SipOptions};
+use wharf_sip_transport::{FlowRef, Incoming, Outgoing, SendError, Sip, SipOptions, Taken, Upper};
 
 use crate::support::{Seen, Site, options, run, send};
 
@@ -264,4 +266,61 @@ async fn k6_a_flow_of_udp_is_found_as_long_as_its_socket_is_there() {
     let late = udp.site.sip.send(&flow, "x".into(), Priority::High);
     assert_eq!(late, Err(SendError::NoSocket));
     assert_eq!(flow.id, FlowId::default());
+}
+
+/// Tells that a message has come, and keeps its worker from all else while the test holds the other end.
+struct Busy {
+    tell: unbounded::UnboundedSender<()>,
+    until: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Upper for Busy {
+    fn message(&self, _: &Incoming<'_>, _: &mut Outgoing<'_>) -> Taken {
+        let _ = self.tell.send(());
+        let _ = self.until.lock().unwrap().recv();
+        Taken::Yes
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_has_no_time_costs_a_bounded_queue() {
+    let (busy, until) = mpsc::channel();
+    let (tell, mut told) = unbounded::unbounded_channel();
+    let until = Mutex::new(until);
+    let bounded = SipOptions {
+        queue: 8_000,
+        ..SipOptions::default()
+    };
+    let sip = Sip::new(bounded, Busy { tell, until });
+    let server = Server::builder()
+        .listen_with(
+            "sip",
+            Udp::bind("127.0.0.1:0").with(|config| config.datagrams.workers = 1),
+            sip.datagrams(),
+        )
+        .build()
+        .unwrap();
+    let (handle, _) = run(server);
+    let address = handle.address("sip").unwrap().ip().unwrap();
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let request = options(1, "UDP 127.0.0.1;rport");
+    client.send_to(request.as_bytes(), address).await.unwrap();
+    let come = tokio::time::timeout(Duration::from_secs(30), told.recv());
+    come.await.expect("it has come");
+    let flow = sip.datagrams_to(client.local_addr().unwrap()).unwrap();
+    let message = bytes::Bytes::from(vec![b'x'; 1000]);
+    let send = |priority| sip.send(&flow, message.clone(), priority);
+    // Three quarters of the queue are for what is normal, and there is room left for what is urgent.
+    for _ in 0..6 {
+        assert_eq!(send(Priority::Normal), Ok(()));
+    }
+    assert_eq!(send(Priority::Normal), Err(SendError::Full));
+    assert_eq!(send(Priority::Critical), Ok(()));
+    drop(busy);
+    for _ in 0..7 {
+        let mut buffer = [0; 2000];
+        let receive = client.recv(&mut buffer);
+        let received = tokio::time::timeout(Duration::from_secs(30), receive).await;
+        assert_eq!(received.expect("all that was taken").unwrap(), 1000);
+    }
 }

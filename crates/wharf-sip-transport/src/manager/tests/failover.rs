@@ -41,6 +41,27 @@ async fn rfc3263_4_3_the_next_server_gets_what_the_first_does_not_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_has_failed_is_left_alone_for_as_long_as_the_rules_say() {
+    let wait = Duration::from_secs(2);
+    let desk = Desk::with(example(), |options| {
+        options.destinations.backoff.min = wait;
+        options.destinations.backoff.max = wait;
+    });
+    let mut sending = desk.to("sip:example.com");
+    sending.next(message(500)).await.unwrap();
+    sending.failed(SendFailure::TimedOut);
+    desk.send("sip:example.com").await.unwrap();
+    tokio::time::advance(wait).await;
+    desk.send("sip:example.com").await.unwrap();
+    let expected = [
+        "UDP 192.0.2.1:5061",
+        "UDP 192.0.2.2:5062",
+        "UDP 192.0.2.1:5061",
+    ];
+    assert_eq!(desk.net.sent(), expected);
+}
+
+#[tokio::test(start_paused = true)]
 async fn rfc3263_4_3_a_server_that_is_not_reached_is_passed_at_once() {
     let desk = Desk::with(
         srv(

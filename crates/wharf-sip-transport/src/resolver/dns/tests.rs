@@ -273,6 +273,21 @@ async fn a_question_that_gets_no_turn_ends_at_its_deadline() {
     assert_eq!(server.asked(), 1);
 }
 
+#[tokio::test]
+async fn a_name_server_that_is_silent_is_asked_again_and_given_up() {
+    let server = Server::start(|_, _| None).await;
+    let begun = Instant::now();
+    for (retries, asked) in [(0, 1), (1, 3)] {
+        let resolver = server.resolver(|options| {
+            options.timeout = Duration::from_millis(100);
+            options.retries = retries;
+        });
+        let answer = resolver.resolve(&addresses("silent.example.com")).await;
+        assert_eq!((answer, server.asked()), (Err(Failure::Timeout), asked));
+    }
+    assert!(begun.elapsed() < DnsOptions::default().timeout);
+}
+
 #[test]
 fn without_servers_those_of_the_system_are_asked() {
     let there = std::fs::metadata("/etc/resolv.conf").is_ok();
