@@ -134,7 +134,17 @@ async fn handle(
                     identities: entry.identities(),
                 };
                 while layer.hand_over(&incoming, &mut answers) == Taken::Full {
-                    layer.upper.room().await;
+                    let mut room = layer.upper.room();
+                    // What others send leaves meanwhile.
+                    while let Some(message) = tokio::select! {
+                        biased;
+                        () = &mut room => None,
+                        message = poll_fn(|cx| entry.outbox.poll_next(cx)) => Some(message),
+                    } {
+                        messages.send(message_of(&message)).await?;
+                        layer.counters.sent.add(1);
+                        open.active = Instant::now();
+                    }
                 }
             }
             FrameKind::Ping => {

@@ -75,6 +75,32 @@ async fn a_message_is_a_message_in_text_and_in_binary() {
 }
 
 #[tokio::test]
+async fn a_full_layer_pushes_back_and_what_others_send_leaves_meanwhile() {
+    let (mut site, handle) = start();
+    let mut client = connect(&handle).await;
+    let Seen::Opened(flow) = site.next().await else {
+        panic!("it opens");
+    };
+    site.set_full(true);
+    client.send(Message::text(&*request(1))).await.unwrap();
+    // The request has come long before the last of these.
+    for _ in 0..20 {
+        send(&site.sip, &flow, "SIP/2.0 180 Ringing\r\n\r\n");
+        let ringing = receive(&mut client).await;
+        assert!(ringing.payload().starts_with(b"SIP/2.0 180"));
+    }
+    assert_eq!(site.sip.stats().received, 0);
+    site.set_full(false);
+    assert_eq!(site.message().await.0, request(1));
+    assert!(
+        receive(&mut client)
+            .await
+            .payload()
+            .starts_with(b"SIP/2.0 200")
+    );
+}
+
+#[tokio::test]
 async fn a_ping_is_answered_in_a_text_frame() {
     let (site, handle) = start();
     let mut client = connect(&handle).await;
