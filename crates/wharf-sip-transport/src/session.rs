@@ -121,6 +121,9 @@ impl Session {
             };
             if *message == *PING {
                 self.framer.ping_sent();
+                if self.full.is_some() {
+                    self.excuse_pong();
+                }
             }
             self.out.extend_from_slice(&message);
             self.layer.counters.sent.add(1);
@@ -179,6 +182,7 @@ impl Session {
                 if self.layer.hand_over(&incoming, &mut way) == Taken::Full {
                     let layer = self.layer.clone();
                     self.full = Some(Box::pin(async move { layer.upper.room().await }));
+                    self.excuse_pong();
                     return false;
                 }
             }
@@ -190,6 +194,11 @@ impl Session {
             FrameKind::Blank => {}
         }
         true
+    }
+
+    /// The answer to a ping of ours is not read while there is no room: that is no failure of the flow.
+    fn excuse_pong(&self) {
+        self.layer.keep_alives.pong(&self.entry.flow);
     }
 
     /// Answers bytes that are no message, where they can be answered, and ends the connection

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 use wharf::{Message, MessageError, Messages};
-use wharf_sip::{Boundary, FrameKind, PONG, packet};
+use wharf_sip::{Boundary, FrameKind, PING, PONG, packet};
 
 use crate::FlowRef;
 use crate::flows::Entry;
@@ -135,6 +135,8 @@ async fn handle(
                 };
                 while layer.hand_over(&incoming, &mut answers) == Taken::Full {
                     let mut room = layer.upper.room();
+                    // The answer to a ping of ours is not read now: that is no failure of the flow.
+                    layer.keep_alives.pong(&entry.flow);
                     // What others send leaves meanwhile.
                     while let Some(message) = tokio::select! {
                         biased;
@@ -144,6 +146,9 @@ async fn handle(
                         messages.send(message_of(&message)).await?;
                         layer.counters.sent.add(1);
                         open.active = Instant::now();
+                        if *message == *PING {
+                            layer.keep_alives.pong(&entry.flow);
+                        }
                     }
                 }
             }

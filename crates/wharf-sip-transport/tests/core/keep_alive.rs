@@ -118,6 +118,31 @@ async fn k4_a_flow_whose_ping_is_not_answered_in_ten_seconds_is_closed() {
     assert_eq!(again, Err(KeepAliveError::FlowGone));
 }
 
+/// An answer that is not read, since the layer above has no room, does not fail a healthy flow.
+#[tokio::test(start_paused = true)]
+async fn k4_a_flow_does_not_fail_while_the_layer_is_full() {
+    let mut site = Site::new(SipOptions::default());
+    let (mut stream, flow) = peer(&mut site).await;
+    let rules = every(100, KeepAliveRules::connection());
+    site.sip.keep_alive(&flow, rules).unwrap();
+    let request = crate::support::options(1, "TCP a");
+    expect_ping(&mut stream).await;
+    // One ping is under way when there is no room any more, and two are sent then.
+    site.set_full(true);
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.write_all(PONG).await.unwrap();
+    for _ in 0..2 {
+        expect_ping(&mut stream).await;
+        stream.write_all(PONG).await.unwrap();
+    }
+    site.set_full(false);
+    assert_eq!(site.message().await, (request, flow));
+    for _ in 0..3 {
+        assert_eq!(site.next().await, told("Pong", flow));
+    }
+    assert_eq!(site.sip.stats().flows_failed, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn k4_k8_the_interval_changes_while_the_flow_is_there() {
     let mut site = Site::new(SipOptions::default());
