@@ -112,7 +112,11 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Sip {
     let udp = section.list("udp", listen_address).unwrap_or_default();
     let network = leaf::parsed("a network", "10.0.0.0/8");
     let limits = Limits::default();
-    let stream = toml! { socket.dual-stack = "ipv6-only" };
+    // A phone whose network is gone says nothing, and SIP may be silent for as long as one likes.
+    let stream = toml! {
+        socket.dual-stack = "ipv6-only"
+        socket.keepalive = { idle = "2m", interval = "30s", count = 4 }
+    };
     let websocket = toml! {
         subprotocols = ["sip"]
         subprotocol-required = true

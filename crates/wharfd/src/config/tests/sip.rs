@@ -177,12 +177,14 @@ fn each_listener_has_what_concerns_it() {
     );
     assert!(udp.rates.datagrams_per_prefix.is_some() && udp.rates.bytes.is_none());
     assert!(udp.socket.nodelay && udp.limits.per_prefix == 0);
+    assert!(udp.socket.keepalive.is_none());
     for stream in [&tcp, &tls, &ws, &wss] {
         assert_eq!(
             (stream.limits.per_prefix, stream.socket.nodelay),
             (7, false)
         );
         assert!(stream.rates.bytes.is_some() && stream.rates.datagrams_per_prefix.is_none());
+        assert!(stream.socket.keepalive.is_some());
     }
     assert_eq!(
         (tls.tls.certificates.len(), ws.tls.certificates.len()),
