@@ -73,6 +73,29 @@ async fn c1_icmp_tells_the_mtu_of_a_path() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn c1_what_is_too_long_is_a_matter_of_the_rules() {
+    let desk = Desk::new(|options| {
+        options.switch.longest = 600;
+        options.switch.reserve = 100;
+    });
+    let send = async |bytes| {
+        let mut sending = desk.to("sip:192.0.2.1");
+        sending.next(message(bytes)).await.unwrap().flow
+    };
+    let flow = send(600).await;
+    send(601).await;
+    desk.hear(Event::Unreachable {
+        flow,
+        failure: SendFailure::TooBig,
+        mtu: Some(800),
+    });
+    send(700).await;
+    send(701).await;
+    let expected = ["UDP", "TCP", "UDP", "TCP"].map(|one| format!("{one} 192.0.2.1:5060"));
+    assert_eq!(desk.net.sent(), expected);
+}
+
+#[tokio::test(start_paused = true)]
 async fn c2_a_server_without_tcp_gets_it_over_udp_after_all() {
     let desk = Desk::new(|_| {});
     desk.net.door("192.0.2.1:5060", Door::Refuses);
