@@ -63,6 +63,8 @@ counters! {
         stun_refused,
         /// Datagrams dropped because the layer above had no room.
         full,
+        /// Times that a connection was not read for a while, because its messages were above `messages`.
+        throttled,
         /// Responses dropped because their topmost Via is not ours (RFC 3261 §18.1.2).
         strays,
         /// Offers of a connection for requests to its peer (RFC 5923) for which there was no room.

@@ -59,7 +59,9 @@ impl Way for Here<'_, '_> {
 impl Worker {
     pub(crate) fn new(layer: Arc<Inner>, seat: &Seat) -> Self {
         let port = Arc::new(Port::new(seat.local, seat.waker.clone()));
-        layer.ports.open(port.clone());
+        if layer.ports.open(port.clone()) {
+            layer.upper.event(Event::Listening(port.local));
+        }
         Self { layer, port }
     }
 
@@ -174,10 +176,11 @@ impl BatchHandler for Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.layer.ports.close(&self.port);
-        self.layer
-            .counters
-            .lost
-            .add(self.port.outbox.close() as u64);
+        let layer = &self.layer;
+        let last = layer.ports.close(&self.port);
+        layer.counters.lost.add(self.port.outbox.close() as u64);
+        if last {
+            layer.upper.event(Event::Stopped(self.port.local));
+        }
     }
 }

@@ -35,6 +35,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use wharf::Connection;
+use wharf_sip::identity::Identities;
 use wharf_sip::{Priority, Scan};
 
 use crate::upper::{Event, Incoming, Taken, Upper};
@@ -55,6 +56,9 @@ pub struct Message {
     pub at: Instant,
     /// Its connection, with what TLS knows of the peer; `None` on UDP.
     pub connection: Option<Connection>,
+    /// The domains that the peer has proven to speak for, by a certificate that was verified (RFC 5922). `None`
+    /// when it has shown none, and on UDP.
+    pub identities: Option<Identities>,
 }
 
 /// What a [`Arrivals`] yields.
@@ -135,6 +139,7 @@ impl Upper for Lanes {
             source: incoming.source,
             at: incoming.at,
             connection: incoming.connection.cloned(),
+            identities: incoming.identities.cloned(),
         }));
         Taken::Yes
     }

@@ -1,6 +1,7 @@
 //! The connections that are open, and how to send on one from anywhere.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -37,6 +38,8 @@ pub(crate) struct Entry {
     pub(crate) peer: Option<Box<Peer>>,
     /// Whether this element has opened it.
     pub(crate) dialled: bool,
+    /// Whether it was told that its listener drains.
+    drain_told: AtomicBool,
 }
 
 impl OfFlow for Entry {
@@ -51,6 +54,11 @@ impl Entry {
         self.client
             .as_ref()
             .map_or(self.flow.flow.remote, |client| **client)
+    }
+
+    /// Whether it is now that it has to be told that its listener drains: once.
+    pub(crate) fn tells_drain(&self) -> bool {
+        !self.drain_told.swap(true, Ordering::Relaxed)
     }
 
     /// What the peer has proven to be.
@@ -93,6 +101,7 @@ impl Flows {
                 client,
                 peer,
                 dialled: side == Side::Server,
+                drain_told: AtomicBool::new(false),
             })
         };
         let (_, entry) = state.insert_with(make).ok()?;

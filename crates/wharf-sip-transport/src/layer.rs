@@ -247,6 +247,13 @@ impl Inner {
         Ok(entry)
     }
 
+    /// Its listener drains.
+    pub(crate) fn draining(&self, entry: &Entry) {
+        if entry.tells_drain() {
+            self.upper.event(Event::Draining(entry.flow));
+        }
+    }
+
     /// It has closed.
     pub(crate) fn closed(&self, entry: &Entry, reason: CloseReason) {
         self.flows.close(entry.flow.id);

@@ -17,6 +17,7 @@ mod options;
 mod outbound;
 mod outbox;
 mod outgoing;
+mod pace;
 mod ports;
 mod resolver;
 mod session;

@@ -1,5 +1,6 @@
 //! What a user may choose.
 
+use wharf::config::Rate;
 use wharf_sip::identity::Wildcards;
 use wharf_sip::route::SentBy;
 use wharf_sip::{Domain, Limits};
@@ -18,6 +19,11 @@ pub struct SipOptions {
     /// `Normal` and half for `Low`; beyond that a message is refused with
     /// [`SendError::Full`](crate::SendError::Full). Default 256 KiB.
     pub queue: usize,
+    /// Messages taken from one connection, over bytes as over WebSockets; keep-alives do not count. Above it the
+    /// connection is not read until the bucket refills, and its messages come then: nothing is lost, and the peer
+    /// is slowed down. A zero in it counts as one. Over UDP, `rates.datagrams-per-prefix` of the listener bounds
+    /// what one source sends, by dropping. Default none: as fast as the layer above takes them.
+    pub messages: Option<Rate>,
     /// What this element writes into the topmost Via of its requests. A response whose topmost Via has none
     /// of these is dropped in silence and counted (RFC 3261 §18.1.2). Default none: no response is looked
     /// at, and the layer above has to.
@@ -41,6 +47,7 @@ impl Default for SipOptions {
             limits: Limits::default(),
             max_connections: 100_000,
             queue: 256 << 10,
+            messages: None,
             sent_by: Vec::new(),
             aliases: 10_000,
             wildcards: Wildcards::default(),

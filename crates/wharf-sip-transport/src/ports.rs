@@ -79,14 +79,19 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    pub(crate) fn open(&self, port: Arc<Port>) {
+    /// A socket has opened; says whether it is the first at its address.
+    pub(crate) fn open(&self, port: Arc<Port>) -> bool {
         let mut ports = self.ports.write().unwrap_or_else(PoisonError::into_inner);
+        let first = ports.iter().all(|one| one.local != port.local);
         ports.push(port);
+        first
     }
 
-    pub(crate) fn close(&self, port: &Arc<Port>) {
+    /// It has closed; says whether it was the last at its address.
+    pub(crate) fn close(&self, port: &Arc<Port>) -> bool {
         let mut ports = self.ports.write().unwrap_or_else(PoisonError::into_inner);
         ports.retain(|one| !Arc::ptr_eq(one, port));
+        ports.iter().all(|one| one.local != port.local)
     }
 
     fn all(&self) -> RwLockReadGuard<'_, Vec<Arc<Port>>> {

@@ -17,6 +17,7 @@ use crate::counters::Counters;
 use crate::flows::Entry;
 use crate::layer::Inner;
 use crate::outgoing::{Way, with_outgoing};
+use crate::pace::Pace;
 use crate::upper::{CloseReason, Event, Incoming, Taken};
 
 /// Bytes read at a time, on the stack: what is complete is handled there and never copied.
@@ -40,8 +41,9 @@ struct Session {
     out: Vec<u8>,
     written: usize,
     timer: Option<Pin<Box<Sleep>>>,
-    /// The layer above had no room.
-    full: Option<Room>,
+    /// Nothing is handled before this is ready: the layer above had no room, or the messages were too many.
+    pause: Option<Pause>,
+    pace: Pace,
     /// Nothing more is read: what is to be written is, then the connection closes.
     ending: Option<CloseReason>,
     /// When the last message was received or sent.
@@ -50,7 +52,7 @@ struct Session {
     reason: CloseReason,
 }
 
-type Room = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What is sent on a connection is put behind what is to be written.
 struct Behind<'a> {
@@ -78,6 +80,7 @@ impl Session {
     fn new(stream: Stream, layer: Arc<Inner>, entry: Arc<Entry>, limits: Arc<Limits>) -> Self {
         let active = now();
         let framer = Framer::new(limits, active);
+        let pace = Pace::new(layer.options.messages, active);
         Self {
             stream,
             layer,
@@ -87,7 +90,8 @@ impl Session {
             out: Vec::new(),
             written: 0,
             timer: None,
-            full: None,
+            pause: None,
+            pace,
             ending: None,
             active,
             reason: CloseReason::Failed,
@@ -121,7 +125,7 @@ impl Session {
             };
             if *message == *PING {
                 self.framer.ping_sent();
-                if self.full.is_some() {
+                if self.pause.is_some() {
                     self.excuse_pong();
                 }
             }
@@ -139,7 +143,7 @@ impl Session {
     fn handle(&mut self, bytes: &[u8]) -> usize {
         let now = now();
         let mut done = 0;
-        while self.full.is_none() && self.ending.is_none() && self.out.len() < ENOUGH {
+        while self.pause.is_none() && self.ending.is_none() && self.out.len() < ENOUGH {
             let rest = &bytes[done..];
             match self.framer.advance(rest, now) {
                 Ok(Some(frame)) => {
@@ -164,6 +168,11 @@ impl Session {
         match &frame.kind {
             FrameKind::Message(scan) => {
                 self.active = now;
+                if let Some(at) = self.pace.wait(now) {
+                    counters.throttled.add(1);
+                    self.pause(Box::pin(tokio::time::sleep_until(at.into())));
+                    return false;
+                }
                 let incoming = Incoming {
                     message: bytes,
                     scan,
@@ -181,10 +190,10 @@ impl Session {
                 };
                 if self.layer.hand_over(&incoming, &mut way) == Taken::Full {
                     let layer = self.layer.clone();
-                    self.full = Some(Box::pin(async move { layer.upper.room().await }));
-                    self.excuse_pong();
+                    self.pause(Box::pin(async move { layer.upper.room().await }));
                     return false;
                 }
+                self.pace.took_one(now);
             }
             FrameKind::Ping => {
                 counters.pings.add(1);
@@ -196,7 +205,12 @@ impl Session {
         true
     }
 
-    /// The answer to a ping of ours is not read while there is no room: that is no failure of the flow.
+    fn pause(&mut self, pause: Pause) {
+        self.pause = Some(pause);
+        self.excuse_pong();
+    }
+
+    /// The answer to a ping of ours is not read during a pause: that is no failure of the flow.
     fn excuse_pong(&self) {
         self.layer.keep_alives.pong(&self.entry.flow);
     }
@@ -254,8 +268,15 @@ impl Session {
     /// on it any more (RFC 3261 §18: 64*T1 after the last message).
     fn farewell(&self) -> Option<Instant> {
         // A drain wakes whoever waits for bytes: no future of it takes memory here.
+        self.drains().then_some(self.active + TRANSACTION)
+    }
+
+    fn drains(&self) -> bool {
         let draining = self.entry.connection.is_draining();
-        draining.then_some(self.active + TRANSACTION)
+        if draining {
+            self.layer.draining(&self.entry);
+        }
+        draining
     }
 
     /// Waits for the deadline of the message that is under way, or for the farewell. Ready when one of
@@ -289,20 +310,32 @@ impl Session {
 
     fn poll_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<CloseReason>> {
         loop {
-            ready!(self.poll_write(cx))?;
+            if self.poll_write(cx)?.is_pending() {
+                self.drains();
+                return Poll::Pending;
+            }
             if let Some(reason) = self.ending {
                 return Poll::Ready(Ok(reason));
             }
             if self.take_outbox(cx) {
                 continue;
             }
-            if let Some(room) = &mut self.full {
-                ready!(room.as_mut().poll(cx));
-                self.full = None;
+            if self.pause.is_some() {
+                // Whoever closes it, or drains its listener, is not held up by the pause.
+                if self.stream.poll_ending(cx).is_ready() {
+                    return Poll::Ready(Ok(CloseReason::Failed));
+                }
+                if self.poll_deadline(cx).is_ready() {
+                    continue;
+                }
+            }
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
             }
             if !self.carry.is_empty() {
                 self.handle_carry();
-                if !self.out.is_empty() || self.full.is_some() || self.ending.is_some() {
+                if !self.out.is_empty() || self.pause.is_some() || self.ending.is_some() {
                     continue;
                 }
             }

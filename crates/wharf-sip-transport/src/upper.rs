@@ -50,6 +50,9 @@ pub enum Taken {
 pub enum Event {
     /// A connection has opened.
     Opened(FlowRef),
+    /// Its listener, or the client that has dialled it, begins to drain. It closes when no transaction can be
+    /// under way on it any more, 32 s after its last message. Told once for each connection.
+    Draining(FlowRef),
     /// It has closed: every later use of the flow says so.
     Closed(FlowRef, CloseReason),
     /// A ping of ours was answered (RFC 5626 §3.5.1), or a STUN request of ours (§3.5.2).
@@ -57,8 +60,15 @@ pub enum Event {
     /// A flow that is [kept alive](crate::Sip::keep_alive) has failed (RFC 5626 §4.4). A connection is closed
     /// after it; over UDP nothing more is sent.
     FlowFailed(FlowRef, FlowFailure),
-    /// Bytes that are no message, or that break a limit. A connection is closed after it.
+    /// Bytes on a connection that are no message, or that break a limit. The connection is closed after it.
+    /// Datagrams that are no message are never told, since whoever floods with them would fill the lane of
+    /// events: they are only [counted](crate::SipStats).
     Refused(FlowRef, FrameError),
+    /// A UDP socket has opened at this address: from now on [`Sip`](crate::Sip) sends from it. Told once for an
+    /// address, however many worker threads share it. Listeners of connections are known to their server only.
+    Listening(SocketAddr),
+    /// The last UDP socket at this address has closed.
+    Stopped(SocketAddr),
     /// ICMP says that a datagram of this flow did not arrive (RFC 3261 §18.4). `flow.flow.local` has the
     /// address that the socket is bound to.
     Unreachable {
@@ -98,8 +108,9 @@ pub trait Upper: Send + Sync + 'static {
     /// Something else has happened. Default: nothing.
     fn event(&self, _event: Event) {}
 
-    /// Completes when there is room again after [`Taken::Full`]. Default: at once.
+    /// Completes when there is room again after [`Taken::Full`]. Default: when other tasks of the runtime had
+    /// their turn.
     fn room(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(std::future::ready(()))
+        Box::pin(tokio::task::yield_now())
     }
 }

@@ -1,6 +1,7 @@
 //! One SIP connection over a WebSocket (RFC 7118): each message is one of SIP.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -11,6 +12,7 @@ use crate::FlowRef;
 use crate::flows::Entry;
 use crate::layer::Inner;
 use crate::outgoing::{Way, with_outgoing};
+use crate::pace::Pace;
 use crate::session::TRANSACTION;
 use crate::upper::{CloseReason, Event, Incoming, Taken};
 
@@ -21,6 +23,7 @@ struct Open {
     reason: CloseReason,
     /// When the last message was received or sent.
     active: Instant,
+    pace: Pace,
 }
 
 impl Drop for Open {
@@ -63,11 +66,13 @@ pub(crate) async fn run(
     layer: Arc<Inner>,
     entry: Arc<Entry>,
 ) -> Result<(), MessageError> {
+    let active = Instant::now();
     let mut open = Open {
+        pace: Pace::new(layer.options.messages, active.into_std()),
         layer,
         entry,
         reason: CloseReason::Failed,
-        active: Instant::now(),
+        active,
     };
     loop {
         tokio::select! {
@@ -83,14 +88,17 @@ pub(crate) async fn run(
                     return Ok(());
                 };
                 let received = received?;
-                if !handle(&mut messages, &mut open, received.payload()).await? {
-                    open.reason = CloseReason::Protocol;
-                    return messages.close(NOT_SIP, "not SIP").await;
+                match handle(&mut messages, &mut open, received.payload()).await? {
+                    Next::Message => {}
+                    Next::Refused => {
+                        open.reason = CloseReason::Protocol;
+                        return messages.close(NOT_SIP, "not SIP").await;
+                    }
+                    Next::Farewell => return part(&mut messages, &mut open).await,
                 }
             }
-            () = farewell(&open) => {
-                open.reason = CloseReason::Drained;
-                return messages.close(GOING_AWAY, "").await;
+            () = farewell(&open.layer, &open.entry, open.active) => {
+                return part(&mut messages, &mut open).await;
             }
         }
     }
@@ -98,9 +106,29 @@ pub(crate) async fn run(
 
 /// Completes when a connection of a listener that drains may close: when nobody can be waiting for an
 /// answer on it any more.
-async fn farewell(open: &Open) {
-    open.entry.connection.draining().await;
-    tokio::time::sleep_until(open.active + TRANSACTION).await;
+async fn farewell(layer: &Inner, entry: &Entry, active: Instant) {
+    entry.connection.draining().await;
+    layer.draining(entry);
+    tokio::time::sleep_until(active + TRANSACTION).await;
+}
+
+/// Closes a connection of a listener that drains.
+async fn part(messages: &mut Messages, open: &mut Open) -> Result<(), MessageError> {
+    open.reason = CloseReason::Drained;
+    messages.close(GOING_AWAY, "").await
+}
+
+type Pause<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// What comes after a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// The next one, or the end, as the connection has it.
+    Message,
+    /// It was none: the connection closes.
+    Refused,
+    /// Its listener drains, and it may close.
+    Farewell,
 }
 
 /// RFC 6455 §7.4.1: data within a message that is not consistent with the type of the message.
@@ -108,18 +136,18 @@ const NOT_SIP: u16 = 1007;
 /// RFC 6455 §7.4.1: the server goes down.
 const GOING_AWAY: u16 = 1001;
 
-/// Handles a message; false when the connection has to close.
+/// Handles a message.
 async fn handle(
     messages: &mut Messages,
     open: &mut Open,
     bytes: &[u8],
-) -> Result<bool, MessageError> {
+) -> Result<Next, MessageError> {
     let (layer, entry) = (&open.layer, &open.entry);
     let mut answers = Answers {
         messages: Vec::new(),
         flow: &entry.flow,
     };
-    let mut fits = true;
+    let mut next = Next::Message;
     match packet(bytes, Boundary::WebSocket, &layer.options.limits) {
         Ok(frame) => match frame.kind {
             FrameKind::Message(scan) => {
@@ -133,22 +161,22 @@ async fn handle(
                     connection: Some(&entry.connection),
                     identities: entry.identities(),
                 };
-                while layer.hand_over(&incoming, &mut answers) == Taken::Full {
-                    let mut room = layer.upper.room();
-                    // The answer to a ping of ours is not read now: that is no failure of the flow.
-                    layer.keep_alives.pong(&entry.flow);
-                    // What others send leaves meanwhile.
-                    while let Some(message) = tokio::select! {
-                        biased;
-                        () = &mut room => None,
-                        message = poll_fn(|cx| entry.outbox.poll_next(cx)) => Some(message),
-                    } {
-                        messages.send(message_of(&message)).await?;
-                        layer.counters.sent.add(1);
-                        open.active = Instant::now();
-                        if *message == *PING {
-                            layer.keep_alives.pong(&entry.flow);
-                        }
+                loop {
+                    let now = Instant::now().into_std();
+                    let pause: Pause<'_> = if let Some(at) = open.pace.wait(now) {
+                        layer.counters.throttled.add(1);
+                        Box::pin(tokio::time::sleep_until(at.into()))
+                    } else if layer.hand_over(&incoming, &mut answers) == Taken::Full {
+                        layer.upper.room()
+                    } else {
+                        open.pace.took_one(now);
+                        break;
+                    };
+                    let passed = pass(pause, messages, layer, entry, &mut open.active);
+                    // On the heap: most connections never pause.
+                    let ended = Box::pin(passed).await?;
+                    if let Some(next) = ended {
+                        return Ok(next);
                     }
                 }
             }
@@ -160,7 +188,7 @@ async fn handle(
             FrameKind::Blank => {}
         },
         Err(error) => {
-            fits = false;
+            next = Next::Refused;
             layer.counters.refused(&error);
             layer.upper.event(Event::Refused(entry.flow, error));
             with_outgoing(layer, &mut answers, |outgoing| {
@@ -172,5 +200,34 @@ async fn handle(
         messages.send(answer).await?;
         layer.counters.sent.add(1);
     }
-    Ok(fits)
+    Ok(next)
+}
+
+/// Waits until messages are handled again; what others send leaves meanwhile. Whoever closes the connection, or
+/// drains its listener, is not held up: then it says how to go on without the message at hand.
+async fn pass(
+    mut pause: Pause<'_>,
+    messages: &mut Messages,
+    layer: &Inner,
+    entry: &Entry,
+    active: &mut Instant,
+) -> Result<Option<Next>, MessageError> {
+    // The answer to a ping of ours is not read now: that is no failure of the flow.
+    layer.keep_alives.pong(&entry.flow);
+    loop {
+        let message = tokio::select! {
+            biased;
+            // What has closed it is told by the next look for a message.
+            _ = poll_fn(|cx| messages.poll_ending(cx)) => return Ok(Some(Next::Message)),
+            () = farewell(layer, entry, *active) => return Ok(Some(Next::Farewell)),
+            () = &mut pause => return Ok(None),
+            message = poll_fn(|cx| entry.outbox.poll_next(cx)) => message,
+        };
+        messages.send(message_of(&message)).await?;
+        layer.counters.sent.add(1);
+        *active = Instant::now();
+        if *message == *PING {
+            layer.keep_alives.pong(&entry.flow);
+        }
+    }
 }

@@ -19,6 +19,8 @@
 //! assert!(!proves("sip1.example.com"), "there is a SIP domain beside it");
 //! ```
 
+use std::sync::Arc;
+
 use crate::{Domain, Host, Scheme, Uri};
 
 /// Names of one certificate that are used at most; further ones prove nothing.
@@ -48,19 +50,19 @@ pub enum Wildcards {
     OneLabel,
 }
 
-/// The domains that a certificate proves its holder to speak for.
+/// The domains that a certificate proves its holder to speak for. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identities {
-    domains: Vec<Domain>,
+    domains: Arc<[Domain]>,
     /// What stands behind `*.` in DNS names.
-    wildcards: Vec<Domain>,
+    wildcards: Arc<[Domain]>,
 }
 
 impl Identities {
     /// Reads the names by RFC 5922 §7.1: the hosts of SIP URIs without a user part; without any, the
     /// DNS names; without subjectAltName at all, the common name.
     pub fn of(names: &CertificateNames<'_>) -> Self {
-        let sip: Vec<Domain> = names
+        let sip: Arc<[Domain]> = names
             .uris
             .iter()
             .filter_map(|uri| domain_of(uri))
@@ -69,7 +71,7 @@ impl Identities {
         if !sip.is_empty() {
             return Self {
                 domains: sip,
-                wildcards: Vec::new(),
+                wildcards: Arc::default(),
             };
         }
         let common_name = names.common_name.filter(|_| !names.has_alternatives);

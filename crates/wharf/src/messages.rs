@@ -19,6 +19,7 @@ use crate::counters::one_more;
 use crate::link::Link;
 use crate::message::Message;
 use crate::path::Path;
+use crate::reason::Closed;
 use crate::websocket;
 
 /// The close codes of RFC 6455 §7.4.1 that a server says goodbye with.
@@ -101,6 +102,13 @@ impl Messages {
         poll_fn(|cx| self.link.poll_ready(cx)).await?;
         self.link.start_send(message)?;
         poll_fn(|cx| self.link.poll_flush(cx)).await
+    }
+
+    /// For whoever does not receive now: ready when the control plane has closed the connection, and woken when
+    /// its listener begins to drain. A [`recv`](Self::recv) that is polled later takes the place of this one's
+    /// waker.
+    pub fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<Closed> {
+        self.connection.shared().poll_ending(cx)
     }
 
     /// Closes in order: sends the code and waits for the peer's answer, at most 5 s.

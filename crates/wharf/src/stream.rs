@@ -13,6 +13,7 @@ use crate::layer::Layer;
 use crate::path::Path;
 #[cfg(feature = "quic")]
 use crate::quic::QuicStream;
+use crate::reason::Closed;
 use crate::websocket::WebSocketBytes;
 use crate::wire::{Lease, Socket, Wire};
 
@@ -86,6 +87,12 @@ impl Stream {
     /// Between whom it is, and over what.
     pub fn path(&self) -> Path {
         self.connection.path()
+    }
+
+    /// For whoever does not read now: ready when the control plane has closed the connection, and woken when
+    /// its listener begins to drain. A read that is polled later takes the place of this one's waker.
+    pub fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<Closed> {
+        self.connection.shared().poll_ending(cx)
     }
 
     /// For a connection that nobody uses: ready when it is of no more use, because it was closed,

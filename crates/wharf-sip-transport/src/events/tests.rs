@@ -1,4 +1,5 @@
 use wharf_sip::Limits;
+use wharf_sip::identity::CertificateNames;
 
 use super::*;
 use crate::outgoing::{Way, with_outgoing};
@@ -41,6 +42,10 @@ fn flow() -> FlowRef {
 
 impl Site {
     fn message(&self, line: &str) -> Taken {
+        self.message_of(line, None)
+    }
+
+    fn message_of(&self, line: &str, identities: Option<&Identities>) -> Taken {
         let message = format!("{line}\r\nVia: SIP/2.0/UDP a\r\n\r\n");
         let scan = Scan::of(message.as_bytes(), &Limits::default()).unwrap();
         let incoming = Incoming {
@@ -50,7 +55,7 @@ impl Site {
             source: flow().flow.remote,
             at: tokio::time::Instant::now().into_std(),
             connection: None,
-            identities: None,
+            identities,
         };
         with_outgoing(self.sip.inner(), &mut Nowhere, |out| {
             self.lanes.message(&incoming, out)
@@ -88,6 +93,26 @@ async fn events_come_before_messages_and_the_end_of_a_call_before_new_ones() {
     site.lanes.event(Event::Opened(flow()));
     for expected in ["opened", "BYE", "response", "INVITE", "OPTIONS"] {
         assert_eq!(next(&mut arrivals).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_message_tells_whom_its_peer_has_proven_to_be() {
+    let (site, mut arrivals) = site(2);
+    let proven = Identities::of(&CertificateNames {
+        has_alternatives: true,
+        uris: &["sip:example.com"],
+        dns: &[],
+        common_name: None,
+    });
+    let line = "INVITE sip:a SIP/2.0";
+    assert_eq!(site.message_of(line, Some(&proven)), Taken::Yes);
+    assert_eq!(site.message_of(line, None), Taken::Yes);
+    for expected in [Some(proven), None] {
+        let Some(Arrival::Message(message)) = arrivals.recv().await else {
+            panic!("a message");
+        };
+        assert_eq!(message.identities, expected);
     }
 }
 

@@ -246,7 +246,7 @@ impl Still {
 /// A flow over UDP to a socket that the test itself plays.
 async fn datagrams() -> (Site, UdpSocket, FlowRef, impl Sized) {
     let still = Still::new();
-    let site = Site::new(SipOptions::default());
+    let mut site = Site::new(SipOptions::default());
     let server = Server::builder()
         .listen_with("sip", Udp::bind("127.0.0.1:0"), site.sip.datagrams())
         .build()
@@ -255,6 +255,8 @@ async fn datagrams() -> (Site, UdpSocket, FlowRef, impl Sized) {
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
     peer.set_read_timeout(Some(30 * SECOND)).unwrap();
     let flow = flow_to(&site, peer.local_addr().unwrap()).await;
+    let listening = format!("Listening({})", flow.flow.local);
+    assert_eq!(site.next().await, Seen::Other(listening));
     let rules = every(25, KeepAliveRules::datagrams());
     site.sip.keep_alive(&flow, rules).unwrap();
     // The task has to be waiting before time passes.

@@ -5,6 +5,7 @@ mod drain;
 mod flows;
 mod keep_alive;
 mod manager;
+mod paused;
 mod streams;
 mod support;
 mod udp;

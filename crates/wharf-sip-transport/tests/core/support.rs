@@ -102,6 +102,11 @@ impl Site {
         next.await.expect("something happens").unwrap()
     }
 
+    /// Whether nothing else has happened.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.seen.is_empty()
+    }
+
     pub(crate) async fn message(&mut self) -> (String, FlowRef) {
         loop {
             if let Seen::Message(message, flow) = self.next().await {

@@ -241,6 +241,23 @@ async fn e1_what_icmp_says_is_told() {
 }
 
 #[tokio::test]
+async fn a_socket_is_told_when_it_opens_and_closes_and_not_for_each_worker() {
+    let mut site = Site::new(SipOptions::default());
+    let listen = Udp::bind("127.0.0.1:0").with(|config| config.datagrams.workers = 3);
+    let server = Server::builder()
+        .listen_with("sip", listen, site.sip.datagrams())
+        .build()
+        .unwrap();
+    let (handle, _) = run(server);
+    let address = handle.address("sip").unwrap();
+    let told = |what: &str| Seen::Other(format!("{what}({address})"));
+    assert_eq!(site.next().await, told("Listening"));
+    handle.drain(Duration::from_secs(5)).await;
+    assert_eq!(site.next().await, told("Stopped"));
+    assert!(site.is_silent(), "once each");
+}
+
+#[tokio::test]
 async fn a_full_layer_drops_datagrams_and_counts_them() {
     let mut udp = start("127.0.0.1:0", SipOptions::default()).await;
     udp.site.set_full(true);

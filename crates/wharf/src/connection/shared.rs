@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
@@ -178,6 +179,13 @@ impl Shared {
         Closed::ALL
             .get(usize::from(ending).checked_sub(1)?)
             .copied()
+    }
+
+    /// Ready when the server has closed it; the waker takes the place of that of a read.
+    pub(crate) fn poll_ending(&self, cx: &mut Context<'_>) -> Poll<Closed> {
+        self.reader.register(cx.waker());
+        // After the registration, so that no close in between goes unseen.
+        self.ending().map_or(Poll::Pending, Poll::Ready)
     }
 
     /// Closes it for `reason`: reads and writes fail from now on. Says whether this was the first
