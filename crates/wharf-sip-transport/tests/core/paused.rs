@@ -1,13 +1,18 @@
 //! While a connection is not read: the layer above has no room, or there were too many messages.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 use wharf::config::{Rate, Transport};
 use wharf::testkit::memory;
 use wharf::{Client, Server, Socket};
 use wharf_sip::keep_alive::KeepAliveRules;
-use wharf_sip_transport::{CloseReason, FlowRef, Sip, SipOptions};
+use wharf_sip_transport::{
+    CloseReason, FlowRef, Incoming, Outgoing, Sip, SipOptions, Taken, Upper,
+};
 
 use crate::support::{Seen, Site, options, run, send};
 
@@ -153,6 +158,50 @@ async fn a_dead_peer_is_seen_by_what_is_sent_while_there_is_no_room() {
         assert_eq!(pair.near.sip.connections(), 1);
         send(&pair.near.sip, &pair.flow, &options(2, "TCP b.invalid"));
         assert_eq!(closes(&mut pair.near).await, CloseReason::Failed);
+    }
+}
+
+/// Has no room at first, and does not say when there will be some.
+struct Curt {
+    offers: AtomicU32,
+    free: AtomicBool,
+}
+
+impl Upper for &'static Curt {
+    fn message(&self, _: &Incoming<'_>, _: &mut Outgoing<'_>) -> Taken {
+        let offers = self.offers.fetch_add(1, Ordering::SeqCst);
+        assert!(offers < 10_000, "no other task has its turn");
+        if self.free.load(Ordering::SeqCst) {
+            Taken::Yes
+        } else {
+            Taken::Full
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_layer_that_does_not_say_when_there_is_room_leaves_other_tasks_their_turn() {
+    static CURT: Curt = Curt {
+        offers: AtomicU32::new(0),
+        free: AtomicBool::new(false),
+    };
+    let sip = Sip::new(SipOptions::default(), &CURT);
+    let (listen, connector) = memory(Transport::Tcp);
+    let server = Server::builder()
+        .listen_with("sip", listen, sip.streams())
+        .build()
+        .unwrap();
+    run(server);
+    let mut client = connector.connect_from("192.0.2.1:1").await.unwrap();
+    let request = options(1, "TCP a.invalid");
+    client.write_all(request.as_bytes()).await.unwrap();
+    while CURT.offers.load(Ordering::SeqCst) < 3 {
+        yield_now().await;
+    }
+    CURT.free.store(true, Ordering::SeqCst);
+    while sip.stats().received == 0 {
+        assert_eq!(sip.stats().closed, 0, "its task has panicked");
+        yield_now().await;
     }
 }
 
