@@ -130,7 +130,7 @@ impl<'a> Life<'a> {
         let (admin, requests) = Admin::new(handle.clone(), streams.clone());
         let router = |own: Handle| {
             let counted = vec![streams.clone(), own];
-            metrics::router(handle.clone(), counted, sip, lost)
+            metrics::router(handle.clone(), counted, sip.clone(), lost)
                 .merge(operations::health(streams.clone()))
         };
         let own = operations::server(settings, router, admin, predecessor.operations)?;
@@ -155,6 +155,7 @@ impl<'a> Life<'a> {
             turn: handle,
             streams: streams.clone(),
             certificates,
+            sip,
             source,
         };
         Ok(Self {

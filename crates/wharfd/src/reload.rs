@@ -5,6 +5,7 @@ use crate::config::{Changes, Settings, Source, TLS, changes, listeners, load, si
 use crate::descriptors;
 use crate::edge;
 use crate::problem::{Problem, Problems};
+use crate::sip::Service;
 use crate::streams;
 use tracing::{error, info, warn};
 use wharf_turn_server::Handle;
@@ -14,6 +15,7 @@ pub(crate) struct Reloader {
     pub(crate) turn: Handle,
     pub(crate) streams: wharf::Handle,
     pub(crate) certificates: Certificates,
+    pub(crate) sip: Option<Service>,
     pub(crate) source: Option<Source>,
 }
 
@@ -81,6 +83,9 @@ impl Reloader {
         } = planned;
         let credentials = edge::credentials(&settings.auth, &settings.server.realm)?;
         let read = Read::new(settings)?;
+        if let Some(sip) = &self.sip {
+            sip.reload_upstream_tls()?;
+        }
         self.apply_to_streams(planned)?;
         if let Some(read) = read {
             self.certificates.replace(read);

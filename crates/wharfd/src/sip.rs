@@ -21,6 +21,7 @@ pub(crate) use metrics::Counted;
 pub(crate) struct Service {
     sip: Sip,
     edge: Edge,
+    dialer: Dialer,
 }
 
 impl Service {
@@ -47,9 +48,19 @@ impl Service {
         };
         let edge = Edge::with_manager(asked, manager.clone()).map_err(wrong)?;
         let layer = Sip::new(options(sip), manager.watch(edge.clone()));
-        let dialer = Dialer::new(layer.clone(), dial_options(sip));
-        manager.begin(layer.clone(), dialer.map_err(in_file)?);
-        Ok(Some(Self { sip: layer, edge }))
+        let dialer = Dialer::new(layer.clone(), dial_options(sip)).map_err(in_file)?;
+        manager.begin(layer.clone(), dialer.clone());
+        Ok(Some(Self {
+            sip: layer,
+            edge,
+            dialer,
+        }))
+    }
+
+    /// Reads the certificates anew that the upstream may show, and that it is shown. Connections that are
+    /// open stay.
+    pub(crate) fn reload_upstream_tls(&self) -> Result<(), Problems> {
+        self.dialer.change(|_| {}).map_err(in_file)
     }
 
     /// What handles its listeners, those of a later configuration too.

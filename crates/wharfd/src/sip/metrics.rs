@@ -14,7 +14,7 @@ pub(crate) struct Counted(pub(crate) Service);
 
 impl Collector for Counted {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Service { sip, edge } = &self.0;
+        let Service { sip, edge, .. } = &self.0;
         let (layer, edge) = (sip.stats(), edge.stats());
         let layer = layer.each().map(|one| ("sip", one));
         let edge = edge.each().map(|one| ("sip_edge", one));

@@ -327,11 +327,9 @@ impl Upper for Registrar {
     }
 }
 
-#[test]
-fn an_upstream_over_tls_has_to_prove_its_name() {
-    let (certificate, stranger) = (Certificate::new(), Certificate::new());
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let upstream = runtime.block_on(async {
+/// A registrar over TLS with this certificate; its port.
+fn secure_registrar(runtime: &tokio::runtime::Runtime, certificate: &Certificate) -> u16 {
+    runtime.block_on(async {
         let tls = Tls::bind("127.0.0.1:0").cert(certificate.cert.path(), certificate.key.path());
         let sip = Sip::new(SipOptions::default(), Registrar);
         let server = Server::builder().listen_with("tls", tls, sip.streams());
@@ -339,23 +337,55 @@ fn an_upstream_over_tls_has_to_prove_its_name() {
         let address = server.handle().address("tls").unwrap().ip().unwrap();
         tokio::spawn(server.run());
         address.port()
-    });
+    })
+}
+
+/// A daemon whose upstream is there and has to be certified by `ca`; its file, and the port of its
+/// WebSockets.
+fn before(upstream: u16, ca: &str) -> (Daemon, File, u16) {
+    let Ports { turn, ws, .. } = ports();
+    let file = File::new(&config(
+        turn,
+        &format!(
+            "[sip]\nws = ['127.0.0.1:{ws}']\nname = '127.0.0.1'\n\
+             upstream = 'sips:localhost:{upstream}'\nupstream-tls = {{ ca = ['{ca}'] }}"
+        ),
+    ));
+    (Daemon::ready(&file), file, ws)
+}
+
+/// What a browser is answered when it registers.
+fn registered(ws: u16) -> String {
+    let mut browser = Browser::connect(&format!("ws://127.0.0.1:{ws}/"), None);
+    browser.says(&request("REGISTER", ""));
+    let answer = browser.hears();
+    answer.lines().next().unwrap().to_owned()
+}
+
+#[test]
+fn an_upstream_over_tls_has_to_prove_its_name() {
+    let (certificate, stranger) = (Certificate::new(), Certificate::new());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let upstream = secure_registrar(&runtime, &certificate);
     for (ca, status) in [
         (certificate.cert.path(), "SIP/2.0 200 OK"),
         (stranger.cert.path(), "SIP/2.0 503 Upstream Unreachable"),
     ] {
-        let Ports { turn, ws, .. } = ports();
-        let file = File::new(&config(
-            turn,
-            &format!(
-                "[sip]\nws = ['127.0.0.1:{ws}']\nname = '127.0.0.1'\n\
-                 upstream = 'sips:localhost:{upstream}'\nupstream-tls = {{ ca = ['{ca}'] }}"
-            ),
-        ));
-        let _daemon = Daemon::ready(&file);
-        let mut browser = Browser::connect(&format!("ws://127.0.0.1:{ws}/"), None);
-        browser.says(&request("REGISTER", ""));
-        let answer = browser.hears();
-        assert!(answer.starts_with(&format!("{status}\r\n")), "{answer}");
+        let (_daemon, _file, ws) = before(upstream, ca);
+        assert_eq!(registered(ws), status);
     }
+}
+
+#[test]
+fn a_reload_reads_the_certificates_of_the_upstream_anew() {
+    let (certificate, stranger) = (Certificate::new(), Certificate::new());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let upstream = secure_registrar(&runtime, &certificate);
+    let ca = File::new(&std::fs::read_to_string(stranger.cert.path()).unwrap());
+    let (mut daemon, _file, ws) = before(upstream, ca.path());
+    assert_eq!(registered(ws), "SIP/2.0 503 Upstream Unreachable");
+    ca.write(&std::fs::read_to_string(certificate.cert.path()).unwrap());
+    daemon.signal("HUP");
+    daemon.line("reloaded");
+    assert_eq!(registered(ws), "SIP/2.0 200 OK");
 }
