@@ -35,12 +35,15 @@ mod transports;
 mod walk;
 mod watch;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::broadcast;
+use wharf_sip::Transport;
 use wharf_sip::destinations::Destination;
+use wharf_sip::route::RequestRoute;
 
 pub use answering::Answering;
 pub use event::{ManagerEvent, ManagerStats};
@@ -143,6 +146,15 @@ impl Manager {
     /// The attempts under way to a destination: those of [`Sending`]s that are kept.
     pub fn busy(&self, to: Destination) -> usize {
         self.0.state().losses.busy(to)
+    }
+}
+
+impl Manager {
+    /// Whether a request of so many bytes to this address is too long for UDP (RFC 3261 §18.1.1).
+    pub(crate) fn is_long(&self, to: SocketAddr, bytes: usize) -> bool {
+        let mtu = self.0.state().paths.mtu(state::now(), to.ip());
+        let route = RequestRoute::new(Transport::Udp, to, bytes, mtu, self.0.options.switch);
+        route.is_ok_and(|route| route.first().transport != Transport::Udp)
     }
 }
 

@@ -12,7 +12,7 @@ pub enum Priority {
     High,
     /// Every other request.
     Normal,
-    /// Keep-alives and statistics.
+    /// What nobody waits for: statistics, and keep-alives where much else waits.
     Low,
 }
 

@@ -11,7 +11,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use wharf_sip::Transport;
 use wharf_sip::locate::{LocateRules, Locator, Next, Target};
-use wharf_sip::route::SizeSwitch;
 
 use super::names::Hop;
 use super::tokens::Side;
@@ -138,9 +137,12 @@ impl Upstream {
                 .filter(|flow| sip.is_dialled(flow)),
             None => None,
         };
-        let is_long =
-            self.transport == Transport::Udp && bytes + ADDED > SizeSwitch::default().longest;
-        let managed = self.managed.is_some() && (flow.is_none() || is_long);
+        let is_long = |managed: &Managed| {
+            let fixed = self.fixed.filter(|&(to, _)| to == Transport::Udp);
+            fixed.is_some_and(|(_, to)| managed.manager.is_long(to, bytes + ADDED))
+        };
+        let managed = self.managed.as_ref();
+        let managed = managed.is_some_and(|managed| flow.is_none() || is_long(managed));
         if flow.is_none() && !managed {
             return Err(SendError::NoSocket);
         }

@@ -13,7 +13,7 @@ use super::site::{
     Site, assert_status, datagram, field, fields, hear_over_tcp, ok, receive, request,
     send_over_tcp,
 };
-use crate::{Answer, Resolver, TableResolver};
+use crate::{Answer, ManagerOptions, Resolver, TableResolver};
 
 /// An address whose ports no other test takes when they are free again.
 const NOBODY: &str = "127.0.0.4:0";
@@ -93,6 +93,24 @@ async fn c1_a_request_that_is_too_long_for_udp_goes_over_tcp() {
     let answer = ok(&invite).replacen("\r\n", "\r\nContent-Length: 0\r\n", 1);
     send_over_tcp(&mut server, &answer).await;
     assert_status(&browser.hears().await, "200 OK");
+}
+
+#[tokio::test]
+async fn c1_the_manager_says_what_is_too_long_for_udp() {
+    let listener = TcpListener::bind("127.0.0.3:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let _datagrams = UdpSocket::bind(address).await.unwrap();
+    let mut manager = ManagerOptions::default();
+    manager.switch.longest = 200;
+    let uri = format!("sip:{address}");
+    let site = Site::managed_by(manager, &uri, TableResolver::default()).await;
+    let mut browser = site.browser().await;
+    let short = request("MESSAGE", "sip:bob@example.com", "");
+    assert!(short.len() > 200);
+    browser.says(&short).await;
+    let (mut server, _) = listener.accept().await.unwrap();
+    let message = hear_with_body(&mut server).await;
+    assert!(field(&message, "Via").starts_with("SIP/2.0/TCP "));
 }
 
 /// `sip:pbx.example` with these servers over UDP, the first one preferred.

@@ -54,9 +54,17 @@ impl Site {
 
     /// An edge with a manager that asks `resolver`, before `uri`: `upstream` has nothing to do with it.
     pub(super) async fn managed(uri: &str, resolver: impl Resolver) -> Self {
+        Self::managed_by(ManagerOptions::default(), uri, resolver).await
+    }
+
+    pub(super) async fn managed_by(
+        manager: ManagerOptions,
+        uri: &str,
+        resolver: impl Resolver,
+    ) -> Self {
         let upstream = UdpSocket::bind(LOOPBACK).await.unwrap();
         let options = EdgeOptions::new(host("edge.example"), target(uri));
-        let manager = Manager::new(ManagerOptions::default(), resolver);
+        let manager = Manager::new(manager, resolver);
         let edge = Edge::with_manager(options, manager.clone()).unwrap();
         let sip = Sip::new(SipOptions::default(), manager.watch(edge.clone()));
         let dialer = Dialer::new(sip.clone(), DialOptions::default()).unwrap();
