@@ -38,6 +38,7 @@ use wharf::Connection;
 use wharf_sip::identity::Identities;
 use wharf_sip::{Priority, Scan};
 
+use crate::room::Room;
 use crate::upper::{Event, Incoming, Taken, Upper};
 use crate::{FlowRef, Outgoing};
 
@@ -80,6 +81,7 @@ pub struct Lanes {
     high: Sender<Box<Message>>,
     normal: Sender<Box<Message>>,
     missed: Arc<AtomicU64>,
+    room: Arc<Room>,
 }
 
 /// Takes from the lanes.
@@ -89,6 +91,7 @@ pub struct Arrivals {
     high: Receiver<Box<Message>>,
     normal: Receiver<Box<Message>>,
     missed: Arc<AtomicU64>,
+    room: Arc<Room>,
 }
 
 /// Three lanes of `capacity` each, at least one: for events; for responses, ACK, CANCEL and BYE; for other
@@ -103,17 +106,20 @@ pub fn lanes(capacity: usize) -> (Lanes, Arrivals) {
     let (high, urgent) = channel(capacity);
     let (normal, others) = channel(capacity);
     let missed = Arc::new(AtomicU64::new(0));
+    let room = Arc::new(Room::default());
     let lanes = Lanes {
         control,
         high,
         normal,
         missed: missed.clone(),
+        room: room.clone(),
     };
     let arrivals = Arrivals {
         control: events,
         high: urgent,
         normal: others,
         missed,
+        room,
     };
     (lanes, arrivals)
 }
@@ -151,10 +157,10 @@ impl Upper for Lanes {
     }
 
     fn room(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(async {
-            // An error means that nobody takes anything any more: then there is no lack of room.
-            let _ = tokio::join!(self.high.reserve(), self.normal.reserve());
-        })
+        // Where nobody takes anything any more there is no lack of room.
+        let has_room = |lane: &Sender<Box<Message>>| lane.is_closed() || lane.capacity() > 0;
+        let is_there = move || has_room(&self.high) && has_room(&self.normal);
+        Box::pin(self.room.until(is_there))
     }
 }
 
@@ -165,12 +171,24 @@ impl Arrivals {
         if missed > 0 {
             return Some(Arrival::Missed(missed));
         }
-        tokio::select! {
+        let arrival = tokio::select! {
             biased;
             Some(event) = self.control.recv() => Some(Arrival::Event(event)),
             Some(message) = self.high.recv() => Some(Arrival::Message(message)),
             Some(message) = self.normal.recv() => Some(Arrival::Message(message)),
             else => None,
+        };
+        if matches!(arrival, Some(Arrival::Message(_))) {
+            self.room.made();
         }
+        arrival
+    }
+}
+
+impl Drop for Arrivals {
+    fn drop(&mut self) {
+        self.high.close();
+        self.normal.close();
+        self.room.made();
     }
 }

@@ -20,6 +20,7 @@ mod outgoing;
 mod pace;
 mod ports;
 mod resolver;
+mod room;
 mod session;
 mod stun;
 mod upper;

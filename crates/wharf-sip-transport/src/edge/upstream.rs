@@ -15,6 +15,7 @@ use wharf_sip::locate::{LocateRules, Locator, Next, Target};
 use super::names::Hop;
 use super::tokens::Side;
 use super::{Edge, EdgeError};
+use crate::room::Room;
 use crate::{FlowRef, Manager, Request, SendError, Sip, SipError};
 
 /// Requests at once that wait for their way: for DNS, or for a connection. Those that come then wait in the
@@ -45,7 +46,23 @@ struct Managed {
     manager: Manager,
     runtime: Handle,
     waiting: Arc<Semaphore>,
+    /// Woken when one of these waits no longer.
+    room: Arc<Room>,
     heard: Arc<Semaphore>,
+}
+
+/// The place of a request that waits, given back when this is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    permit: Option<OwnedSemaphorePermit>,
+    room: Arc<Room>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.permit = None;
+        self.room.made();
+    }
 }
 
 /// How a request gets to one side of the edge.
@@ -100,6 +117,7 @@ impl Upstream {
                 manager,
                 runtime: Handle::current(),
                 waiting: Arc::new(Semaphore::new(WAITING)),
+                room: Arc::default(),
                 heard: Arc::new(Semaphore::new(HEARD)),
             }),
             reached: RwLock::default(),
@@ -154,16 +172,20 @@ impl Upstream {
     }
 
     /// A place for a request that has to wait; none while there are too many.
-    pub(super) fn place(&self) -> Option<OwnedSemaphorePermit> {
-        let waiting = &self.managed.as_ref()?.waiting;
-        waiting.clone().try_acquire_owned().ok()
+    pub(super) fn place(&self) -> Option<Place> {
+        let Managed { waiting, room, .. } = self.managed.as_ref()?;
+        let permit = waiting.clone().try_acquire_owned().ok()?;
+        Some(Place {
+            permit: Some(permit),
+            room: room.clone(),
+        })
     }
 
     /// Completes when there is a place.
     pub(super) async fn room(&self) {
         if let Some(managed) = &self.managed {
-            // Never closed.
-            let _ = managed.waiting.acquire().await;
+            let is_there = || managed.waiting.available_permits() > 0;
+            managed.room.until(is_there).await;
         }
     }
 }
@@ -175,7 +197,7 @@ impl Edge {
         &self,
         message: Bytes,
         seed: u64,
-        place: OwnedSemaphorePermit,
+        place: Place,
         failed: impl FnOnce(&SipError) + Send + 'static,
     ) {
         let upstream = self.upstream();

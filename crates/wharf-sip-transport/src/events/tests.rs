@@ -134,6 +134,26 @@ async fn a_full_lane_pushes_back_until_there_is_room_and_holds_up_no_other() {
 }
 
 #[tokio::test]
+async fn who_waits_for_room_keeps_it_from_nobody() {
+    let (site, mut arrivals) = site(1);
+    assert_eq!(site.message("INVITE sip:a SIP/2.0"), Taken::Yes);
+    let (mut first, mut second) = (site.lanes.room(), site.lanes.room());
+    for one in [&mut first, &mut second] {
+        assert!(futures_util::poll!(one).is_pending());
+    }
+    assert_eq!(site.message("BYE sip:a SIP/2.0"), Taken::Yes);
+    for expected in ["BYE", "INVITE"] {
+        assert_eq!(next(&mut arrivals).await, expected);
+    }
+    first.await;
+    assert_eq!(site.message("INVITE sip:b SIP/2.0"), Taken::Yes);
+    assert!(futures_util::poll!(&mut second).is_pending());
+    assert_eq!(next(&mut arrivals).await, "INVITE");
+    second.await;
+    assert_eq!(site.message("INVITE sip:c SIP/2.0"), Taken::Yes);
+}
+
+#[tokio::test]
 async fn events_that_found_no_room_are_told_by_their_number() {
     let (site, mut arrivals) = site(1);
     site.lanes.event(Event::Opened(flow()));
@@ -148,7 +168,11 @@ async fn events_that_found_no_room_are_told_by_their_number() {
 #[tokio::test]
 async fn nobody_is_held_up_when_nobody_takes_any_more() {
     let (site, arrivals) = site(1);
+    assert_eq!(site.message("INVITE sip:a SIP/2.0"), Taken::Yes);
+    let mut waits = site.lanes.room();
+    assert!(futures_util::poll!(&mut waits).is_pending());
     drop(arrivals);
+    waits.await;
     for _ in 0..3 {
         assert_eq!(site.message("INVITE sip:a SIP/2.0"), Taken::Yes);
     }
