@@ -256,11 +256,13 @@ impl Session {
     }
 
     fn handle_carry(&mut self) {
-        let mut carry = std::mem::take(&mut self.carry);
+        let carry = std::mem::take(&mut self.carry);
         let done = self.handle(&carry);
-        if done < carry.len() {
-            carry.drain(..done);
+        if done == 0 {
             self.carry = carry;
+        } else {
+            // A few bytes that are left, and may stay for long, do not keep the room of a long message.
+            self.carry = carry[done..].to_vec();
         }
     }
 

@@ -38,14 +38,26 @@ impl Upper for Responder {
 
 fn tcp(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(OPTIONS.as_bytes()).unwrap();
+    ask(&mut stream, OPTIONS);
+    stream
+}
+
+/// A long message, and behind it half a line end, that may stay for as long as the connection does.
+fn greedy(address: SocketAddr) -> TcpStream {
+    let mut stream = tcp(address);
+    let long = OPTIONS.replace("Length: 0", "Length: 200000") + &"x".repeat(200_000) + "\r";
+    ask(&mut stream, &long);
+    stream
+}
+
+fn ask(stream: &mut TcpStream, request: &str) {
+    stream.write_all(request.as_bytes()).unwrap();
     let mut answer = [0; 500];
     let mut length = 0;
     while !answer[..length].ends_with(b"\r\n\r\n") {
         length += stream.read(&mut answer[length..]).unwrap();
     }
     assert!(answer.starts_with(b"SIP/2.0 200 OK\r\n"));
-    stream
 }
 
 fn websocket(address: SocketAddr) -> TcpStream {
@@ -112,6 +124,7 @@ fn an_idle_connection_costs_what_the_guide_says() {
         config.limits.on_full = wharf::config::OnFull::Close;
     };
     let tcp = cost(Tcp::bind("127.0.0.1:0").with(wide), Sip::streams, tcp);
+    let greedy = cost(Tcp::bind("127.0.0.1:0").with(wide), Sip::streams, greedy);
     let websocket = cost(
         Ws::bind("127.0.0.1:0")
             .with(wide)
@@ -122,4 +135,5 @@ fn an_idle_connection_costs_what_the_guide_says() {
     println!("an idle connection: TCP {tcp} bytes, WebSocket {websocket}");
     assert!((500..=2048).contains(&tcp), "{tcp}");
     assert!((500..=4096).contains(&websocket), "{websocket}");
+    assert!((500..=2560).contains(&greedy), "{greedy}");
 }
