@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,9 @@ const THROTTLED: usize = 1 << 12;
 const PATHS: usize = 1024;
 /// How long the MTU of a path is taken for known (RFC 1191 §6.3).
 const PATH_LIFE: Duration = Duration::from_mins(10);
+/// What ICMP is believed of the MTU of a path, since anybody can send it: with less than IPv6 allows
+/// (RFC 8200 §5) every request would go over TCP, with more than Ethernet has none.
+const MTUS: RangeInclusive<usize> = 1280..=1500;
 
 /// How an attempt to open a connection has ended; none before.
 pub(super) type Dialled = Option<Result<FlowRef, DialError>>;
@@ -168,6 +172,7 @@ pub(super) struct Paths {
 
 impl Paths {
     fn learn(&mut self, now: Instant, to: IpAddr, mtu: usize) {
+        let mtu = mtu.clamp(*MTUS.start(), *MTUS.end());
         self.known.insert(to, (mtu, now));
         self.order.push_back((now, to));
         while let Some(&(learnt, to)) = self.order.front()
@@ -221,6 +226,10 @@ mod tests {
         paths.learn(later, to, 1280);
         assert_eq!(paths.mtu(start + PATH_LIFE, to), Some(1280));
         assert_eq!(paths.mtu(later + PATH_LIFE, to), None);
+        for (said, believed) in [(68, 1280), (1400, 1400), (u32::MAX as usize, 1500)] {
+            paths.learn(later, to, said);
+            assert_eq!(paths.mtu(later, to), Some(believed));
+        }
         for last in 0..2 * PATHS as u32 {
             paths.learn(later, IpAddr::from(last.to_be_bytes()), 1280);
         }
