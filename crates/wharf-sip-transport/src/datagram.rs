@@ -58,7 +58,7 @@ impl Way for Here<'_, '_> {
 
 impl Worker {
     pub(crate) fn new(layer: Arc<Inner>, seat: &Seat) -> Self {
-        let port = Arc::new(Port::new(seat.local, seat.waker.clone()));
+        let port = Arc::new(Port::new(seat));
         if layer.ports.open(port.clone()) {
             layer.upper.event(Event::Listening(port.local));
         }

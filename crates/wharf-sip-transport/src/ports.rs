@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
-use wharf::batch::Waker;
+use wharf::batch::{Seat, Waker};
 use wharf_sip::flow::Flow;
 use wharf_sip::{Priority, Transport};
 
@@ -33,16 +33,19 @@ impl Weight for Parcel {
 pub(crate) struct Port {
     /// The address that it is bound to.
     pub(crate) local: SocketAddr,
+    /// Whether it takes both families.
+    is_dual: bool,
     pub(crate) outbox: Outbox<Parcel>,
     waker: Waker,
 }
 
 impl Port {
-    pub(crate) fn new(local: SocketAddr, waker: Waker) -> Self {
+    pub(crate) fn new(seat: &Seat) -> Self {
         Self {
-            local,
+            local: seat.local,
+            is_dual: seat.is_dual,
             outbox: Outbox::new(),
-            waker,
+            waker: seat.waker.clone(),
         }
     }
 
@@ -53,9 +56,12 @@ impl Port {
     }
 
     fn is_wildcard_for(&self, ip: IpAddr) -> bool {
-        // A socket of IPv6 may be one of both.
-        let family = self.local.is_ipv6() || ip.is_ipv4();
-        self.local.ip().is_unspecified() && family
+        self.local.ip().is_unspecified() && self.reaches(ip)
+    }
+
+    /// Whether addresses of this family can be reached.
+    fn reaches(&self, ip: IpAddr) -> bool {
+        self.local.is_ipv6() == ip.is_ipv6() || self.is_dual && ip.is_ipv4()
     }
 
     /// Has the worker look into its outbox.
@@ -100,11 +106,9 @@ impl Ports {
 
     /// A flow to this address from the first socket that can reach it.
     pub(crate) fn to(&self, remote: SocketAddr) -> Option<FlowRef> {
-        let reaches = |local: &SocketAddr| {
-            local.is_ipv4() == remote.is_ipv4() || local.ip().is_unspecified() && local.is_ipv6()
-        };
         let ports = self.all();
-        let local = ports.iter().map(|port| port.local).find(reaches)?;
+        let port = ports.iter().find(|port| port.reaches(remote.ip()))?;
+        let local = port.local;
         Some(FlowRef::datagrams(local, remote))
     }
 

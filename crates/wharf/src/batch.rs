@@ -55,6 +55,8 @@ pub struct Seat {
     pub count: usize,
     /// The address of the worker's socket.
     pub local: SocketAddr,
+    /// Whether the socket takes IPv4 beside IPv6: one of `[::]` without `socket.dual-stack = "ipv6-only"`.
+    pub is_dual: bool,
     /// Set from any thread, it has the worker call [`BatchHandler::woken`].
     pub waker: Waker,
 }

@@ -60,6 +60,12 @@ impl DialError {
         }
     }
 
+    /// Whether the address has failed, for whomever it is asked. What is a matter of this element is not, such
+    /// as too many connections; and neither is a certificate, which may be good for another domain.
+    pub(crate) fn is_of_the_address(&self) -> bool {
+        self.failure() != SendFailure::Other || matches!(self, Self::NoSubprotocol)
+    }
+
     /// Whether the connection timed out: while it was made, or in a handshake.
     pub fn is_timeout(&self) -> bool {
         self.failure() == SendFailure::TimedOut

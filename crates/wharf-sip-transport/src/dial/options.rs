@@ -1,10 +1,11 @@
 //! How connections are opened.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use wharf::Client;
 use wharf::client::ClientOptions;
-use wharf::config::{Certificate, Problem, Problems};
+use wharf::config::{Certificate, KeepAlive, Problem, Problems};
 use wharf::tls::ServerNames;
 use wharf_sip::Domain;
 use wharf_sip::identity::Wildcards;
@@ -22,7 +23,9 @@ pub struct DialOptions {
     /// `websocket.subprotocols` are as SIP has them, whatever is said here, and `tls.purposes` has those of SIP
     /// too ([`PURPOSES`]); `tls.certificate` is what is
     /// shown where a [`PoolKey`](wharf_sip::pool::PoolKey) names no domain of this element. Default: those of
-    /// [`ClientOptions`].
+    /// [`ClientOptions`], but for two of the socket, by which a connection whose server is gone ends, and takes
+    /// no more requests: `user-timeout` is 32 s, the life of a transaction, and `keepalive` probes an idle one
+    /// after 2 min, four times every 30 s.
     pub client: ClientOptions,
     /// What is shown on behalf of each domain of this element, if the server asks for a certificate. A key
     /// with a domain that is not here fails. Default: none.
@@ -35,8 +38,15 @@ pub struct DialOptions {
 
 impl Default for DialOptions {
     fn default() -> Self {
+        let mut client = ClientOptions::default();
+        client.socket.user_timeout = Some(Duration::from_secs(32));
+        client.socket.keepalive = Some(KeepAlive {
+            idle: Duration::from_mins(2),
+            interval: Duration::from_secs(30),
+            count: 4,
+        });
         Self {
-            client: ClientOptions::default(),
+            client,
             identities: BTreeMap::new(),
             wildcards: Wildcards::default(),
             path: "/".to_owned(),

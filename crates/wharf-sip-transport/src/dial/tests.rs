@@ -322,3 +322,12 @@ async fn a_layer_that_is_full_refuses_the_connection() {
     );
     assert!(error.is_recoverable());
 }
+
+#[test]
+fn a_connection_whose_server_is_gone_ends_by_default() {
+    let socket = DialOptions::default().client.socket;
+    assert_eq!(socket.user_timeout, Some(Duration::from_secs(32)));
+    let probes = socket.keepalive.unwrap();
+    assert!(probes.idle + probes.interval * probes.count <= Duration::from_mins(4));
+    DialOptions::default().clients().unwrap();
+}

@@ -55,7 +55,7 @@ impl Shared {
         match ended.and_then(|ended| ended.clone()) {
             Some(Ok(flow)) => Ok(flow),
             Some(Err(error)) => Err(Trouble {
-                failure: Some(error.failure()),
+                failure: error.is_of_the_address().then(|| error.failure()),
                 error: SipError::Dial {
                     to: destination(key),
                     error,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc as unbounded;
+use wharf::config::DualStack;
 use wharf::{Handle, Server, Udp};
 use wharf_sip::Priority;
 use wharf_sip::flow::{FlowError, FlowId, FlowTokens};
@@ -340,4 +341,38 @@ async fn a_worker_that_has_no_time_costs_a_bounded_queue() {
         let received = tokio::time::timeout(Duration::from_secs(30), receive).await;
         assert_eq!(received.expect("all that was taken").unwrap(), 1000);
     }
+}
+
+#[tokio::test]
+async fn a_socket_of_ipv6_alone_is_no_way_to_ipv4() {
+    let site = Site::new(SipOptions::default());
+    let (ipv4, ipv6) = ("127.0.0.1:9", "[::1]:9");
+    let way = |remote: &str| site.sip.datagrams_to(remote.parse().unwrap());
+    let opened = async |remote: &str| {
+        let there = async {
+            while way(remote).is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let opened = tokio::time::timeout(Duration::from_secs(30), there).await;
+        opened.expect("its worker runs");
+    };
+    let alone = Udp::bind("[::]:0").with(|udp| udp.socket.dual_stack = DualStack::Ipv6Only);
+    let server = Server::builder().listen_with("v6", alone, site.sip.datagrams());
+    let (_ipv6, _) = run(server.build().unwrap());
+    opened(ipv6).await;
+    assert_eq!(way(ipv4), None);
+    let server = Server::builder();
+    let server = server.listen_with("v4", Udp::bind("0.0.0.0:0"), site.sip.datagrams());
+    let (_ipv4, _) = run(server.build().unwrap());
+    opened(ipv4).await;
+    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let flow = way(&peer.local_addr().unwrap().to_string()).unwrap();
+    assert!(flow.flow.local.is_ipv4());
+    assert!(way(ipv6).unwrap().flow.local.is_ipv6());
+    send(&site.sip, &flow, "sent");
+    let mut buffer = [0; 16];
+    let receive = peer.recv_from(&mut buffer);
+    let received = tokio::time::timeout(Duration::from_secs(30), receive).await;
+    assert_eq!(received.expect("a message").unwrap().0, 4);
 }

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use socket2::SockRef;
 use tokio::sync::oneshot;
 use wharf_udp::{Socket, Waker, Worker, allowed_cpus};
 
@@ -151,6 +152,7 @@ impl Crew {
             index,
             count,
             local: self.local,
+            is_dual: is_any(self.local) && !SockRef::from(&socket).only_v6()?,
             waker: waker.clone(),
         };
         let made = catch_unwind(AssertUnwindSafe(|| (self.make.0)(&seat)));
@@ -210,4 +212,9 @@ impl Crew {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether it is `[::]`, with any port.
+fn is_any(address: SocketAddr) -> bool {
+    address.is_ipv6() && address.ip().is_unspecified()
 }

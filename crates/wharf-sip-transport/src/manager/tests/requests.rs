@@ -87,10 +87,10 @@ async fn c1_what_is_too_long_is_a_matter_of_the_rules() {
     desk.hear(Event::Unreachable {
         flow,
         failure: SendFailure::TooBig,
-        mtu: Some(800),
+        mtu: Some(1400),
     });
-    send(700).await;
-    send(701).await;
+    send(1300).await;
+    send(1301).await;
     let expected = ["UDP", "TCP", "UDP", "TCP"].map(|one| format!("{one} 192.0.2.1:5060"));
     assert_eq!(desk.net.sent(), expected);
 }
