@@ -71,15 +71,22 @@ impl Entry {
 type State = FlowTable<Arc<Entry>>;
 
 #[derive(Debug)]
-pub(crate) struct Flows(Mutex<State>);
+pub(crate) struct Flows {
+    state: Mutex<State>,
+    /// As many as there may be when one more is accepted.
+    for_clients: usize,
+}
 
 impl Flows {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self(Mutex::new(State::new(capacity)))
+        Self {
+            state: Mutex::new(State::new(capacity)),
+            for_clients: capacity - capacity / 8,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection has opened; `None` when there are as many as there may be.
@@ -93,6 +100,9 @@ impl Flows {
         let client = connection.peer().ip().filter(|ip| *ip != flow.remote);
         let client = client.map(Box::new);
         let mut state = self.state();
+        if side == Side::Client && state.len() >= self.for_clients {
+            return None;
+        }
         let make = |id| {
             Arc::new(Entry {
                 flow: FlowRef { id, flow },

@@ -12,7 +12,8 @@ pub struct SipOptions {
     /// What one message may cost: bytes, lines and time.
     pub limits: Limits,
     /// Connections at a time, over all listeners and those that are dialled. One more is closed and
-    /// counted. Default 100,000.
+    /// counted. An eighth of them is for those that are dialled alone: whoever connects leaves room for the
+    /// way to others. Default 100,000.
     pub max_connections: usize,
     /// Bytes that may wait to be sent on one connection, or by one worker thread of UDP. Of these the
     /// whole is for [`Priority::Critical`](crate::Priority), seven eighths for `High`, three quarters for

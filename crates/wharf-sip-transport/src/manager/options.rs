@@ -25,7 +25,9 @@ pub struct ManagerOptions {
     /// How load is spread over candidates that are equals. Default [`Balance::AsListed`]: as SRV has it.
     /// With any other, all candidates are located before the first is tried.
     pub balance: Balance,
-    /// How far a response follows the Via of its request.
+    /// How far a response follows the Via of its request. Whoever sends a request has written that Via: an
+    /// element that hears from anybody had better turn `follow_maddr` and `try_elsewhere` off, or a response
+    /// goes, and a connection is opened, where a stranger says. Default: as RFC 3261 §18.2.2 has it, both on.
     pub responses: ResponseRules,
     /// What is written into the top Via of a request that goes over this transport: where its responses
     /// come to (RFC 3261 §18.1.1). Default none: the Via stays as the caller has written it.

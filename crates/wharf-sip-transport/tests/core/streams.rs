@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wharf::config::Transport;
 use wharf::testkit::{MemoryStream, memory};
-use wharf::{Closed, Handle, Server};
+use wharf::{Client, Closed, Handle, Server};
 use wharf_sip::{Limits, Priority};
 use wharf_sip_transport::{CloseReason, SendError, SipOptions};
 
@@ -249,4 +249,36 @@ async fn one_connection_too_many_is_closed_and_counted() {
     let mut second = connector.connect_from("192.0.2.1:2").await.unwrap();
     assert_eq!(second.read(&mut [0; 1]).await.unwrap(), 0);
     assert_eq!(site.sip.stats().crowded, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_connect_leave_room_for_what_is_dialled() {
+    let site = Site::new(SipOptions {
+        max_connections: 8,
+        ..SipOptions::default()
+    });
+    let (listen, connector) = memory(Transport::Tcp);
+    let server = Server::builder()
+        .listen_with("sip", listen, site.sip.streams())
+        .build()
+        .unwrap();
+    run(server);
+    let mut clients = Vec::new();
+    for port in 1..=8 {
+        let peer = format!("192.0.2.1:{port}");
+        clients.push(connector.connect_from(&peer).await.unwrap());
+    }
+    let mut last = clients.pop().unwrap();
+    assert_eq!(last.read(&mut [0; 1]).await.unwrap(), 0);
+    assert_eq!((site.sip.connections(), site.sip.stats().crowded), (7, 1));
+    let upstream = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("tcp://{}", upstream.local_addr().unwrap());
+    let stream = Client::builder()
+        .build()
+        .unwrap()
+        .connect(&url)
+        .await
+        .unwrap();
+    site.sip.attach(stream).unwrap();
+    assert_eq!(site.sip.connections(), 8);
 }
