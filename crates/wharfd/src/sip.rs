@@ -80,6 +80,7 @@ fn options(sip: &config::Sip) -> SipOptions {
         limits: sip.limits,
         max_connections: sip.max_connections as usize,
         queue: sip.queue,
+        messages: sip.messages,
         ..SipOptions::default()
     }
 }
@@ -207,9 +208,11 @@ mod tests {
     #[test]
     fn what_the_file_says_reaches_the_layer() {
         let more = "max-connections = 7\nqueue = '64KiB'\nmax-head = '8KiB'\nmax-body = '1MiB'\n\
-                    head-time = '3s'\nbody-time = '4s'";
+                    head-time = '3s'\nbody-time = '4s'\nmessages = { per-second = 5, burst = 6 }";
         let options = options(&settings(more).sip);
         assert_eq!((options.max_connections, options.queue), (7, 64 << 10));
+        let rate = options.messages.unwrap();
+        assert_eq!((rate.per_second, rate.burst), (5, 6));
         let limits = options.limits;
         assert_eq!((limits.head, limits.body), (8 << 10, 1 << 20));
         let times = (limits.head_time, limits.body_time);

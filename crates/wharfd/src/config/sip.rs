@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use toml::{Value, toml};
-use wharf::config::{DatagramOptions, WebSocketOptions};
+use wharf::config::{DatagramOptions, Rate, WebSocketOptions};
 use wharf::tls::ClientTlsOptions;
 use wharf_sip::locate::Target;
 use wharf_sip::{Host, Limits, OwnedHost, Transport, Uri};
@@ -55,6 +55,8 @@ pub struct Sip {
     pub max_connections: u32,
     /// Bytes that may wait for one connection. Default 256 KiB.
     pub queue: usize,
+    /// Messages taken from one connection.
+    pub messages: Option<Rate>,
     /// What one message may cost.
     pub limits: Limits,
     /// The connections, and of datagrams access and rates, in the words of the library's listeners.
@@ -141,6 +143,7 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Sip {
         flow_key: section.secret("flow-key", leaf::base64_bytes).map(FleetKey),
         max_connections: section.or("max-connections", 100_000, leaf::integer(1..=10_000_000)),
         queue: section.or("queue", 256 << 10, leaf::buffer),
+        messages: section.optional("messages", rate),
         limits: Limits {
             head: section.or("max-head", limits.head, size),
             body: section.or("max-body", limits.body, size),
@@ -194,6 +197,23 @@ fn ports(value: &Value) -> Read<BTreeMap<Transport, u16>> {
         ))
     };
     table.iter().map(port).collect()
+}
+
+/// So many messages a second, and so many at once.
+fn rate(value: &Value) -> Read<Rate> {
+    let allowed = "expected a rate such as { per-second = 50, burst = 200 }";
+    let Some(table) = value.as_table().filter(|table| table.len() == 2) else {
+        return Err(format!("{allowed}, not {}", kind(value)));
+    };
+    let number = |name| {
+        let given = table.get(name).ok_or_else(|| allowed.to_owned())?;
+        let number = leaf::integer(1..=u32::MAX)(given);
+        number.map_err(|reason| format!("`{name}`: {reason}"))
+    };
+    Ok(Rate {
+        per_second: number("per-second")?,
+        burst: number("burst")?,
+    })
 }
 
 /// Bytes of a part of a message.

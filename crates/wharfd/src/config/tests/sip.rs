@@ -102,6 +102,12 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         ("sip.max-connections", "7", |s| s.sip.max_connections = 7),
         ("sip.queue", "'64KiB'", |s| s.sip.queue = 64 << 10),
+        ("sip.messages", "{ per-second = 5, burst = 6 }", |s| {
+            s.sip.messages = Some(wharf::config::Rate {
+                per_second: 5,
+                burst: 6,
+            });
+        }),
         ("sip.max-head", "'8KiB'", |s| s.sip.limits.head = 8 << 10),
         ("sip.max-body", "'1MiB'", |s| s.sip.limits.body = 1 << 20),
         ("sip.head-time", "'3s'", |s| {
