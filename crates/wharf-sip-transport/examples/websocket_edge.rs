@@ -1,8 +1,8 @@
-//! A stateless edge: browsers over WebSockets and phones over UDP on one side, their registrar and proxy,
-//! reached over UDP, on the other.
+//! A stateless edge: browsers over WebSockets and phones over UDP and TCP on one side, their registrar and
+//! proxy on the other: by address or by name, over UDP, TCP (`;transport=tcp`) or TLS (`sips:`).
 //!
 //! ```text
-//! cargo run --example websocket_edge -- [NAME] [UPSTREAM] [UDP] [WS]
+//! cargo run --example websocket_edge -- [NAME] [UPSTREAM] [UDP AND TCP] [WS]
 //! ```
 //!
 //! With `--check` it prints `SIP/2.0 200 OK`.
@@ -11,11 +11,13 @@ mod support;
 
 use support::{address, argument, receive, request, run};
 use tokio::net::UdpSocket;
-use wharf::{BoxError, Client, Message, Server, Udp, Ws};
+use wharf::{BoxError, Client, Message, Server, Tcp, Udp, Ws};
 use wharf_sip::locate::Target;
 use wharf_sip::{Host, OwnedHost, Uri};
 use wharf_sip_transport::edge::{Edge, EdgeOptions};
-use wharf_sip_transport::{Sip, SipOptions};
+use wharf_sip_transport::{
+    DialOptions, Dialer, DnsOptions, DnsResolver, Manager, ManagerOptions, Sip, SipOptions,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
@@ -30,12 +32,23 @@ async fn main() -> Result<(), BoxError> {
 
     let name = OwnedHost::new(Host::parse(name.as_bytes())?)?;
     let upstream = Target::of(&Uri::parse(upstream.as_bytes())?)?;
-    let edge = Edge::new(EdgeOptions::new(name, upstream))?;
-    let sip = Sip::new(SipOptions::default(), edge.clone());
+    let options = EdgeOptions::new(name, upstream);
+    let finding = ManagerOptions {
+        sent_by: options.sent_by()?,
+        ..ManagerOptions::default()
+    };
+    let manager = Manager::new(finding, DnsResolver::new(&DnsOptions::default())?);
+    let edge = Edge::with_manager(options, manager.clone())?;
+    let sip = Sip::new(SipOptions::default(), manager.watch(edge.clone()));
+    manager.begin(
+        sip.clone(),
+        Dialer::new(sip.clone(), DialOptions::default())?,
+    );
     // A browser names the subprotocol, and closes the connection where it is not agreed to (RFC 7118 §4).
     let ws = Ws::bind(ws).with(|ws| ws.websocket.subprotocols = vec!["sip".into()]);
     let server = Server::builder()
-        .listen_with("udp", Udp::bind(udp), sip.datagrams())
+        .listen_with("udp", Udp::bind(&udp), sip.datagrams())
+        .listen_with("tcp", Tcp::bind(&udp), sip.streams())
         .listen_with("ws", ws, sip.websockets())
         .build()?;
 
