@@ -14,13 +14,13 @@ use crate::SendError;
 
 /// What is counted in bytes.
 pub(crate) trait Weight {
-    /// Its bytes.
+    /// Its bytes; 1 for none, so that nothing is without weight.
     fn weight(&self) -> usize;
 }
 
 impl Weight for Bytes {
     fn weight(&self) -> usize {
-        self.len()
+        self.len().max(1)
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Parcel {
 
 impl Weight for Parcel {
     fn weight(&self) -> usize {
-        self.message.len()
+        self.message.weight()
     }
 }
 

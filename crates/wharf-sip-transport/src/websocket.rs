@@ -60,20 +60,24 @@ fn message_of(bytes: &[u8]) -> Message {
     }
 }
 
-/// The task of a connection.
-pub(crate) async fn run(
-    mut messages: Messages,
+/// The task of a connection. From here on it is told when it has closed, even if the task never begins.
+pub(crate) fn run(
+    messages: Messages,
     layer: Arc<Inner>,
     entry: Arc<Entry>,
-) -> Result<(), MessageError> {
+) -> impl Future<Output = Result<(), MessageError>> + Send {
     let active = Instant::now();
-    let mut open = Open {
+    let open = Open {
         pace: Pace::new(layer.options.messages, active.into_std()),
         layer,
         entry,
         reason: CloseReason::Failed,
         active,
     };
+    serve(messages, open)
+}
+
+async fn serve(mut messages: Messages, mut open: Open) -> Result<(), MessageError> {
     loop {
         tokio::select! {
             biased;

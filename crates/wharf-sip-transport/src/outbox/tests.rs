@@ -62,3 +62,11 @@ fn a_closed_one_says_so_and_counts_what_is_lost() {
     let late = outbox.push(message(5, 0), Priority::High, LIMIT);
     assert_eq!(late, Err(SendError::FlowGone));
 }
+
+#[test]
+fn messages_without_a_byte_are_bounded_too() {
+    let outbox = Outbox::new();
+    let push = || outbox.push(Bytes::new(), Priority::Critical, LIMIT);
+    let taken = (0..=LIMIT).take_while(|_| push().is_ok()).count();
+    assert_eq!(taken, LIMIT);
+}
