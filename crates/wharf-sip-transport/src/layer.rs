@@ -144,8 +144,10 @@ impl Sip {
         self.0.send(flow, message, priority)
     }
 
-    /// A flow over UDP to this address, from one of the sockets of its family. None where there is no such
-    /// socket: a listener's sockets are there once its server runs.
+    /// A flow over UDP to this address, from one of the sockets of its family: one bound to the wildcard, for
+    /// which the system looks at its routes, else the one whose address has the longest prefix in common with
+    /// it. Make it with [`FlowRef::datagrams`] to choose another. None where there is no such socket: a
+    /// listener's sockets are there once its server runs.
     pub fn datagrams_to(&self, remote: SocketAddr) -> Option<FlowRef> {
         self.0.ports.to(remote)
     }

@@ -104,12 +104,12 @@ impl Ports {
         self.ports.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A flow to this address from the first socket that can reach it.
+    /// A flow to this address from the socket that is nearest to it.
     pub(crate) fn to(&self, remote: SocketAddr) -> Option<FlowRef> {
         let ports = self.all();
-        let port = ports.iter().find(|port| port.reaches(remote.ip()))?;
-        let local = port.local;
-        Some(FlowRef::datagrams(local, remote))
+        let able = ports.iter().filter(|port| port.reaches(remote.ip()));
+        let locals = able.map(|port| port.local);
+        Some(FlowRef::datagrams(nearest(locals, remote.ip())?, remote))
     }
 
     /// Whether a socket can send from this address.
@@ -136,6 +136,28 @@ impl Ports {
     }
 }
 
+/// The address to send from: a wildcard, for which the system looks at its routes; else the one that has the
+/// longest prefix in common with the other end (RFC 6724 §5, rule 8), and of equals the first.
+fn nearest(locals: impl Iterator<Item = SocketAddr>, remote: IpAddr) -> Option<SocketAddr> {
+    let common = |local: IpAddr| match (local, remote) {
+        _ if local.is_unspecified() => 129,
+        (IpAddr::V4(local), IpAddr::V4(remote)) => {
+            (local.to_bits() ^ remote.to_bits()).leading_zeros()
+        }
+        (IpAddr::V6(local), IpAddr::V6(remote)) => {
+            (local.to_bits() ^ remote.to_bits()).leading_zeros()
+        }
+        _ => 0,
+    };
+    locals.reduce(|best, other| {
+        if common(other.ip()) > common(best.ip()) {
+            other
+        } else {
+            best
+        }
+    })
+}
+
 /// Whether a message fits into a datagram.
 pub(crate) fn fits(message: &[u8]) -> Result<(), SendError> {
     if message.len() > MAX_DATAGRAM {
@@ -157,5 +179,28 @@ impl FlowRef {
                 remote,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_sockets_the_nearest_one_sends() {
+        let near = |locals: &[&str], remote: &str| {
+            let locals = locals.iter().map(|one| one.parse().unwrap());
+            nearest(locals, remote.parse().unwrap()).map(|one| one.to_string())
+        };
+        let two = ["203.0.113.1:5060", "10.0.0.1:5060"];
+        assert_eq!(near(&two, "10.9.9.9").unwrap(), two[1]);
+        assert_eq!(near(&two, "198.51.100.7").unwrap(), two[0]);
+        let equal = ["203.0.113.1:5060", "203.0.113.1:5070"];
+        assert_eq!(near(&equal, "203.0.113.9").unwrap(), equal[0]);
+        let any = ["10.0.0.1:5060", "0.0.0.0:5070"];
+        assert_eq!(near(&any, "10.0.0.2").unwrap(), any[1]);
+        let v6 = ["[2001:db8::1]:5060", "[fd00::1]:5060"];
+        assert_eq!(near(&v6, "fd00::9").unwrap(), v6[1]);
+        assert_eq!(near(&[], "10.0.0.2"), None);
     }
 }
