@@ -3,22 +3,14 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use wharf::Server;
-use wharf::config::Transport;
-use wharf::testkit::memory;
 use wharf_sip_transport::{CloseReason, SipOptions};
 
-use crate::support::{Seen, Site, options, run, send};
+use crate::support::{Seen, Site, options, send};
 
 #[tokio::test(start_paused = true)]
 async fn e4_a_drain_waits_for_the_life_of_a_transaction() {
     let mut site = Site::new(SipOptions::default());
-    let (listen, connector) = memory(Transport::Tcp);
-    let server = Server::builder()
-        .listen_with("sip", listen, site.sip.streams())
-        .build()
-        .unwrap();
-    let (handle, _) = run(server);
+    let (handle, connector) = site.in_memory();
     let mut client = connector.connect_from("192.0.2.1:1").await.unwrap();
     tokio::time::sleep(Duration::from_secs(10)).await;
     let request = options(1, "TCP a.invalid");
@@ -44,12 +36,7 @@ async fn e4_a_drain_waits_for_the_life_of_a_transaction() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_ends_with_the_drain() {
     let mut site = Site::new(SipOptions::default());
-    let (listen, connector) = memory(Transport::Tcp);
-    let server = Server::builder()
-        .listen_with("sip", listen, site.sip.streams())
-        .build()
-        .unwrap();
-    let (handle, _) = run(server);
+    let (handle, connector) = site.in_memory();
     let mut client = connector.connect_from("192.0.2.1:1").await.unwrap();
     client
         .write_all(options(1, "TCP a.invalid").as_bytes())
@@ -66,12 +53,7 @@ async fn an_idle_connection_ends_with_the_drain() {
 #[tokio::test(start_paused = true)]
 async fn a_drain_is_told_while_the_peer_does_not_read() {
     let mut site = Site::new(SipOptions::default());
-    let (listen, connector) = memory(Transport::Tcp);
-    let server = Server::builder()
-        .listen_with("sip", listen, site.sip.streams())
-        .build()
-        .unwrap();
-    let (handle, _) = run(server);
+    let (handle, connector) = site.in_memory();
     let _client = connector.connect_from("192.0.2.1:1").await.unwrap();
     let Seen::Opened(flow) = site.next().await else {
         panic!("it opens");

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use wharf::config::Transport;
-use wharf::testkit::{MemoryStream, memory};
-use wharf::{Client, Closed, Handle, Server};
+use wharf::testkit::MemoryStream;
+use wharf::{Client, Closed, Handle};
 use wharf_sip::{Limits, Priority};
 use wharf_sip_transport::{CloseReason, SendError, SipOptions};
 
-use crate::support::{Seen, Site, options, run, send};
+use crate::support::{Seen, Site, options, send};
 
 struct Tcp {
     site: Site,
@@ -21,12 +20,7 @@ const PEER: &str = "192.0.2.9:40000";
 
 async fn start(sip: SipOptions) -> Tcp {
     let site = Site::new(sip);
-    let (listen, connector) = memory(Transport::Tcp);
-    let server = Server::builder()
-        .listen_with("sip", listen, site.sip.streams())
-        .build()
-        .unwrap();
-    let (handle, _) = run(server);
+    let (handle, connector) = site.in_memory();
     let client = connector.connect_from(PEER).await.unwrap();
     Tcp {
         site,
@@ -237,12 +231,7 @@ async fn one_connection_too_many_is_closed_and_counted() {
         max_connections: 1,
         ..SipOptions::default()
     });
-    let (listen, connector) = memory(Transport::Tcp);
-    let server = Server::builder()
-        .listen_with("sip", listen, site.sip.streams())
-        .build()
-        .unwrap();
-    run(server);
+    let (_handle, connector) = site.in_memory();
     let mut first = connector.connect_from("192.0.2.1:1").await.unwrap();
     first.write_all(b"\r\n\r\n").await.unwrap();
     first.read_exact(&mut [0; 2]).await.unwrap();
@@ -257,12 +246,7 @@ async fn those_who_connect_leave_room_for_what_is_dialled() {
         max_connections: 8,
         ..SipOptions::default()
     });
-    let (listen, connector) = memory(Transport::Tcp);
-    let server = Server::builder()
-        .listen_with("sip", listen, site.sip.streams())
-        .build()
-        .unwrap();
-    run(server);
+    let (_handle, connector) = site.in_memory();
     let mut clients = Vec::new();
     for port in 1..=8 {
         let peer = format!("192.0.2.1:{port}");

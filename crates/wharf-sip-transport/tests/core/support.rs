@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
+use wharf::config::Transport;
+use wharf::testkit::{Connector, memory};
 use wharf::{DrainReport, Handle, Server};
 use wharf_sip::{Priority, Reply};
 use wharf_sip_transport::{
@@ -95,6 +97,14 @@ impl Site {
             responder,
             seen,
         }
+    }
+
+    /// Serves connections in memory.
+    pub(crate) fn in_memory(&self) -> (Handle, Connector) {
+        let (listen, connector) = memory(Transport::Tcp);
+        let server = Server::builder().listen_with("sip", listen, self.sip.streams());
+        let (handle, _) = run(server.build().unwrap());
+        (handle, connector)
     }
 
     pub(crate) async fn next(&mut self) -> Seen {
