@@ -202,11 +202,18 @@ fn ports(value: &Value) -> Read<BTreeMap<Transport, u16>> {
 /// So many messages a second, and so many at once.
 fn rate(value: &Value) -> Read<Rate> {
     let allowed = "expected a rate such as { per-second = 50, burst = 200 }";
-    let Some(table) = value.as_table().filter(|table| table.len() == 2) else {
+    let Some(table) = value.as_table() else {
         return Err(format!("{allowed}, not {}", kind(value)));
     };
+    let unknown = table
+        .keys()
+        .find(|key| !["per-second", "burst"].contains(&key.as_str()));
+    if let Some(key) = unknown {
+        return Err(format!("unknown key `{key}`; {allowed}"));
+    }
     let number = |name| {
-        let given = table.get(name).ok_or_else(|| allowed.to_owned())?;
+        let given = table.get(name);
+        let given = given.ok_or_else(|| format!("`{name}` is missing; {allowed}"))?;
         let number = leaf::integer(1..=u32::MAX)(given);
         number.map_err(|reason| format!("`{name}`: {reason}"))
     };

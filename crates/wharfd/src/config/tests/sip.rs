@@ -314,3 +314,22 @@ fn wrong_values_name_their_key() {
         one(&format!("{LEAST}{EDGE}{line}"), expected);
     }
 }
+
+#[test]
+fn a_rate_has_two_numbers() {
+    for (rate, expected) in [
+        (
+            "5",
+            "expected a rate such as { per-second = 50, burst = 200 }, not",
+        ),
+        ("{ per-second = 5 }", "`burst` is missing"),
+        (
+            "{ per-second = 0, burst = 1 }",
+            "`per-second`: expected an integer from 1",
+        ),
+        ("{ per-second = 1, burst = 1, x = 1 }", "unknown key `x`"),
+    ] {
+        let file = format!("{LEAST}{EDGE}messages = {rate}\n");
+        one(&file, expected);
+    }
+}
