@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -25,9 +26,17 @@ pub(crate) const ALL: &[(&str, Target)] = &[
     ("sip_over_ws", over_ws),
 ];
 
-const PROBE: &[u8] =
-    b"PROBE sip:a SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKprobe;rport\r\nTo: <sip:a>\r\n\
-    From: <sip:b>;tag=1\r\nCall-ID: probe\r\nCSeq: 1 PROBE\r\nContent-Length: 0\r\n\r\n";
+/// A request that no input can be the like of: its number is new. And how its answer ends.
+fn probe() -> (Vec<u8>, Vec<u8>) {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let fields = format!("Call-ID: probe-{number}\r\nCSeq: 1 PROBE\r\nContent-Length: 0\r\n\r\n");
+    let request = format!(
+        "PROBE sip:a SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKprobe;rport\r\n\
+         To: <sip:a>\r\nFrom: <sip:b>;tag=1\r\n{fields}"
+    );
+    (request.into_bytes(), fields.into_bytes())
+}
 
 /// Keeps the messages that come, and answers each request.
 #[derive(Clone, Default)]
@@ -123,7 +132,8 @@ fn over_udp(data: &[u8]) {
     with_site(async |site| {
         let data = &data[..data.len().min(65_507)];
         site.client.send_to(data, site.server).await.unwrap();
-        site.client.send_to(PROBE, site.server).await.unwrap();
+        let (probe, end) = probe();
+        site.client.send_to(&probe, site.server).await.unwrap();
         let mut answer = vec![0; 70_000];
         loop {
             let receive = site.client.recv(&mut answer);
@@ -131,7 +141,7 @@ fn over_udp(data: &[u8]) {
             let length = received
                 .expect("the request behind it is answered")
                 .unwrap();
-            if answer[..length].ends_with(b"CSeq: 1 PROBE\r\nContent-Length: 0\r\n\r\n") {
+            if answer[..length].ends_with(&end) {
                 break;
             }
         }
@@ -143,7 +153,7 @@ fn over_udp(data: &[u8]) {
         {
             expected.push(data[frame.start..frame.end].to_vec());
         }
-        expected.push(PROBE.to_vec());
+        expected.push(probe);
         assert_eq!(site.above.take(), expected);
     });
 }
@@ -208,14 +218,12 @@ fn over_ws(data: &[u8]) {
             Ok(text) if kind & 1 == 0 => Message::text(text),
             _ => Message::binary(data.to_vec()),
         };
+        let (probe, end) = probe();
         let sent = messages.send(message).await.is_ok();
-        let sent = sent && messages.send(Message::binary(PROBE)).await.is_ok();
+        let sent = sent && messages.send(Message::binary(probe.clone())).await.is_ok();
         let frame = packet(data, Boundary::WebSocket, &Limits::default());
         while let Some(Ok(answer)) = messages.recv().await {
-            if answer
-                .payload()
-                .ends_with(b"CSeq: 1 PROBE\r\nContent-Length: 0\r\n\r\n")
-            {
+            if answer.payload().ends_with(&end) {
                 break;
             }
         }
@@ -227,7 +235,7 @@ fn over_ws(data: &[u8]) {
             if matches!(frame.kind, FrameKind::Message(_)) {
                 expected.push(data[frame.start..frame.end].to_vec());
             }
-            expected.push(PROBE.to_vec());
+            expected.push(probe);
         }
         assert_eq!(site.above.take(), expected);
     });
