@@ -113,15 +113,20 @@ impl Client {
 
     /// A request and its response, with credentials when the server asks for them.
     pub(crate) fn request(&mut self, method: Method, fill: Fill<'_>) -> Response {
-        let known = self.account.nonce.is_some();
-        let response = self.ask(method, fill);
-        if response.code() == 438 || response.code() == 401 && !known {
+        let mut known = self.account.nonce.is_some();
+        let mut response = self.ask(method, fill);
+        // Twice where another server takes over between the challenge and its answer.
+        for _ in 0..2 {
+            if response.code() != 438 && (response.code() != 401 || known) {
+                break;
+            }
             let nonce = response
                 .get::<Nonce<'_>>()
                 .expect("a challenge has a nonce");
             assert_eq!(response.get(), Some(Realm(REALM)));
             self.account.nonce = Some(nonce.0.to_vec());
-            return self.ask(method, fill);
+            known = true;
+            response = self.ask(method, fill);
         }
         response
     }
