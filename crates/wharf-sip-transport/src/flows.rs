@@ -127,6 +127,11 @@ impl Flows {
         self.state().get(id).ok().cloned()
     }
 
+    /// The connection of a flow, while it is open; none for UDP.
+    pub(crate) fn of(&self, flow: &FlowRef) -> Option<Arc<Entry>> {
+        self.get(flow.id).filter(|entry| entry.flow == *flow)
+    }
+
     /// A connection to this address (RFC 3261 §18.1.1).
     pub(crate) fn to(&self, transport: Transport, remote: SocketAddr) -> Option<FlowRef> {
         let state = self.state();

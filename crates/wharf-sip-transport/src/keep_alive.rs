@@ -12,6 +12,7 @@ use wharf_sip::keep_alive::{FlowFailure, KeepAlive, KeepAliveRules, KeepAliveSte
 use wharf_sip::{PING, Priority, Transport};
 use wharf_stun::TransactionId;
 
+use crate::clock::now;
 use crate::layer::Inner;
 use crate::stun;
 use crate::{Event, FlowRef, SendError, Sip};
@@ -300,7 +301,7 @@ impl Inner {
         self.keep_alives.stop(flow);
         self.counters.flows_failed.add(1);
         self.upper.event(Event::FlowFailed(*flow, why));
-        if let Some(entry) = self.flows.get(flow.id).filter(|entry| entry.flow == *flow) {
+        if let Some(entry) = self.flows.of(flow) {
             entry.connection.close();
         }
     }
@@ -325,8 +326,4 @@ impl Inner {
         self.keep_alives.pong(flow);
         self.upper.event(Event::Pong(*flow));
     }
-}
-
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }

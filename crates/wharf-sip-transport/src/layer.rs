@@ -174,14 +174,13 @@ impl Sip {
 
     /// The connection of a flow; `None` when it has closed, and for UDP.
     pub fn connection(&self, flow: &FlowRef) -> Option<Connection> {
-        let entry = self.0.flows.get(flow.id)?;
-        (entry.flow == *flow).then(|| entry.connection.clone())
+        Some(self.0.flows.of(flow)?.connection.clone())
     }
 
     /// Whether the connection of a flow is open, and was opened by this element.
     pub fn is_dialled(&self, flow: &FlowRef) -> bool {
-        let entry = self.0.flows.get(flow.id);
-        entry.is_some_and(|entry| entry.dialled && entry.flow == *flow)
+        let entry = self.0.flows.of(flow);
+        entry.is_some_and(|entry| entry.dialled)
     }
 
     /// Closes the connection of a flow at once. False when it has closed, and for UDP.
@@ -190,20 +189,10 @@ impl Sip {
         connection.inspect(Connection::close).is_some()
     }
 
-    #[cfg(test)]
-    pub(crate) fn inner(&self) -> &Arc<Inner> {
-        &self.0
-    }
-
     /// The domains that the peer of a connection has proven to speak for (RFC 5922); `None` when it has shown no
     /// certificate or has closed, and for UDP.
     pub fn identities(&self, flow: &FlowRef) -> Option<Identities> {
-        let entry = self
-            .0
-            .flows
-            .get(flow.id)
-            .filter(|entry| entry.flow == *flow)?;
-        Some(entry.peer.as_ref()?.identities.clone())
+        self.0.flows.of(flow)?.identities().cloned()
     }
 
     pub(crate) fn layer(&self) -> &Arc<Inner> {

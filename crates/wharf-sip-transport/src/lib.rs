@@ -1,6 +1,7 @@
 //! The transport layer of SIP (RFC 3261 §18) over UDP, TCP, TLS, WS and WSS.
 
 mod alias;
+mod clock;
 mod counters;
 mod datagram;
 mod dial;

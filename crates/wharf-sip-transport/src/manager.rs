@@ -52,6 +52,7 @@ pub use sending::{Sending, Sent};
 pub use transports::{Dialling, Transports};
 pub use watch::Watched;
 
+use crate::clock::now;
 use crate::{Dialer, FlowRef, Resolver, Sip, SipError, Upper};
 use state::Shared;
 use transports::Layer;
@@ -152,7 +153,7 @@ impl Manager {
 impl Manager {
     /// Whether a request of so many bytes to this address is too long for UDP (RFC 3261 §18.1.1).
     pub(crate) fn is_long(&self, to: SocketAddr, bytes: usize) -> bool {
-        let mtu = self.0.state().paths.mtu(state::now(), to.ip());
+        let mtu = self.0.state().paths.mtu(now(), to.ip());
         let route = RequestRoute::new(Transport::Udp, to, bytes, mtu, self.0.options.switch);
         route.is_ok_and(|route| route.first().transport != Transport::Udp)
     }

@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn a_zero_counts_as_one() {
-        let now = tokio::time::Instant::now().into_std();
+        let now = crate::clock::now();
         let zero = Rate {
             per_second: 0,
             burst: 0,

@@ -13,6 +13,7 @@ use wharf::Stream;
 use wharf_sip::{Frame, FrameError, FrameKind, Framer, Limits, PING, PONG};
 
 use crate::FlowRef;
+use crate::clock::now;
 use crate::counters::Counters;
 use crate::flows::Entry;
 use crate::layer::Inner;
@@ -361,10 +362,6 @@ pub(crate) fn run(
     limits: &Arc<Limits>,
 ) -> impl Future<Output = io::Result<()>> + Send + use<> {
     Session::new(stream, layer.clone(), entry, limits.clone())
-}
-
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 impl Future for Session {

@@ -57,7 +57,7 @@ impl Site {
             connection: None,
             identities,
         };
-        with_outgoing(self.sip.inner(), &mut Nowhere, |out| {
+        with_outgoing(self.sip.layer(), &mut Nowhere, |out| {
             self.lanes.message(&incoming, out)
         })
     }

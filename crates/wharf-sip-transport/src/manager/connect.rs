@@ -9,7 +9,8 @@ use wharf_sip::pool::{DialId, PoolKey, Way};
 use wharf_sip::route::SendFailure;
 
 use super::ManagerEvent;
-use super::state::{Dialled, Shared, Trouble, now};
+use super::state::{Dialled, Shared, Trouble};
+use crate::clock::now;
 use crate::{DialError, FlowRef, SipError};
 
 impl Shared {

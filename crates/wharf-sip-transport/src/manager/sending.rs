@@ -12,8 +12,9 @@ use wharf_sip::{Priority, Scan, Transport};
 use super::ManagerEvent;
 use super::dress::{dress, scan};
 use super::options::{Request, To};
-use super::state::{Shared, now};
+use super::state::Shared;
 use super::walk::{Hold, Walk, destination_of};
+use crate::clock::now;
 use crate::{FlowRef, SendError, SipError};
 
 /// Where an attempt has gone. The message was handed to a socket; whether it arrives is another matter.

@@ -18,6 +18,7 @@ use wharf_sip::route::SendFailure;
 use super::event::Counters;
 use super::losses::Losses;
 use super::{ManagerEvent, ManagerOptions, Transports};
+use crate::clock::now;
 use crate::{DialError, Event, FlowRef, Resolver, SipError};
 
 /// Events that a receiver may be behind.
@@ -206,11 +207,6 @@ impl<E: Into<SipError>> From<E> for Trouble {
             failure: None,
         }
     }
-}
-
-/// The time, virtual in tests.
-pub(super) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 #[cfg(test)]

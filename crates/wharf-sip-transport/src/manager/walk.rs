@@ -16,7 +16,8 @@ use wharf_sip::{Priority, Transport};
 use super::ManagerEvent;
 use super::connect::not_reached;
 use super::losses::Ticket;
-use super::state::{Shared, Trouble, now};
+use super::state::{Shared, Trouble};
+use crate::clock::now;
 use crate::{FlowRef, SendError, SipError};
 
 /// One message on its way to one of several servers.
