@@ -9,13 +9,11 @@ use wharf::Udp;
 use wharf_interop::{PortBlock, Process, tool};
 use wharf_sip::Transport;
 use wharf_sip::route::SendFailure;
-use wharf_sip_transport::{
-    DialOptions, Dialer, DnsOptions, DnsResolver, Manager, ManagerOptions, Request, Sending, Sent,
-    SipError, factory,
-};
+use wharf_sip_transport::{DnsOptions, DnsResolver, Request, Sending, Sent, SipError, factory};
 
+use crate::client::Client;
 use crate::responder::{Record, Responder};
-use crate::served::{LOOPBACK, SOON, Served, until};
+use crate::served::{LOOPBACK, SOON, Served};
 
 /// Nobody listens here. All of 127/8 is loopback.
 const DEAD: &str = "127.77.0.1";
@@ -88,21 +86,7 @@ impl Site {
     }
 
     fn client(&self) -> Client {
-        let resolver = DnsResolver::new(&self.resolver).expect("a resolver");
-        let manager = Manager::new(ManagerOptions::default(), resolver);
-        let (responder, record) = Responder::new();
-        let served = Served::start(manager.watch(responder), |server, sip| {
-            server.listen_with("udp", Udp::bind(LOOPBACK), sip.datagrams())
-        });
-        let dialer = Dialer::new(served.sip.clone(), DialOptions::default()).expect("a dialer");
-        manager.begin(served.sip.clone(), dialer);
-        let anybody = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
-        until("socket", || served.sip.datagrams_to(anybody).is_some());
-        Client {
-            manager,
-            served,
-            record,
-        }
+        Client::start(DnsResolver::new(&self.resolver).expect("a resolver"))
     }
 }
 
@@ -120,13 +104,6 @@ fn failing() -> SocketAddr {
         }
     });
     address
-}
-
-/// Who sends requests by way of DNS.
-struct Client {
-    manager: Manager,
-    served: Served,
-    record: Record,
 }
 
 impl Client {

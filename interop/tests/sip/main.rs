@@ -10,6 +10,7 @@
 
 mod baresip;
 mod browsers;
+mod client;
 mod dns;
 mod edge;
 mod forwarder;

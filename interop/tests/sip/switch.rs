@@ -4,41 +4,16 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
-use wharf::Udp;
 use wharf_interop::{Kamailio, PortBlock};
 use wharf_sip::route::Cause;
 use wharf_sip::{Transport, Uri};
-use wharf_sip_transport::{DialOptions, Dialer, Manager, ManagerOptions, Request, TableResolver};
+use wharf_sip_transport::{Request, TableResolver};
 
-use crate::responder::{Record, Responder};
-use crate::served::{LOOPBACK, Served, until};
+use crate::client::Client;
+use crate::served::until;
 use crate::sipp::{Sipp, is_bound};
 
-/// Who sends requests, and hears the answers.
-struct Client {
-    manager: Manager,
-    served: Served,
-    record: Record,
-}
-
 impl Client {
-    fn start() -> Self {
-        let manager = Manager::new(ManagerOptions::default(), TableResolver::default());
-        let (responder, record) = Responder::new();
-        let served = Served::start(manager.watch(responder), |server, sip| {
-            server.listen_with("udp", Udp::bind(LOOPBACK), sip.datagrams())
-        });
-        let dialer = Dialer::new(served.sip.clone(), DialOptions::default()).expect("a dialer");
-        manager.begin(served.sip.clone(), dialer);
-        let anybody = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
-        until("socket", || served.sip.datagrams_to(anybody).is_some());
-        Self {
-            manager,
-            served,
-            record,
-        }
-    }
-
     /// Asks for OPTIONS in a request of so many bytes: over which transport that goes, and why.
     #[track_caller]
     fn asks(&self, to: SocketAddr, bytes: usize) -> (Transport, Cause) {
@@ -70,7 +45,7 @@ impl Client {
 #[test]
 fn c1_kamailio_gets_a_long_request_over_tcp() {
     let kamailio = Kamailio::start();
-    let client = Client::start();
+    let client = Client::start(TableResolver::default());
     let to = kamailio.address();
     assert_eq!(client.asks(to, 1300), (Transport::Udp, Cause::Asked));
     assert_eq!(client.asks(to, 1301), (Transport::Tcp, Cause::Size));
@@ -84,7 +59,7 @@ fn c2_sipp_without_tcp_gets_a_long_request_over_udp() {
     let to = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.pair()));
     let phone = Sipp::asked(to.port(), 1);
     until("phone", || is_bound(Transport::Udp, to.port()));
-    let client = Client::start();
+    let client = Client::start(TableResolver::default());
     assert_eq!(client.asks(to, 2000), (Transport::Udp, Cause::TcpRefused));
     phone.finish(1);
 }
